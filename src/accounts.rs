@@ -1,0 +1,389 @@
+//! The accounts: a table in memory, and its two files.
+//!
+//! ```text
+//! users.txt   alice:pbkdf2-sha256:600000:SALTHEX:HASHHEX      the last line of a name stands; synced
+//! seen.txt    alice 2026-11-22T12:03:11.042317Z               the last line of a name stands; not synced
+//! ```
+
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::io;
+
+use log::{info, warn};
+
+use crate::journal::{Damage, RecoverError};
+use crate::kdf::{KEY_BYTES, Key, SALT_BYTES, Salt};
+use crate::limits::SEEN_COMPACT_BYTES;
+use crate::line::skip_line;
+use crate::name::Name;
+use crate::record::{TIMESTAMP_BYTES, Timestamp};
+use crate::storage::{AppendError, AppendFile, File, Storage, SyncPolicy, read_full, set_aside};
+
+/// The accounts' file name.
+pub const USERS_FILE: &str = "users.txt";
+/// The file name of how far each account has read.
+pub const SEEN_FILE: &str = "seen.txt";
+const ALGORITHM: &str = "pbkdf2-sha256";
+
+/// Which session: the number of its connection, reused after that is gone.
+pub type SessionId = u32;
+
+/// What a password is checked against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Credential {
+    /// Rounds of the derivation.
+    pub rounds: u32,
+    /// Its salt.
+    pub salt: Salt,
+    /// Its result.
+    pub key: Key,
+}
+
+/// Which account: its place in the table, for as long as the server runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AccountId(u32);
+
+/// Someone who registered.
+#[derive(Debug)]
+pub struct Account {
+    /// As it was registered.
+    pub name: Name,
+    /// For the next login.
+    pub credential: Credential,
+    /// The last message that was handed to any of its sessions.
+    pub seen: Timestamp,
+    /// `/replay N`, said while logged in.
+    pub replay: Option<u32>,
+    /// The newest of its sessions, the others follow from that one; `None` while it is offline.
+    pub newest_session: Option<SessionId>,
+}
+
+/// All accounts.
+#[derive(Debug, Default)]
+pub struct Accounts {
+    table: Vec<Account>,
+    by_name: HashMap<Name, AccountId>,
+}
+
+impl Accounts {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// The account of this name, whatever the case.
+    pub fn find(&self, name: &Name) -> Option<AccountId> {
+        self.by_name.get(name).copied()
+    }
+
+    /// Adds an account, or gives the one of this name another credential.
+    pub fn set(&mut self, name: Name, credential: Credential) -> AccountId {
+        if let Some(id) = self.find(&name) {
+            self[id].credential = credential;
+            return id;
+        }
+        let id = AccountId(self.table.len().try_into().expect("memory ends before 2^32 accounts"));
+        self.by_name.insert(name, id);
+        self.table.push(Account {
+            name,
+            credential,
+            seen: Timestamp::default(),
+            replay: None,
+            newest_session: None,
+        });
+        id
+    }
+}
+
+impl std::ops::Index<AccountId> for Accounts {
+    type Output = Account;
+
+    fn index(&self, id: AccountId) -> &Account {
+        &self.table[id.0 as usize]
+    }
+}
+
+impl std::ops::IndexMut<AccountId> for Accounts {
+    fn index_mut(&mut self, id: AccountId) -> &mut Account {
+        &mut self.table[id.0 as usize]
+    }
+}
+
+/// The proof that a turn's credentials are on disk.
+#[derive(Clone, Copy)]
+pub struct CredentialsSaved {
+    _only_made_by_commit: (),
+}
+
+/// `users.txt`.
+#[derive(Debug)]
+pub struct UsersFile<F> {
+    file: AppendFile<F>,
+}
+
+impl<F: File> UsersFile<F> {
+    /// Reads all accounts, sets aside what a crash has torn, and rewrites the file where most of it is outdated.
+    ///
+    /// # Errors
+    /// See [`RecoverError`].
+    pub fn recover<S: Storage<File = F>>(storage: &mut S) -> Result<(UsersFile<F>, Accounts), RecoverError> {
+        let mut file = storage.open(USERS_FILE)?;
+        let mut accounts = Accounts::default();
+        let mut lines = 0_usize;
+        let mut bad: Option<Damage> = None;
+        let mut good_behind_bad = false;
+        let length = for_each_line(&file, |offset, line| match parse_user(line) {
+            Some((name, credential)) => {
+                accounts.set(name, credential);
+                lines += 1;
+                good_behind_bad |= bad.is_some();
+            }
+            None => bad = bad.or(Some(Damage { offset, what: "a line that is no account" })),
+        })?;
+        let committed = match bad {
+            None => length,
+            // One account is one small append: a crash leaves no good line behind a torn one.
+            Some(damage) if !good_behind_bad => damage.offset,
+            Some(damage) => return Err(RecoverError::Damaged(damage)),
+        };
+        if committed < length {
+            set_aside(storage, &mut file, USERS_FILE, committed)?;
+        }
+        if lines > 1000 && lines > 2 * accounts.len() {
+            let text = accounts.table.iter().map(|account| user_line(&account.name, &account.credential));
+            file = rewrite(storage, USERS_FILE, text)?;
+            info!("{USERS_FILE}: rewritten, {lines} lines are {} now", accounts.len());
+        }
+        let committed = file.len()?;
+        Ok((UsersFile { file: AppendFile::new(file, committed)? }, accounts))
+    }
+
+    /// Appends and syncs a turn's credentials, whatever the policy for messages is: there are few.
+    ///
+    /// # Errors
+    /// See [`AppendError`].
+    pub fn commit<'a>(
+        &mut self,
+        credentials: impl Iterator<Item = (&'a Name, &'a Credential)>,
+    ) -> Result<CredentialsSaved, AppendError> {
+        let batch: String = credentials.map(|(name, credential)| user_line(name, credential)).collect();
+        if !batch.is_empty() {
+            self.file.append(batch.as_bytes(), SyncPolicy::Always)?;
+        }
+        Ok(CredentialsSaved { _only_made_by_commit: () })
+    }
+}
+
+/// `seen.txt`.
+#[derive(Debug)]
+pub struct SeenFile<F> {
+    file: AppendFile<F>,
+    /// Its length when it was last read or rewritten.
+    compact_bytes: u64,
+    /// Whether a failed append was said already.
+    failing: bool,
+}
+
+impl<F: File> SeenFile<F> {
+    /// Reads how far everyone has read. A bad line is left out: then its account is shown something again.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn recover<S: Storage<File = F>>(
+        storage: &mut S,
+        accounts: &mut Accounts,
+    ) -> io::Result<SeenFile<F>> {
+        let mut file = storage.open(SEEN_FILE)?;
+        let (mut lines, mut bad) = (0_usize, 0);
+        let mut whole = true;
+        for_each_line(&file, |_, line| {
+            lines += 1;
+            whole = line.ends_with(b"\n");
+            match parse_seen(line) {
+                Some((name, seen)) => {
+                    if let Some(id) = accounts.find(&name) {
+                        accounts[id].seen = seen;
+                    }
+                }
+                None => bad += 1,
+            }
+        })?;
+        if bad > 0 {
+            warn!("{SEEN_FILE}: {bad} bad lines left out; who they are of may be shown messages again");
+        }
+        if !whole || bad > 0 || (lines > 1000 && lines > 2 * accounts.len()) {
+            file = rewrite_seen(storage, accounts)?;
+        }
+        let compact_bytes = file.len()?;
+        Ok(SeenFile { file: AppendFile::new(file, compact_bytes)?, compact_bytes, failing: false })
+    }
+
+    /// Appends how far some accounts have read. What fails is only said: it repeats something, and skips nothing.
+    pub fn append(&mut self, accounts: &Accounts, ids: impl Iterator<Item = AccountId>) {
+        let mut batch = String::new();
+        for id in ids {
+            write_seen(&mut batch, &accounts[id]);
+        }
+        if batch.is_empty() {
+            return;
+        }
+        match self.file.append(batch.as_bytes(), SyncPolicy::Never) {
+            Ok(()) => self.failing = false,
+            Err(AppendError::Refused(error) | AppendError::Fatal(error)) => {
+                if !self.failing {
+                    warn!("{SEEN_FILE}: not saved, so something may be shown again: {error}");
+                }
+                self.failing = true;
+            }
+        }
+    }
+
+    /// Rewrites the file where it has grown to several times what it needs.
+    pub fn compact<S: Storage<File = F>>(&mut self, storage: &mut S, accounts: &Accounts) {
+        let grown = self.file.committed();
+        if grown < self.compact_bytes + SEEN_COMPACT_BYTES || grown < 4 * self.compact_bytes {
+            return;
+        }
+        // Whether or not it works: not to be tried again every turn.
+        self.compact_bytes = grown;
+        let rewritten = rewrite_seen(storage, accounts).and_then(|file| {
+            let length = file.len()?;
+            AppendFile::new(file, length)
+        });
+        match rewritten {
+            Ok(file) => {
+                self.compact_bytes = file.committed();
+                self.file = file;
+            }
+            Err(error) => warn!("{SEEN_FILE}: not rewritten: {error}"),
+        }
+    }
+}
+
+fn rewrite_seen<S: Storage>(storage: &mut S, accounts: &Accounts) -> io::Result<S::File> {
+    let has_seen = accounts.table.iter().filter(|account| account.seen != Timestamp::default());
+    let text = has_seen.map(|account| {
+        let mut line = String::new();
+        write_seen(&mut line, account);
+        line
+    });
+    rewrite(storage, SEEN_FILE, text)
+}
+
+/// Replaces a file by one of these lines, such that at any crash either of the two is there.
+fn rewrite<S: Storage>(
+    storage: &mut S,
+    name: &str,
+    lines: impl Iterator<Item = String>,
+) -> io::Result<S::File> {
+    let temporary_name = format!("{name}.new");
+    let mut file = storage.create(&temporary_name)?;
+    let mut buffer = String::new();
+    let mut flush = |buffer: &mut String, at_least: usize| -> io::Result<()> {
+        let mut rest = buffer.as_bytes();
+        if rest.len() >= at_least {
+            while !rest.is_empty() {
+                rest = &rest[file.append(rest)?..];
+            }
+            buffer.clear();
+        }
+        Ok(())
+    };
+    for line in lines {
+        buffer.push_str(&line);
+        flush(&mut buffer, 64 << 10)?;
+    }
+    flush(&mut buffer, 0)?;
+    file.sync()?;
+    storage.rename(&temporary_name, name)?;
+    storage.open(name)
+}
+
+/// Calls `each` with the offset and the bytes of every line, its ending included; returns the file's length.
+fn for_each_line(file: &impl File, mut each: impl FnMut(u64, &[u8])) -> io::Result<u64> {
+    let mut buffer = vec![0; 256 << 10];
+    let (mut start, mut filled) = (0, 0);
+    loop {
+        let count = read_full(file, &mut buffer[filled..], start + filled as u64)?;
+        filled += count;
+        let at_end = filled < buffer.len();
+        let mut offset = 0;
+        while offset < filled {
+            let line = &buffer[offset..offset + skip_line(&buffer[offset..filled])];
+            // The last one may go on in the next chunk, unless it fills this one: then it is no line of ours.
+            if !line.ends_with(b"\n") && !at_end && offset > 0 {
+                break;
+            }
+            each(start + offset as u64, line);
+            offset += line.len();
+        }
+        buffer.copy_within(offset..filled, 0);
+        start += offset as u64;
+        filled -= offset;
+        if at_end {
+            return Ok(start);
+        }
+    }
+}
+
+fn user_line(name: &Name, credential: &Credential) -> String {
+    let Credential { rounds, salt, key } = credential;
+    format!("{name}:{ALGORITHM}:{rounds}:{}:{}\n", hex::encode(salt), hex::encode(key))
+}
+
+fn parse_user(line: &[u8]) -> Option<(Name, Credential)> {
+    let line = std::str::from_utf8(line).ok()?.strip_suffix('\n')?;
+    let mut fields = line.split(':');
+    let name = Name::parse(fields.next()?.as_bytes())?;
+    if fields.next()? != ALGORITHM {
+        return None;
+    }
+    let rounds = fields.next()?.parse().ok().filter(|&rounds| rounds > 0)?;
+    let mut credential = Credential { rounds, salt: [0; SALT_BYTES], key: [0; KEY_BYTES] };
+    hex::decode_to_slice(fields.next()?, &mut credential.salt).ok()?;
+    hex::decode_to_slice(fields.next()?, &mut credential.key).ok()?;
+    fields.next().is_none().then_some((name, credential))
+}
+
+fn write_seen(text: &mut String, account: &Account) {
+    writeln!(text, "{} {}", account.name, account.seen).expect("writing to a string cannot fail");
+}
+
+fn parse_seen(line: &[u8]) -> Option<(Name, Timestamp)> {
+    let line = line.strip_suffix(b"\n")?;
+    let (name, timestamp) = line.split_at_checked(line.len().checked_sub(TIMESTAMP_BYTES)?)?;
+    Some((Name::parse(name.strip_suffix(b" ")?)?, Timestamp::parse(timestamp)?))
+}
+
+/// Reads `users.txt` whole and calls `damaged` for each bad line; returns the accounts.
+///
+/// # Errors
+/// The system's.
+pub fn verify_users(file: &impl File, mut damaged: impl FnMut(Damage)) -> io::Result<Accounts> {
+    let mut accounts = Accounts::default();
+    for_each_line(file, |offset, line| match parse_user(line) {
+        Some((name, credential)) => {
+            accounts.set(name, credential);
+        }
+        None => damaged(Damage { offset, what: "a line that is no account" }),
+    })?;
+    Ok(accounts)
+}
+
+/// Reads `seen.txt` whole and calls `damaged` for each bad line.
+///
+/// # Errors
+/// The system's.
+pub fn verify_seen(file: &impl File, accounts: &Accounts, mut damaged: impl FnMut(Damage)) -> io::Result<()> {
+    for_each_line(file, |offset, line| match parse_seen(line) {
+        Some((name, _)) if accounts.find(&name).is_some() => {}
+        Some(_) => damaged(Damage { offset, what: "a line of no account" }),
+        None => damaged(Damage { offset, what: "a line that is no name and timestamp" }),
+    })?;
+    Ok(())
+}

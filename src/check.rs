@@ -1,0 +1,42 @@
+//! `chinwagd --check`: whether a data directory, or a copy of one, is as it should be. It changes nothing, and
+//! takes no lock.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use crate::accounts::{self, Accounts, SEEN_FILE, USERS_FILE};
+use crate::journal::{self, Damage, LOG_FILE};
+use crate::storage::{File, RealFile};
+
+/// Reads all files of a data directory, and writes what it finds, one line a file and one a damaged place.
+/// Returns whether all is well.
+///
+/// # Errors
+/// Where a file cannot be read; it names the path.
+pub fn check(directory: &Path, out: &mut impl Write) -> io::Result<bool> {
+    if !directory.is_dir() {
+        let why = format!("{}: no such directory", directory.display());
+        return Err(io::Error::new(io::ErrorKind::NotFound, why));
+    }
+    let mut damages: Vec<(&str, Damage)> = Vec::new();
+    let open = |name| RealFile::open_read_only(&directory.join(name));
+
+    if let Some(file) = open(LOG_FILE)? {
+        let messages = journal::verify(&file, |damage| damages.push((LOG_FILE, damage)))?;
+        writeln!(out, "{LOG_FILE}: {messages} messages, {} bytes", file.len()?)?;
+    }
+    let mut accounts = Accounts::default();
+    if let Some(file) = open(USERS_FILE)? {
+        accounts = accounts::verify_users(&file, |damage| damages.push((USERS_FILE, damage)))?;
+        writeln!(out, "{USERS_FILE}: {} accounts, {} bytes", accounts.len(), file.len()?)?;
+    }
+    if let Some(file) = open(SEEN_FILE)? {
+        accounts::verify_seen(&file, &accounts, |damage| damages.push((SEEN_FILE, damage)))?;
+        writeln!(out, "{SEEN_FILE}: {} bytes", file.len()?)?;
+    }
+    for (name, Damage { offset, what }) in &damages {
+        writeln!(out, "{name}: damaged at byte {offset}: {what}")?;
+    }
+    writeln!(out, "{}", if damages.is_empty() { "all is well" } else { "there is damage" })?;
+    Ok(damages.is_empty())
+}

@@ -1,0 +1,303 @@
+//! Catching up: a place in the log that moves towards its end.
+//!
+//! `/history`, what was missed while away, and a reader too slow for its socket are all this: whole lines read
+//! from the file in chunks, those that the reader may see written to its socket, and of what the socket did not
+//! take only the place remembered. A chunk is read again when the socket has room, so a cursor costs some numbers
+//! and at most the rest of one line, however slow its reader and however long the log.
+//!
+//! ```text
+//!  missed:    S - only private ones to the reader - Q - all that it may see - end of the log, then live
+//!  history:   start - all that it may see - until, "* end of history", resume - all - end of the log, then live
+//!  too slow:  the first line not sent - all that it may see - end of the log, then live
+//! ```
+
+use std::io::{self, IoSlice};
+use std::ops::Range;
+
+use crate::journal::Journal;
+use crate::limits::{CATCH_UP_CHUNK_BYTES, LINE_BYTES_MAX, SEARCH_CHUNK_BYTES_MIN};
+use crate::line::skip_line;
+use crate::name::Name;
+use crate::record::{Audience, Ends, Timestamp, ends_of};
+use crate::storage::File;
+
+/// A part of the history, as it is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HistoryStart {
+    /// From the first message.
+    First,
+    /// So many messages before the end.
+    Last(u64),
+    /// From this byte of the log on.
+    At(u64),
+}
+
+/// A reader's place in the log.
+#[derive(Debug)]
+pub struct Cursor {
+    /// Where reading begins is still being looked for.
+    search: Option<Search>,
+    /// The start of the first line that was not handed out.
+    next: u64,
+    /// Before this place only private messages to the reader are shown.
+    everything_from: u64,
+    /// Up to here it is history that was asked for.
+    history_until: Option<u64>,
+    /// Where to go on behind the history: what stands there was not seen before.
+    resume: u64,
+}
+
+/// Looks backwards for the place that so many messages lie behind.
+#[derive(Debug)]
+struct Search {
+    /// All from here to the end was counted.
+    before: u64,
+    /// Not to be looked behind.
+    floor: u64,
+    /// Messages still to find.
+    wanted: u64,
+    /// Whether private messages count, too.
+    counts_private: bool,
+    /// Bytes to read next.
+    chunk_bytes: usize,
+}
+
+/// What one step of a cursor came to.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Something was read and nothing of it is to be shown; there is more.
+    Passed,
+    /// The chunk holds lines to be sent; [`Cursor::advance`] tells how much was.
+    Lines,
+    /// The history that was asked for is through; there is more behind it.
+    EndOfHistory,
+    /// The end of the log: its reader is live.
+    AtEnd,
+}
+
+/// A part of the log in memory, shared by all cursors in turn, and what of it is to be sent.
+pub struct Chunk {
+    buffer: Box<[u8]>,
+    /// Where in the log it begins.
+    start: u64,
+    /// Whole lines, as bytes of `buffer`.
+    length: usize,
+    /// The parts that the reader may see, in order; each one ends with a line.
+    runs: Vec<Range<usize>>,
+}
+
+impl Default for Chunk {
+    fn default() -> Chunk {
+        let buffer = vec![0; CATCH_UP_CHUNK_BYTES].into_boxed_slice();
+        Chunk { buffer, start: 0, length: 0, runs: Vec::new() }
+    }
+}
+
+impl Cursor {
+    /// Shows all from the message of `timestamp` on.
+    ///
+    /// # Errors
+    /// Those of reading the log.
+    pub fn behind<F: File>(timestamp: Timestamp, journal: &Journal<F>) -> io::Result<Cursor> {
+        Ok(Cursor::at(journal.find(&timestamp.to_bytes())?))
+    }
+
+    /// Shows every private message after `seen`, and the last `public_wanted` of the public ones.
+    ///
+    /// # Errors
+    /// Those of reading the log.
+    pub fn missed<F: File>(seen: Timestamp, public_wanted: u32, journal: &Journal<F>) -> io::Result<Cursor> {
+        // Who has seen all, and who is not to be shown anything, need no look at the file.
+        let start = if public_wanted == 0 || seen >= journal.last() {
+            journal.end()
+        } else {
+            journal.find(&seen.next().to_bytes())?
+        };
+        let search = Search::new(journal.end(), start, public_wanted.into(), false);
+        Ok(Cursor { search: Some(search), ..Cursor::at(start) })
+    }
+
+    /// Shows the last `public_wanted` public messages of all, for who comes for the first time.
+    pub fn first_visit<F: File>(public_wanted: u32, journal: &Journal<F>) -> Cursor {
+        let search = Search::new(journal.end(), 0, public_wanted.into(), false);
+        // Nothing can have been sent to an account that was not there: where the search ends, reading begins.
+        Cursor { search: Some(search), next: u64::MAX, ..Cursor::at(journal.end()) }
+    }
+
+    /// Shows a part of the history that ends at `until`, and then goes on where the log ends now.
+    pub fn history<F: File>(start: HistoryStart, until: u64, journal: &Journal<F>) -> Cursor {
+        let (search, next) = match start {
+            HistoryStart::First => (None, 0),
+            HistoryStart::At(offset) => (None, offset),
+            HistoryStart::Last(wanted) => (Some(Search::new(until, 0, wanted, true)), u64::MAX),
+        };
+        Cursor { search, history_until: Some(until), resume: journal.end(), ..Cursor::at(next) }
+    }
+
+    fn at(next: u64) -> Cursor {
+        Cursor { search: None, next, everything_from: 0, history_until: None, resume: 0 }
+    }
+
+    /// Does a bounded piece of work: looks one chunk further back, or reads one chunk to be sent.
+    ///
+    /// # Errors
+    /// Those of reading the log.
+    pub fn step<F: File>(
+        &mut self,
+        journal: &Journal<F>,
+        reader: &Name,
+        chunk: &mut Chunk,
+    ) -> io::Result<Progress> {
+        if let Some(search) = &mut self.search {
+            if let Some(found) = search.step(journal, reader, chunk)? {
+                self.everything_from = found;
+                self.next = self.next.min(found);
+                self.search = None;
+            }
+            return Ok(Progress::Passed);
+        }
+        let until = self.history_until.unwrap_or(u64::MAX);
+        if self.next >= until {
+            self.history_until = None;
+            self.next = self.resume;
+            return Ok(Progress::EndOfHistory);
+        }
+        chunk.start = self.next;
+        chunk.length = journal.read_lines(self.next, until, &mut chunk.buffer)?;
+        if chunk.length == 0 {
+            return Ok(Progress::AtEnd);
+        }
+        chunk.keep(|line_start, ends| match ends.to {
+            _ if line_start >= self.everything_from => ends.visible_to(reader),
+            Audience::Public => false,
+            Audience::Private(to) => to.eq_ignore_ascii_case(reader.as_bytes()),
+        });
+        if chunk.runs.is_empty() {
+            self.next += chunk.length as u64;
+            return Ok(Progress::Passed);
+        }
+        Ok(Progress::Lines)
+    }
+
+    /// The first `count` bytes of what [`Chunk::slices`] gave were sent.
+    pub fn advance<'a>(&mut self, mut count: usize, chunk: &'a Chunk) -> Sent<'a> {
+        let mut sent = Sent { rest: &[], last: None };
+        let mut runs = chunk.runs.iter().peekable();
+        while let Some(run) = runs.next_if(|_| count > 0) {
+            let sent_end = run.start + count.min(run.len());
+            count -= sent_end - run.start;
+            // The line of the last byte sent counts as handed out: what is missing of it, the caller takes over.
+            let line_start = last_line_end(&chunk.buffer[..sent_end - 1]);
+            let line_end = line_start + skip_line(&chunk.buffer[line_start..run.end]);
+            sent.rest = &chunk.buffer[sent_end..line_end];
+            let whole_end = if sent.rest.is_empty() { line_end } else { line_start };
+            if whole_end > run.start {
+                let start = last_line_end(&chunk.buffer[..whole_end - 1]);
+                sent.last = Timestamp::parse(&chunk.buffer[start..whole_end]);
+            }
+            self.next = chunk.start + line_end as u64;
+            if line_end < run.end {
+                return sent;
+            }
+        }
+        if runs.peek().is_none() {
+            // What is behind the last run is not for this reader.
+            self.next = chunk.start + chunk.length as u64;
+        }
+        sent
+    }
+}
+
+/// What came of giving a chunk to a socket.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Sent<'a> {
+    /// What is missing of the last line that was sent in part.
+    pub rest: &'a [u8],
+    /// The timestamp of the last message that was sent whole.
+    pub last: Option<Timestamp>,
+}
+
+impl Search {
+    fn new(before: u64, floor: u64, wanted: u64, counts_private: bool) -> Search {
+        Search { before, floor, wanted, counts_private, chunk_bytes: SEARCH_CHUNK_BYTES_MIN }
+    }
+
+    /// Looks one chunk further back. Returns the place once it is found.
+    fn step<F: File>(
+        &mut self,
+        journal: &Journal<F>,
+        reader: &Name,
+        chunk: &mut Chunk,
+    ) -> io::Result<Option<u64>> {
+        if self.wanted == 0 || self.before <= self.floor {
+            return Ok(Some(self.before));
+        }
+        let buffer = &mut chunk.buffer[..self.chunk_bytes];
+        let range = journal.read_lines_before(self.before, self.floor, buffer)?;
+        chunk.start = range.start;
+        chunk.length = (range.end - range.start) as usize;
+        let counts = |ends: &Ends<'_>| match ends.to {
+            Audience::Public => true,
+            Audience::Private(_) => self.counts_private && ends.visible_to(reader),
+        };
+        let found = chunk.lines().filter(|(_, ends)| counts(ends)).count() as u64;
+        if found >= self.wanted {
+            let skipped = (found - self.wanted) as usize;
+            let first = chunk.lines().filter(|(_, ends)| counts(ends)).nth(skipped);
+            return Ok(first.map(|(line, _)| chunk.start + line.start as u64));
+        }
+        self.wanted -= found;
+        self.before = range.start;
+        self.chunk_bytes = (self.chunk_bytes * 2).min(CATCH_UP_CHUNK_BYTES);
+        Ok(None)
+    }
+}
+
+impl Chunk {
+    /// What is to be sent.
+    pub fn slices(&self) -> impl Iterator<Item = IoSlice<'_>> {
+        self.runs.iter().map(|run| IoSlice::new(&self.buffer[run.clone()]))
+    }
+
+    /// The messages in it. What is no message is passed over: damage is shown to nobody.
+    fn lines(&self) -> impl Iterator<Item = (Range<usize>, Ends<'_>)> {
+        let mut start = 0;
+        std::iter::from_fn(move || {
+            while start < self.length {
+                let line = start..start + skip_line(&self.buffer[start..self.length]);
+                start = line.end;
+                if let Some(ends) = message(&self.buffer[line.clone()]) {
+                    return Some((line, ends));
+                }
+            }
+            None
+        })
+    }
+
+    /// Makes runs of the messages that `shown` says yes to, by where they begin in the log.
+    fn keep(&mut self, shown: impl Fn(u64, &Ends<'_>) -> bool) {
+        let mut runs = std::mem::take(&mut self.runs);
+        runs.clear();
+        for (line, ends) in self.lines() {
+            if shown(self.start + line.start as u64, &ends) {
+                match runs.last_mut() {
+                    Some(run) if run.end == line.start => run.end = line.end,
+                    _ => runs.push(line),
+                }
+            }
+        }
+        self.runs = runs;
+    }
+}
+
+/// The ends of the message in a line as it is read from the file, where it is one.
+fn message(line: &[u8]) -> Option<Ends<'_>> {
+    if line.len() > LINE_BYTES_MAX || line.last() != Some(&b'\n') {
+        return None;
+    }
+    Timestamp::parse(line).and_then(|_| ends_of(line))
+}
+
+fn last_line_end(bytes: &[u8]) -> usize {
+    bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1)
+}

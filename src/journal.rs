@@ -1,0 +1,394 @@
+//! The log: the one order of all messages, written ahead of being shown.
+//!
+//! A turn stages its messages in a [`Batch`]; [`Journal::commit`] appends and syncs the batch as a whole. Only
+//! what commit returns gives access to the staged lines, so that nothing can be shown before it is on disk.
+//!
+//! ```text
+//!  chat_history.txt
+//!  [ committed: whole lines, synced                    | at most one batch, torn by a crash ]
+//!                                                      ^ where recovery cuts
+//! ```
+
+use std::fmt;
+use std::io;
+use std::ops::Range;
+
+use crate::limits::{
+    BATCH_BYTES_MAX, CATCH_UP_CHUNK_BYTES, LINE_BYTES_MAX, Micros, RECOVERY_BYTES, SEARCH_CHUNK_BYTES_MIN,
+};
+use crate::line::skip_line;
+use crate::name::Name;
+use crate::record::{self, Stamper, TIMESTAMP_BYTES, Timestamp};
+use crate::storage::{AppendError, AppendFile, File, Storage, SyncPolicy, read_full, set_aside};
+
+/// The log's file name.
+pub const LOG_FILE: &str = "chat_history.txt";
+
+/// A line in a [`Batch`]: readable only through what [`Journal::commit`] returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Staged {
+    start: u32,
+    end: u32,
+}
+
+/// The messages of a turn, as lines, in order.
+#[derive(Default)]
+pub struct Batch {
+    lines: Vec<u8>,
+    stamper: Stamper,
+}
+
+impl Batch {
+    /// Whether no more lines should be handled in this turn.
+    pub fn is_full(&self) -> bool {
+        self.lines.len() >= BATCH_BYTES_MAX
+    }
+
+    /// Formats a message, for the only time.
+    pub fn stage(&mut self, wall_us: Micros, from: &Name, to: Option<&Name>, text: &str) -> Staged {
+        let start = self.lines.len() as u32;
+        record::write_line(&mut self.lines, self.stamper.stamp(wall_us), from, to, text);
+        Staged { start, end: self.lines.len() as u32 }
+    }
+}
+
+/// The proof that a batch is on disk, and the way to its lines.
+pub struct Committed {
+    batch: Batch,
+}
+
+impl Committed {
+    /// A line, with its ending.
+    pub fn line(&self, staged: Staged) -> &[u8] {
+        &self.batch.lines[staged.start as usize..staged.end as usize]
+    }
+
+    /// Makes the batch ready for the next turn; its memory is used again.
+    pub fn recycle(mut self) -> Batch {
+        self.batch.lines.clear();
+        self.batch
+    }
+}
+
+/// What became of a batch.
+pub enum Commit {
+    /// It is on disk.
+    Saved(Committed),
+    /// Nothing of it is in the log; its senders must be told why. The batch comes back empty.
+    Refused(Batch, io::Error),
+}
+
+/// The log.
+#[derive(Debug)]
+pub struct Journal<F> {
+    log: AppendFile<F>,
+    sync: SyncPolicy,
+    /// The timestamp of the last committed message; the epoch in an empty log.
+    last: Timestamp,
+}
+
+/// Why a log cannot be used.
+#[derive(Debug)]
+pub enum RecoverError {
+    /// The file cannot be read or cut.
+    Io(io::Error),
+    /// There is damage that no crash of ours explains.
+    Damaged(Damage),
+}
+
+/// A place in a file that is not as it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// Bytes from the start of the file.
+    pub offset: u64,
+    /// What stands there.
+    pub what: &'static str,
+}
+
+impl From<io::Error> for RecoverError {
+    fn from(error: io::Error) -> RecoverError {
+        RecoverError::Io(error)
+    }
+}
+
+impl fmt::Display for RecoverError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RecoverError::Io(error) => error.fmt(f),
+            RecoverError::Damaged(damage) => write!(
+                f,
+                "damaged at byte {}: {}; restore it from a backup, or cut the bad lines out by hand",
+                damage.offset, damage.what
+            ),
+        }
+    }
+}
+
+impl<F: File> Journal<F> {
+    /// Opens the log, looks at its tail and sets aside what a crash has torn.
+    ///
+    /// # Errors
+    /// See [`RecoverError`].
+    pub fn recover<S: Storage<File = F>>(
+        storage: &mut S,
+        sync: SyncPolicy,
+    ) -> Result<Journal<F>, RecoverError> {
+        let mut file = storage.open(LOG_FILE)?;
+        let length = file.len()?;
+        let tail = Tail::read(&file, length)?;
+        let committed = tail.committed().map_err(RecoverError::Damaged)?;
+        if committed < length {
+            set_aside(storage, &mut file, LOG_FILE, committed)?;
+        }
+        let log = AppendFile::new(file, committed)?;
+        Ok(Journal { log, sync, last: tail.last })
+    }
+
+    /// A batch that goes on after the last message.
+    pub fn new_batch(&self) -> Batch {
+        Batch { lines: Vec::new(), stamper: Stamper::after(self.last) }
+    }
+
+    /// Appends a turn's batch and syncs it, both once.
+    ///
+    /// # Errors
+    /// Where nobody knows what is in the file; the process must end and show nothing of the batch.
+    pub fn commit(&mut self, mut batch: Batch) -> io::Result<Commit> {
+        if !batch.lines.is_empty() {
+            match self.log.append(&batch.lines, self.sync) {
+                Ok(()) => self.last = batch.stamper.last(),
+                Err(AppendError::Fatal(error)) => return Err(error),
+                Err(AppendError::Refused(error)) => {
+                    batch.lines.clear();
+                    return Ok(Commit::Refused(batch, error));
+                }
+            }
+        }
+        Ok(Commit::Saved(Committed { batch }))
+    }
+
+    /// Whether [`Journal::sync`] has something to do.
+    pub fn is_unsynced(&self) -> bool {
+        self.sync == SyncPolicy::Second && self.log.is_unsynced()
+    }
+
+    /// Syncs what was committed, for the policies that put it off.
+    ///
+    /// # Errors
+    /// The system's; the process must end then.
+    pub fn sync(&mut self) -> io::Result<()> {
+        self.log.sync()
+    }
+
+    /// The length of the log: where the next message will begin.
+    pub fn end(&self) -> u64 {
+        self.log.committed()
+    }
+
+    /// The timestamp of the last message.
+    pub fn last(&self) -> Timestamp {
+        self.last
+    }
+
+    /// Reads whole lines from `from`, the start of a line, on, into `buffer`; returns how many bytes of it they
+    /// are: 0 at `until`, or at the log's end, and else never more than `buffer` holds.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn read_lines(&self, from: u64, until: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let wanted = until.min(self.end()).saturating_sub(from).min(buffer.len() as u64) as usize;
+        let count = read_full(self.log.file(), &mut buffer[..wanted], from)?;
+        // Damage can be longer than a line may be: then it is handed out as it is and no reader shows it.
+        Ok(last_line_end(&buffer[..count]).unwrap_or(count))
+    }
+
+    /// Reads whole lines that end at `before`, the end of a line, into `buffer`; returns their range in the log.
+    /// It is empty at `floor`, the start of a line.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn read_lines_before(&self, before: u64, floor: u64, buffer: &mut [u8]) -> io::Result<Range<u64>> {
+        let start = before.saturating_sub(buffer.len() as u64).max(floor);
+        let count = read_full(self.log.file(), &mut buffer[..(before - start) as usize], start)?;
+        let partial = if start == floor { 0 } else { skip_line(&buffer[..count]) };
+        if partial == count {
+            // No line begins in it: damage. It is handed out as it is.
+            return Ok(start..start + count as u64);
+        }
+        buffer.copy_within(partial..count, 0);
+        Ok(start + partial as u64..start + count as u64)
+    }
+
+    /// Where the first message stands whose line is not before `time`, the beginning of a timestamp; the log's
+    /// end where all are. By bisection.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn find(&self, time: &[u8]) -> io::Result<u64> {
+        let mut buffer = [0; SEARCH_CHUNK_BYTES_MIN];
+        // All lines that begin before `low` are before `time`; none is that begins at `high` or behind it.
+        let (mut low, mut high) = (0, self.end());
+        while high - low > SEARCH_CHUNK_BYTES_MIN as u64 {
+            let middle = low + (high - low) / 2;
+            match self.first_stamp(middle, high)? {
+                Some((start, stamp)) if stamp.as_slice() < time => low = start + 1,
+                Some(_) | None => high = middle,
+            }
+        }
+        // `low` stands one byte behind the start of a line that is before `time`, or at the start of all.
+        let mut at = self.line_start_from(low)?;
+        loop {
+            let count = self.read_lines(at, u64::MAX, &mut buffer)?;
+            let mut offset = 0;
+            while offset < count {
+                let line = &buffer[offset..count];
+                if Timestamp::parse(line).is_some() && &line[..time.len()] >= time {
+                    return Ok(at + offset as u64);
+                }
+                offset += skip_line(line);
+            }
+            if count == 0 {
+                return Ok(at);
+            }
+            at += count as u64;
+        }
+    }
+
+    /// The first message whose line begins at `from` or behind it, and before `until`: where, and its timestamp
+    /// as written. Damaged lines are passed over.
+    fn first_stamp(&self, from: u64, until: u64) -> io::Result<Option<(u64, [u8; TIMESTAMP_BYTES])>> {
+        let mut start = self.line_start_from(from)?;
+        while start < until {
+            let mut stamp = [0; TIMESTAMP_BYTES];
+            read_full(self.log.file(), &mut stamp, start)?;
+            if Timestamp::parse(&stamp).is_some() {
+                return Ok(Some((start, stamp)));
+            }
+            start = self.line_start_from(start + 1)?;
+        }
+        Ok(None)
+    }
+
+    /// The first start of a line at `from` or behind it; the log's end where there is none.
+    fn line_start_from(&self, from: u64) -> io::Result<u64> {
+        // A line starts at `from` where the byte before it is an ending.
+        let Some(mut offset) = from.checked_sub(1) else { return Ok(0) };
+        let mut buffer = [0; LINE_BYTES_MAX];
+        loop {
+            let wanted = self.end().saturating_sub(offset).min(buffer.len() as u64) as usize;
+            let count = read_full(self.log.file(), &mut buffer[..wanted], offset)?;
+            let length = skip_line(&buffer[..count]);
+            offset += length as u64;
+            if count == 0 || buffer[length - 1] == b'\n' {
+                return Ok(offset);
+            }
+        }
+    }
+}
+
+fn last_line_end(bytes: &[u8]) -> Option<usize> {
+    bytes.iter().rposition(|&byte| byte == b'\n').map(|at| at + 1)
+}
+
+/// The end of a log as a start finds it.
+struct Tail {
+    /// Where `lines` begins in the file, the start of a line.
+    offset: u64,
+    length: u64,
+    /// The timestamp of the last good line before `bad`, or of the last of all.
+    last: Timestamp,
+    /// The first thing that is no good line, with what is wrong and whether zeroes stand in it.
+    bad: Option<(u64, &'static str, bool)>,
+    /// Whether a good line follows behind it.
+    good_behind_bad: bool,
+}
+
+impl Tail {
+    /// Reads back from the end until there is a good line: all of the log's end that a crash can tear.
+    fn read(file: &impl File, length: u64) -> io::Result<Tail> {
+        let mut window = RECOVERY_BYTES as u64;
+        loop {
+            let start = length.saturating_sub(window);
+            let mut bytes = vec![0; (length - start) as usize];
+            let count = read_full(file, &mut bytes, start)?;
+            bytes.truncate(count);
+            // The window begins within a line, unless it is the whole file.
+            let partial = if start == 0 { 0 } else { skip_line(&bytes) };
+            let mut tail = Tail {
+                offset: start + partial as u64,
+                length: start + count as u64,
+                last: Timestamp::default(),
+                bad: None,
+                good_behind_bad: false,
+            };
+            tail.scan(&bytes[partial..]);
+            if tail.last != Timestamp::default() || start == 0 {
+                return Ok(tail);
+            }
+            window *= 2;
+        }
+    }
+
+    fn scan(&mut self, mut bytes: &[u8]) {
+        let mut offset = self.offset;
+        while !bytes.is_empty() {
+            let (line, rest) = bytes.split_at(skip_line(bytes));
+            match check_next(line, self.last) {
+                Ok(timestamp) if self.bad.is_none() => self.last = timestamp,
+                Ok(_) => self.good_behind_bad = true,
+                Err(what) if self.bad.is_none() => self.bad = Some((offset, what, line.contains(&0))),
+                Err(_) => {}
+            }
+            offset += line.len() as u64;
+            bytes = rest;
+        }
+    }
+
+    /// How much of the log counts.
+    ///
+    /// A crash tears what was never synced: of the very end it leaves a part, or zeroes where a page did not make
+    /// it. Then no good line follows, or within one batch one that nobody was shown. Anything else is damage, and
+    /// what follows it may have been shown to people.
+    fn committed(&self) -> Result<u64, Damage> {
+        let Some((offset, what, has_zeroes)) = self.bad else { return Ok(self.length) };
+        let in_last_batch = self.length - offset <= (BATCH_BYTES_MAX + LINE_BYTES_MAX) as u64;
+        let torn = !self.good_behind_bad || (in_last_batch && has_zeroes);
+        if torn { Ok(offset) } else { Err(Damage { offset, what }) }
+    }
+}
+
+/// A line that comes after the message of `last`.
+fn check_next(line: &[u8], last: Timestamp) -> Result<Timestamp, &'static str> {
+    let timestamp = record::check_line(line)?;
+    if timestamp > last { Ok(timestamp) } else { Err("a timestamp that does not rise") }
+}
+
+/// Reads all of a log and calls `damaged` for each place that is not as it should be; returns the number of good
+/// messages.
+///
+/// # Errors
+/// The system's.
+pub fn verify(file: &impl File, mut damaged: impl FnMut(Damage)) -> io::Result<u64> {
+    let mut buffer = vec![0; CATCH_UP_CHUNK_BYTES];
+    let (mut messages, mut last, mut start) = (0, Timestamp::default(), 0);
+    loop {
+        let count = read_full(file, &mut buffer, start)?;
+        if count == 0 {
+            return Ok(messages);
+        }
+        let whole = last_line_end(&buffer[..count]).unwrap_or(count);
+        let mut offset = 0;
+        while offset < whole {
+            let line = &buffer[offset..offset + skip_line(&buffer[offset..whole])];
+            match check_next(line, last) {
+                Ok(timestamp) => {
+                    last = timestamp;
+                    messages += 1;
+                }
+                Err(what) => damaged(Damage { offset: start + offset as u64, what }),
+            }
+            offset += line.len();
+        }
+        start += whole as u64;
+    }
+}

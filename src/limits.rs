@@ -1,0 +1,136 @@
+//! Every bound of the server in one place, with the relations between them asserted at compile time.
+//!
+//! Units come last in the names. What one connection can cost at most is the sum of its parts here; what all
+//! can cost is that times `--max-connections`.
+
+use std::time::Duration;
+
+/// Microseconds: of the wall clock since the Unix epoch, or of the monotonic clock since some moment.
+pub type Micros = u64;
+
+/// One second in [`Micros`].
+pub const SECOND_US: Micros = 1_000_000;
+
+/// A line on the wire or in the log, its ending included.
+pub const LINE_BYTES_MAX: usize = 4096;
+/// What may come without a line ending before the connection is closed.
+pub const UNENDED_BYTES_MAX: u32 = 1 << 20;
+/// Input of one connection that is read but not handled yet.
+pub const INPUT_BYTES_MAX: usize = 8192;
+/// Lines handled for one connection in one turn.
+pub const LINES_PER_TURN_MAX: u32 = 32;
+/// Connections accepted in one turn.
+pub const ACCEPTS_PER_TURN_MAX: u32 = 64;
+/// How long nothing is accepted after an error of `accept` that is not the newcomer's own.
+pub const ACCEPT_PAUSE_US: Micros = SECOND_US / 10;
+
+/// Messages of one turn, as lines: no more lines are handled in a turn that has staged this much.
+pub const BATCH_BYTES_MAX: usize = 128 << 10;
+/// With more than this waiting for its socket, a connection's input is not read.
+pub const OUTBOX_HIGH_WATER_BYTES: usize = 64 << 10;
+/// With more than this of the feed waiting for its socket, a connection becomes a reader of the file.
+pub const OUTBOX_BYTES_MAX: usize = 256 << 10;
+/// The same for bytes held for one connection alone.
+pub const OWN_BYTES_MAX: usize = 64 << 10;
+/// Slices given to one vectored write.
+pub const SLICES_PER_WRITE_MAX: usize = 64;
+
+/// What a cursor reads of the log in one turn.
+pub const CATCH_UP_CHUNK_BYTES: usize = 64 << 10;
+/// The first chunk of a search backwards; each further one doubles, up to [`CATCH_UP_CHUNK_BYTES`].
+pub const SEARCH_CHUNK_BYTES_MIN: usize = 8 << 10;
+/// Chunks read by all cursors together in one turn.
+pub const CATCH_UPS_PER_TURN_MAX: usize = 16;
+/// Names listed by `/users` before the asker's socket must have taken them.
+pub const USERS_PAGE_BYTES: usize = 4000;
+
+/// A slice of password hashing in one turn.
+pub const WORK_SLICE_US: Micros = 2_000;
+/// Rounds between two looks at the clock within a slice.
+pub const WORK_STEP_ROUNDS: u32 = 256;
+/// Rounds in one turn whatever the clock says.
+pub const WORK_ROUNDS_PER_TURN_MAX: u32 = 1 << 16;
+/// Logins and registrations waiting for their turn at hashing.
+pub const HASHING_QUEUE_MAX: usize = 64;
+/// Rounds of PBKDF2-HMAC-SHA256 for a new password (OWASP, 2023).
+pub const KDF_ROUNDS_DEFAULT: u32 = 600_000;
+/// Below this `--kdf-rounds` warns.
+pub const KDF_ROUNDS_WARN: u32 = 100_000;
+
+/// A name, in ASCII.
+pub const NAME_BYTES_MAX: usize = 20;
+/// A password, at least.
+pub const PASSWORD_BYTES_MIN: usize = 8;
+/// A password, at most.
+pub const PASSWORD_BYTES_MAX: usize = 128;
+/// Ways to divide the words of `/passwd OLD NEW` that are tried, where passwords have spaces.
+pub const PASSWD_SPLITS_MAX: usize = 8;
+
+/// From the connect to the login.
+pub const LOGIN_GRACE_US: Micros = 60 * SECOND_US;
+/// Connections of one address.
+pub const CONNECTIONS_PER_ADDRESS: u32 = 32;
+/// Accounts made from one address within [`REGISTRATION_WINDOW_US`].
+pub const REGISTRATIONS_PER_ADDRESS: u32 = 10;
+/// The window for [`REGISTRATIONS_PER_ADDRESS`].
+pub const REGISTRATION_WINDOW_US: Micros = 3600 * SECOND_US;
+/// Failed logins, of one address or one account, before the next one has to wait.
+pub const FAILURES_FREE: u32 = 3;
+/// The longest that a login is made to wait for earlier failures.
+pub const FAILURE_DELAY_MAX_US: Micros = 30 * SECOND_US;
+/// After this long without a failure all earlier ones are forgotten.
+pub const FAILURE_MEMORY_US: Micros = 900 * SECOND_US;
+/// Addresses and accounts remembered for their failures or registrations; past that the oldest go first.
+pub const THROTTLE_ENTRIES_MAX: usize = 4096;
+/// Sessions of one account.
+pub const SESSIONS_PER_ACCOUNT_MAX: u32 = 16;
+
+/// Lines a second that a session may send; `--rate`.
+pub const RATE_LINES_PER_SECOND: u32 = 10;
+/// The burst is this many seconds' worth of the rate.
+pub const RATE_BURST_SECONDS: u64 = 2;
+
+/// Public messages of what one missed, shown at login; `--replay`.
+pub const REPLAY_DEFAULT: u32 = 50;
+/// Between two notices of who came or went.
+pub const PRESENCE_PAUSE_US: Micros = SECOND_US;
+/// Names written out in such a notice, before "and N others".
+pub const PRESENCE_NAMES_MAX: usize = 5;
+/// Between two saves of how far the accounts online have read.
+pub const SEEN_PAUSE_US: Micros = 5 * SECOND_US;
+/// Accounts saved in one of those.
+pub const SEEN_PER_SAVE_MAX: usize = 256;
+/// `seen.txt` is rewritten once it has grown by this much, and to four times what it needs.
+pub const SEEN_COMPACT_BYTES: u64 = 8 << 20;
+
+/// A socket that takes nothing for this long while it has something to take is closed.
+pub const STALL_US: Micros = 600 * SECOND_US;
+/// How long a closed connection's remaining input is read and thrown away, so that the last answer arrives.
+pub const LINGER_US: Micros = 2 * SECOND_US;
+/// How long the last bytes may take at a shutdown.
+pub const SHUTDOWN_FLUSH_US: Micros = 2 * SECOND_US;
+/// Silence before TCP keepalive asks whether the peer is there.
+pub const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+/// Between its questions.
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
+
+/// How far back from the end a start looks at the log. The tail that a crash can tear lies within it.
+pub const RECOVERY_BYTES: usize = 512 << 10;
+/// Buffers kept for reuse by all connections together.
+pub const POOLED_BUFFERS_MAX: usize = 256;
+
+const _: () = {
+    assert!(INPUT_BYTES_MAX >= 2 * LINE_BYTES_MAX, "a whole line fits behind the rest of another");
+    assert!(OUTBOX_HIGH_WATER_BYTES < OUTBOX_BYTES_MAX);
+    assert!(
+        BATCH_BYTES_MAX + LINE_BYTES_MAX <= OUTBOX_BYTES_MAX,
+        "one turn's messages never turn a drained live connection into a reader of the file"
+    );
+    assert!(CATCH_UP_CHUNK_BYTES >= 2 * LINE_BYTES_MAX, "a chunk holds at least one whole line");
+    assert!(SEARCH_CHUNK_BYTES_MIN >= 2 * LINE_BYTES_MAX);
+    assert!(CATCH_UP_CHUNK_BYTES <= u32::MAX as usize, "ranges within a chunk are kept in 32 bits");
+    assert!(RECOVERY_BYTES >= 2 * (BATCH_BYTES_MAX + LINE_BYTES_MAX), "recovery sees all of the last batch");
+    assert!(USERS_PAGE_BYTES + NAME_BYTES_MAX + 16 <= LINE_BYTES_MAX);
+    assert!(PASSWORD_BYTES_MIN < PASSWORD_BYTES_MAX && PASSWORD_BYTES_MAX < LINE_BYTES_MAX / 2);
+    assert!(KDF_ROUNDS_WARN <= KDF_ROUNDS_DEFAULT);
+};

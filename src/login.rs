@@ -1,0 +1,238 @@
+//! One attempt to log in, to register or to change a password: the derivations that it takes, one after another,
+//! and what they come to.
+
+use crate::accounts::{AccountId, Credential};
+use crate::kdf::{self, Derivation, Key, PreparedPassword, Salt};
+use crate::limits::PASSWD_SPLITS_MAX;
+use crate::name::Name;
+use crate::protocol::password_splits;
+
+/// What is being attempted. Kept by its session, so that it is gone with it.
+#[derive(Debug)]
+pub struct Attempt {
+    name: Name,
+    purpose: Purpose,
+    password: PreparedPassword,
+    /// Rounds and salt of the derivation under way.
+    rounds: u32,
+    salt: Salt,
+    derivation: Derivation,
+    fresh: Fresh,
+}
+
+/// How a password is stored from now on.
+#[derive(Clone, Copy, Debug)]
+pub struct Fresh {
+    /// Rounds; `--kdf-rounds`.
+    pub rounds: u32,
+    /// A new salt, or none where the system had no randomness.
+    pub salt: Option<Salt>,
+}
+
+#[derive(Debug)]
+enum Purpose {
+    /// To see whether a password is right; `None` for an account that is not there, at the same cost.
+    Login(Option<(AccountId, Credential)>),
+    /// To see whether one of the ways to divide the two passwords begins with the right one.
+    CheckOld { credential: Credential, passwords: Box<str>, split: usize },
+    /// To store a password.
+    Store(SaveReason),
+}
+
+/// Why a credential is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SaveReason {
+    /// The account is new.
+    Registered,
+    /// It has another password.
+    PasswordChanged,
+    /// It has the same password with more rounds, and logs in.
+    Upgraded,
+}
+
+/// What an attempt came to.
+#[derive(Debug)]
+pub enum Verdict {
+    /// Another derivation is due.
+    Again,
+    /// The password is wrong, or there is no such account.
+    Wrong,
+    /// The password is right.
+    Right(AccountId),
+    /// This is to be stored.
+    Store(Credential, SaveReason),
+}
+
+impl Attempt {
+    /// To log in to the account of this name, if there is one.
+    pub fn login(
+        name: Name,
+        account: Option<(AccountId, Credential)>,
+        password: &str,
+        fresh: Fresh,
+    ) -> Attempt {
+        let (rounds, salt) = match &account {
+            Some((_, credential)) => (credential.rounds, credential.salt),
+            None => (fresh.rounds, Salt::default()),
+        };
+        Attempt::new(name, Purpose::Login(account), prepare(password), (rounds, salt), fresh)
+    }
+
+    /// To register; `None` without a salt.
+    pub fn register(name: Name, password: &str, fresh: Fresh) -> Option<Attempt> {
+        let purpose = Purpose::Store(SaveReason::Registered);
+        Some(Attempt::new(name, purpose, prepare(password), (fresh.rounds, fresh.salt?), fresh))
+    }
+
+    /// To change a password; `None` without a salt. `passwords` can be divided in two.
+    pub fn change(name: Name, credential: Credential, passwords: &str, fresh: Fresh) -> Option<Attempt> {
+        fresh.salt?;
+        let (old, _) = password_splits(passwords).next()?;
+        let purpose = Purpose::CheckOld { credential, passwords: passwords.into(), split: 0 };
+        Some(Attempt::new(name, purpose, prepare(old), (credential.rounds, credential.salt), fresh))
+    }
+
+    fn new(
+        name: Name,
+        purpose: Purpose,
+        password: PreparedPassword,
+        (rounds, salt): (u32, Salt),
+        fresh: Fresh,
+    ) -> Attempt {
+        let derivation = Derivation::new(password.clone(), &salt, rounds);
+        Attempt { name, purpose, password, rounds, salt, derivation, fresh }
+    }
+
+    /// The name that was given.
+    pub fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// Does up to `rounds` rounds; `None` while there are more to do.
+    pub fn step(&mut self, rounds: u32) -> Option<Verdict> {
+        self.derivation.step(rounds).map(|key| self.derived(key))
+    }
+
+    fn derived(&mut self, key: Key) -> Verdict {
+        match &mut self.purpose {
+            Purpose::Login(Some((account, credential))) if kdf::equal(&key, &credential.key) => {
+                let account = *account;
+                match self.fresh.salt.filter(|_| self.rounds < self.fresh.rounds) {
+                    Some(salt) => self.store(self.password.clone(), salt, SaveReason::Upgraded),
+                    None => Verdict::Right(account),
+                }
+            }
+            Purpose::Login(_) => Verdict::Wrong,
+            Purpose::CheckOld { credential, passwords, split } => {
+                if kdf::equal(&key, &credential.key) {
+                    let (_, new) = password_splits(passwords).nth(*split).expect("the one under way");
+                    let (new, salt) = (prepare(new), self.fresh.salt.expect("looked at by change"));
+                    return self.store(new, salt, SaveReason::PasswordChanged);
+                }
+                *split += 1;
+                let Some((old, _)) = password_splits(passwords).take(PASSWD_SPLITS_MAX).nth(*split) else {
+                    return Verdict::Wrong;
+                };
+                self.password = prepare(old);
+                self.derivation = Derivation::new(self.password.clone(), &self.salt, self.rounds);
+                Verdict::Again
+            }
+            Purpose::Store(reason) => {
+                Verdict::Store(Credential { rounds: self.rounds, salt: self.salt, key }, *reason)
+            }
+        }
+    }
+
+    /// Goes on to derive what is to be stored.
+    fn store(&mut self, password: PreparedPassword, salt: Salt, reason: SaveReason) -> Verdict {
+        let (purpose, fresh) = (Purpose::Store(reason), self.fresh);
+        *self = Attempt::new(self.name, purpose, password, (fresh.rounds, salt), fresh);
+        Verdict::Again
+    }
+}
+
+fn prepare(password: &str) -> PreparedPassword {
+    PreparedPassword::new(password.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FRESH: Fresh = Fresh { rounds: 3, salt: Some([9; 16]) };
+
+    fn name() -> Name {
+        Name::parse(b"alice").unwrap()
+    }
+
+    /// Steps to the end; how many derivations it took, and the verdict.
+    fn run(mut attempt: Attempt) -> (u32, Verdict) {
+        let mut derivations = 0;
+        loop {
+            match attempt.step(1) {
+                None => {}
+                Some(Verdict::Again) => derivations += 1,
+                Some(verdict) => return (derivations + 1, verdict),
+            }
+        }
+    }
+
+    fn stored(attempt: Attempt) -> Credential {
+        match run(attempt).1 {
+            Verdict::Store(credential, _) => credential,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn account(password: &str, rounds: u32) -> (AccountId, Credential) {
+        let credential = stored(Attempt::register(name(), password, Fresh { rounds, ..FRESH }).unwrap());
+        let id = crate::accounts::Accounts::default().set(name(), credential);
+        (id, credential)
+    }
+
+    #[test]
+    fn what_was_registered_logs_in_and_nothing_else_does() {
+        let account = account("correct-horse", 3);
+        let login = |account, password| run(Attempt::login(name(), account, password, FRESH));
+        assert!(matches!(login(Some(account), "correct-horse"), (1, Verdict::Right(_))));
+        assert!(matches!(login(Some(account), "correct-horsf"), (1, Verdict::Wrong)));
+        assert!(matches!(login(None, "correct-horse"), (1, Verdict::Wrong)));
+    }
+
+    #[test]
+    fn unknown_names_cost_the_rounds_of_today() {
+        let mut attempt = Attempt::login(name(), None, "password", FRESH);
+        assert!(attempt.step(FRESH.rounds - 2).is_none());
+        assert!(matches!(attempt.step(1), Some(Verdict::Wrong)));
+    }
+
+    #[test]
+    fn a_right_password_is_derived_again_when_the_rounds_have_risen() {
+        let old = account("correct-horse", 2);
+        match run(Attempt::login(name(), Some(old), "correct-horse", FRESH)) {
+            (2, Verdict::Store(credential, SaveReason::Upgraded)) => {
+                assert_eq!((credential.rounds, credential.salt), (3, [9; 16]));
+                let renewed = (old.0, credential);
+                let login = Attempt::login(name(), Some(renewed), "correct-horse", FRESH);
+                assert!(matches!(run(login), (1, Verdict::Right(_))));
+            }
+            other => panic!("{other:?}"),
+        }
+        assert!(matches!(run(Attempt::login(name(), Some(old), "wrong-horse", FRESH)), (1, Verdict::Wrong)));
+        let no_salt = Fresh { salt: None, ..FRESH };
+        assert!(matches!(
+            run(Attempt::login(name(), Some(old), "correct-horse", no_salt)),
+            (1, Verdict::Right(_))
+        ));
+    }
+
+    #[test]
+    fn a_password_with_spaces_can_be_changed_to_another() {
+        let (_, credential) = account("correct horse staple", 3);
+        let change = |passwords| Attempt::change(name(), credential, passwords, FRESH);
+        let new = stored(change("correct horse staple battery pack of cells").unwrap());
+        assert_eq!(new.key, account("battery pack of cells", 3).1.key);
+        assert!(matches!(run(change("correct horse other-password").unwrap()).1, Verdict::Wrong));
+        assert!(change("two short").is_none());
+    }
+}

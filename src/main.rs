@@ -1,0 +1,328 @@
+//! `chinwagd`, the server's program: flags, clocks, logging.
+
+#![forbid(unsafe_code)]
+
+use std::io::{self, Write};
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use chinwag::chat::Rules;
+use chinwag::check::check;
+use chinwag::limits::{
+    CONNECTIONS_PER_ADDRESS, KDF_ROUNDS_DEFAULT, KDF_ROUNDS_WARN, Micros, RATE_LINES_PER_SECOND,
+    REPLAY_DEFAULT, SECOND_US,
+};
+use chinwag::net::MioNet;
+use chinwag::record::Timestamp;
+use chinwag::server::{Options, Server, Turned};
+use chinwag::storage::{Directory, SyncPolicy};
+use chinwag::world::{Now, World};
+use log::{error, info, warn};
+
+const HELP: &str = "\
+chinwagd: a chat server that anyone reaches with `nc localhost 5000`
+
+usage: chinwagd [FLAG]...
+
+  --listen ADDR:PORT      where to listen; again for more; port 0 picks a free one
+                          (default 127.0.0.1:5000, and [::1]:5000 where there is IPv6)
+  --data DIR              where the history and the accounts are (default data)
+  --sync always|second|never
+                          when messages are synced to disk (default always, before anyone sees them;
+                          with the others a crash can lose what was shown)
+  --kdf-rounds N          rounds of PBKDF2-HMAC-SHA256 for passwords (default 600000)
+  --rate N|off            lines a second that one session may send, with a burst of twice that (default 10)
+  --replay N              missed public messages shown at a login (default 50)
+  --max-connections N     connections at a time (default: what the limit on open files allows)
+  --per-address N|off     connections of one address at a time (default 32); off also lifts the limits
+                          on new accounts and failed logins of an address
+  --check                 only verify the data directory, or a copy of one: 0 if all is well, 1 if not
+  --help, --version
+
+The log goes to stderr; RUST_LOG=warn makes it quieter, RUST_LOG=debug louder.
+";
+
+struct Flags {
+    listen: Vec<String>,
+    data: PathBuf,
+    options: Options,
+    max_connections: Option<usize>,
+    check: bool,
+}
+
+enum Parsed {
+    Run(Flags),
+    Print(String),
+}
+
+fn main() -> ExitCode {
+    let flags = match parse_flags(std::env::args_os().skip(1)) {
+        Ok(Parsed::Run(flags)) => flags,
+        Ok(Parsed::Print(text)) => {
+            let printed = io::stdout().write_all(text.as_bytes());
+            return if printed.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        }
+        Err(problem) => {
+            let _ = writeln!(io::stderr(), "chinwagd: {problem}");
+            return ExitCode::from(2);
+        }
+    };
+    let outcome = if flags.check {
+        check(&flags.data, &mut io::stdout().lock()).map_err(|error| error.to_string())
+    } else {
+        start_log();
+        serve(flags).map(|()| true)
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(problem) => {
+            error!("{problem}");
+            if !log::log_enabled!(log::Level::Error) {
+                let _ = writeln!(io::stderr(), "chinwagd: {problem}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(flags: Flags) -> Result<(), String> {
+    let directory = Directory::open(&flags.data).map_err(|error| error.to_string())?;
+    let listeners = listen(&flags.listen)?;
+    let addresses: Vec<SocketAddr> = listeners.iter().filter_map(|it| it.local_addr().ok()).collect();
+    info!(
+        "chinwagd {} on {}, data in {}",
+        env!("CARGO_PKG_VERSION"),
+        addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(" and "),
+        directory.path().display()
+    );
+    let net = MioNet::new(listeners).map_err(|error| format!("waiting for the network: {error}"))?;
+    let mut options = flags.options;
+    // Three files of the data directory are still to be opened.
+    options.max_connections = connection_limit(flags.max_connections, 3);
+    warn_of_weak(&options);
+    let mut server = Server::new(net, directory, options).map_err(|error| error.to_string())?;
+    info!(
+        "at most {} connections, {} of one address, {} lines a second each; sync {:?}; {} rounds",
+        options.max_connections,
+        options.per_address.map_or("any number".into(), |most| most.to_string()),
+        options.rate.map_or("any number of".into(), |rate| rate.to_string()),
+        options.sync,
+        options.rules.kdf_rounds
+    );
+    for address in addresses {
+        // Whoever closed stdout does not want to know.
+        let _ = writeln!(io::stdout(), "listening on {address}");
+    }
+    let mut world = System { started: Instant::now() };
+    while server.turn(&mut world).map_err(|error| error.to_string())? == Turned::On {}
+    Ok(())
+}
+
+/// The system's clocks and its randomness.
+struct System {
+    started: Instant,
+}
+
+impl World for System {
+    fn now(&mut self) -> Now {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        // From one second on, so that no moment is 0.
+        let mono_us = SECOND_US + self.started.elapsed().as_micros() as Micros;
+        Now { wall_us: wall.as_micros() as Micros, mono_us }
+    }
+
+    fn random(&mut self, bytes: &mut [u8]) -> io::Result<()> {
+        getrandom::fill(bytes).map_err(io::Error::other)
+    }
+}
+
+fn parse_flags(arguments: impl Iterator<Item = std::ffi::OsString>) -> Result<Parsed, String> {
+    let mut flags = Flags {
+        listen: Vec::new(),
+        data: "data".into(),
+        options: Options::default(),
+        max_connections: None,
+        check: false,
+    };
+    let Options { rules, .. } = &mut flags.options;
+    *rules = Rules { kdf_rounds: KDF_ROUNDS_DEFAULT, replay: REPLAY_DEFAULT, limits_addresses: true };
+    let mut arguments = arguments.map(|argument| {
+        argument.into_string().map_err(|argument| format!("{}: not UTF-8", argument.to_string_lossy()))
+    });
+    while let Some(argument) = arguments.next().transpose()? {
+        let (flag, attached) = match argument.split_once('=') {
+            Some((flag, value)) if flag.starts_with("--") => (flag.to_owned(), Some(value.to_owned())),
+            _ => (argument, None),
+        };
+        if let "--help" | "-h" | "--version" | "-V" | "--check" = flag.as_str()
+            && attached.is_some()
+        {
+            return Err(format!("{flag} takes no value"));
+        }
+        match flag.as_str() {
+            "--help" | "-h" => return Ok(Parsed::Print(HELP.into())),
+            "--version" | "-V" => {
+                return Ok(Parsed::Print(format!("chinwagd {}\n", env!("CARGO_PKG_VERSION"))));
+            }
+            "--check" => {
+                flags.check = true;
+                continue;
+            }
+            "--listen" | "--data" | "--sync" | "--kdf-rounds" | "--rate" | "--replay"
+            | "--max-connections" | "--per-address" => {}
+            _ => return Err(format!("{flag}: unknown flag; --help tells what there is")),
+        }
+        let value = match attached {
+            Some(value) => value,
+            None => arguments.next().transpose()?.ok_or_else(|| format!("{flag} needs a value"))?,
+        };
+        set_flag(&mut flags, &flag, value)?;
+    }
+    Ok(Parsed::Run(flags))
+}
+
+fn set_flag(flags: &mut Flags, flag: &str, value: String) -> Result<(), String> {
+    let bad = |expected: &str| format!("{flag} {value}: expected {expected}");
+    let number = |least: u32| {
+        value
+            .parse::<u32>()
+            .ok()
+            .filter(|&number| number >= least)
+            .ok_or_else(|| bad(&format!("a number, at least {least}")))
+    };
+    let number_or_off = |most: u32| match value.as_str() {
+        "off" => Ok(None),
+        _ => number(1)
+            .and_then(
+                |number| if number <= most { Ok(Some(number)) } else { Err(bad(&format!("at most {most}"))) },
+            )
+            .map_err(|problem| format!("{problem}, or off")),
+    };
+    match flag {
+        "--listen" => {
+            let has_port = value
+                .rsplit_once(':')
+                .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+            if !has_port {
+                return Err(bad("ADDR:PORT, such as 127.0.0.1:5000 or [::1]:5000"));
+            }
+            flags.listen.push(value);
+        }
+        "--data" if value.is_empty() => return Err(bad("a directory")),
+        "--data" => flags.data = value.into(),
+        "--sync" => {
+            flags.options.sync = match value.as_str() {
+                "always" => SyncPolicy::Always,
+                "second" => SyncPolicy::Second,
+                "never" => SyncPolicy::Never,
+                _ => return Err(bad("always, second or never")),
+            }
+        }
+        "--kdf-rounds" => flags.options.rules.kdf_rounds = number(1)?,
+        "--rate" => flags.options.rate = number_or_off(1_000_000)?,
+        "--replay" => flags.options.rules.replay = number(0)?,
+        "--max-connections" => flags.max_connections = Some(number(1)? as usize),
+        "--per-address" => {
+            flags.options.per_address = number_or_off(u32::MAX)?;
+            flags.options.rules.limits_addresses = flags.options.per_address.is_some();
+        }
+        _ => unreachable!("parse_flags knows the same flags"),
+    }
+    Ok(())
+}
+
+/// Binds what was asked for, or the default: IPv4's loopback, and IPv6's where there is one.
+fn listen(wanted: &[String]) -> Result<Vec<TcpListener>, String> {
+    let bind =
+        |address: SocketAddr| TcpListener::bind(address).map_err(|error| format!("{address}: {error}"));
+    if wanted.is_empty() {
+        let mut listeners = vec![bind(SocketAddr::from(([127, 0, 0, 1], 5000)))?];
+        match TcpListener::bind("[::1]:5000") {
+            Ok(listener) => listeners.push(listener),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                return Err(format!("[::1]:5000: {error}"));
+            }
+            Err(error) => info!("no IPv6: {error}"),
+        }
+        return Ok(listeners);
+    }
+    let mut listeners = Vec::new();
+    for text in wanted {
+        let addresses = text.to_socket_addrs().map_err(|error| format!("--listen {text}: {error}"))?;
+        for address in addresses {
+            listeners.push(bind(address)?);
+        }
+    }
+    Ok(listeners)
+}
+
+/// How many connections the limit on open files leaves room for, or as many as was asked for, if that is less.
+fn connection_limit(wanted: Option<usize>, still_to_open: usize) -> usize {
+    /// Where the system does not tell: less than any system's default allows.
+    const UNKNOWN: usize = 200;
+    let allowed = open_files_limit()
+        .map_or(UNKNOWN, |limit| limit.saturating_sub(open_files().unwrap_or(32) + still_to_open).max(1));
+    match wanted {
+        Some(wanted) if wanted > allowed => {
+            warn!(
+                "--max-connections {wanted}: the limit on open files (ulimit -n) leaves room for {allowed}"
+            );
+            allowed
+        }
+        Some(wanted) => wanted,
+        None => allowed,
+    }
+}
+
+/// The soft RLIMIT_NOFILE, as Linux tells it (proc_pid_limits(5)).
+fn open_files_limit() -> Option<usize> {
+    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    match line.split_whitespace().next()? {
+        "unlimited" => Some(1 << 20),
+        number => number.parse().ok(),
+    }
+}
+
+fn open_files() -> Option<usize> {
+    // One of them is the directory that is being read.
+    Some(std::fs::read_dir("/proc/self/fd").ok()?.count() - 1)
+}
+
+fn warn_of_weak(options: &Options) {
+    if options.rules.kdf_rounds < KDF_ROUNDS_WARN {
+        warn!("--kdf-rounds {}: stolen passwords would be easy to guess", options.rules.kdf_rounds);
+    }
+    match options.sync {
+        SyncPolicy::Always => {}
+        SyncPolicy::Second => warn!("--sync second: a crash can lose the last second of what was shown"),
+        SyncPolicy::Never => warn!("--sync never: a crash can lose what was shown"),
+    }
+    if options.rate.is_none_or(|rate| rate > 10 * RATE_LINES_PER_SECOND)
+        || options.per_address.is_none_or(|most| most > 10 * CONNECTIONS_PER_ADDRESS)
+    {
+        info!("the limits on floods are lifted, or high");
+    }
+}
+
+/// One line an event, with UTC; `RUST_LOG` says of which level.
+fn start_log() {
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info"))
+        .format(|out, record| {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            let now = Timestamp::from_micros(now.as_micros() as Micros);
+            // Nothing from outside can begin a line of its own, or speak to the terminal.
+            let text: String = record.args().to_string().chars().flat_map(escaped).collect();
+            writeln!(out, "{now} {:<5} {text}", record.level())
+        })
+        .init();
+}
+
+fn escaped(character: char) -> impl Iterator<Item = char> {
+    let bad = chinwag::line::is_unsafe(character);
+    let escape = bad.then(|| character.escape_unicode()).into_iter().flatten();
+    escape.chain((!bad).then_some(character))
+}

@@ -1,0 +1,272 @@
+//! The network: a small trait over a poller, its listeners and its streams, and the real one. The only file that
+//! names mio, and the signals that end a server, which mio waits for as well.
+
+use std::fs;
+use std::io::{self, IoSlice, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener as StdListener};
+use std::time::Duration;
+
+use log::{debug, warn};
+use mio::event::Event;
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Poll, Token};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook_mio::v1_0::Signals;
+use socket2::{SockRef, TcpKeepalive};
+
+use crate::limits::{KEEPALIVE_IDLE, KEEPALIVE_INTERVAL};
+
+/// Which connection: a number that is given again only after the batch of events in which it was freed.
+pub type ConnectionId = u32;
+
+/// Sockets, nonblocking and edge-triggered: readiness is told once, and lasts until an operation would block.
+pub trait Net {
+    /// A connection.
+    type Stream: Stream;
+    /// Waits for at most `timeout`, or without end, and adds what became ready.
+    ///
+    /// # Errors
+    /// Only such as leave no way to go on.
+    fn wait(&mut self, timeout: Option<Duration>, ready: &mut Vec<Readiness>) -> io::Result<()>;
+    /// Takes one newcomer.
+    ///
+    /// # Errors
+    /// Those that are not the newcomer's own; it may be tried again later.
+    fn accept(&mut self) -> io::Result<Accepted<Self::Stream>>;
+    /// Waits for a connection from now on.
+    ///
+    /// # Errors
+    /// The system's.
+    fn watch(&mut self, stream: &mut Self::Stream, id: ConnectionId) -> io::Result<()>;
+    /// Takes one newcomer where there are no descriptors left, tells it so and closes it.
+    ///
+    /// # Errors
+    /// Where even that is not possible at the moment.
+    fn turn_away(&mut self, message: &[u8]) -> io::Result<()>;
+    /// Takes no more newcomers.
+    fn stop_accepting(&mut self);
+}
+
+/// A connection.
+pub trait Stream {
+    /// Reads what is there; 0 at the end of it.
+    ///
+    /// # Errors
+    /// `WouldBlock`, or the system's.
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize>;
+    /// Writes what there is room for.
+    ///
+    /// # Errors
+    /// `WouldBlock`, or the system's.
+    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+    /// Tells the peer that no more will come.
+    fn finish(&mut self);
+}
+
+/// Something that became possible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// There are newcomers.
+    Newcomers,
+    /// For a connection.
+    Connection {
+        /// Which.
+        id: ConnectionId,
+        /// A read will not block; also at the end of the input, and after an error.
+        readable: bool,
+        /// A write will not block.
+        writable: bool,
+        /// The peer is gone altogether.
+        hung_up: bool,
+    },
+    /// The operator wants an end.
+    Shutdown,
+}
+
+/// What came of taking a newcomer.
+pub enum Accepted<S> {
+    /// It is here.
+    Stream(S, SocketAddr),
+    /// There is none.
+    Nobody,
+    /// There is no descriptor for it: [`Net::turn_away`].
+    OutOfDescriptors,
+}
+
+/// The system's sockets.
+pub struct MioNet {
+    poll: Poll,
+    events: Events,
+    listeners: Vec<Listener>,
+    signals: Signals,
+    /// Held so that it can be given up for telling a newcomer that there is no other.
+    spare: Option<fs::File>,
+}
+
+struct Listener {
+    socket: TcpListener,
+    /// There may be newcomers.
+    ready: bool,
+}
+
+const LISTENERS_FROM: usize = u32::MAX as usize + 1;
+const SIGNALS: Token = Token(usize::MAX - 1);
+const EVENTS_PER_WAIT: usize = 1024;
+/// ENFILE and EMFILE, the same number on every Unix.
+const OUT_OF_DESCRIPTORS: [i32; 2] = [23, 24];
+
+impl MioNet {
+    /// Waits on these listening sockets, and for SIGTERM and SIGINT.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn new(listeners: Vec<StdListener>) -> io::Result<MioNet> {
+        let poll = Poll::new()?;
+        // SIGXFSZ is only caught so that it does not kill: the write that caused it fails with EFBIG.
+        let mut signals = Signals::new([SIGTERM, SIGINT, SIGXFSZ])?;
+        poll.registry().register(&mut signals, SIGNALS, Interest::READABLE)?;
+        let mut net = MioNet {
+            poll,
+            events: Events::with_capacity(EVENTS_PER_WAIT),
+            listeners: Vec::new(),
+            signals,
+            spare: spare(),
+        };
+        for (index, listener) in listeners.into_iter().enumerate() {
+            listener.set_nonblocking(true)?;
+            let mut socket = TcpListener::from_std(listener);
+            net.poll.registry().register(&mut socket, Token(LISTENERS_FROM + index), Interest::READABLE)?;
+            net.listeners.push(Listener { socket, ready: false });
+        }
+        Ok(net)
+    }
+
+    fn accept_from_any(&mut self) -> io::Result<Option<(TcpStream, SocketAddr)>> {
+        for listener in &mut self.listeners {
+            while listener.ready {
+                match listener.socket.accept() {
+                    Ok(newcomer) => return Ok(Some(newcomer)),
+                    Err(error) => match error.kind() {
+                        io::ErrorKind::WouldBlock => listener.ready = false,
+                        // The newcomer's own trouble: it is gone already (accept(2), "Error handling").
+                        io::ErrorKind::ConnectionAborted
+                        | io::ErrorKind::Interrupted
+                        | io::ErrorKind::ConnectionReset
+                        | io::ErrorKind::NetworkDown
+                        | io::ErrorKind::NetworkUnreachable
+                        | io::ErrorKind::HostUnreachable => {}
+                        _ => return Err(error),
+                    },
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Net for MioNet {
+    type Stream = TcpStream;
+
+    fn wait(&mut self, timeout: Option<Duration>, ready: &mut Vec<Readiness>) -> io::Result<()> {
+        match self.poll.poll(&mut self.events, timeout) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            Err(error) => return Err(error),
+        }
+        for event in &self.events {
+            match event.token() {
+                SIGNALS => {
+                    if self.signals.pending().any(|signal| signal != SIGXFSZ) {
+                        ready.push(Readiness::Shutdown);
+                    }
+                }
+                Token(token) if token >= LISTENERS_FROM => {
+                    self.listeners[token - LISTENERS_FROM].ready = true;
+                    ready.push(Readiness::Newcomers);
+                }
+                Token(token) => ready.push(readiness(token as ConnectionId, event)),
+            }
+        }
+        Ok(())
+    }
+
+    fn accept(&mut self) -> io::Result<Accepted<TcpStream>> {
+        match self.accept_from_any() {
+            Ok(None) => Ok(Accepted::Nobody),
+            Ok(Some((stream, peer))) => {
+                if let Err(error) = set_options(&stream) {
+                    debug!("{peer}: socket options: {error}");
+                }
+                Ok(Accepted::Stream(stream, peer))
+            }
+            Err(error) if error.raw_os_error().is_some_and(|code| OUT_OF_DESCRIPTORS.contains(&code)) => {
+                Ok(Accepted::OutOfDescriptors)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn watch(&mut self, stream: &mut TcpStream, id: ConnectionId) -> io::Result<()> {
+        self.poll.registry().register(stream, Token(id as usize), Interest::READABLE | Interest::WRITABLE)
+    }
+
+    fn turn_away(&mut self, message: &[u8]) -> io::Result<()> {
+        self.spare = None;
+        let outcome = self.accept_from_any();
+        if let Ok(Some((stream, _))) = &outcome {
+            tell_and_close(stream, message);
+        }
+        let outcome = outcome.map(|_| ());
+        self.spare = spare();
+        outcome
+    }
+
+    fn stop_accepting(&mut self) {
+        self.listeners.clear();
+    }
+}
+
+impl Stream for TcpStream {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        Read::read(self, bytes)
+    }
+
+    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.write_vectored(slices)
+    }
+
+    fn finish(&mut self) {
+        // It fails where the peer is gone, and then there is nobody to tell.
+        let _ = self.shutdown(Shutdown::Write);
+    }
+}
+
+fn readiness(id: ConnectionId, event: &Event) -> Readiness {
+    let hung_up = event.is_error() || (event.is_read_closed() && event.is_write_closed());
+    Readiness::Connection {
+        id,
+        readable: event.is_readable() || event.is_read_closed() || hung_up,
+        // After a hang-up a write tells so, which a waiting one would never.
+        writable: event.is_writable() || hung_up,
+        hung_up,
+    }
+}
+
+fn set_options(stream: &TcpStream) -> io::Result<()> {
+    // What is written is whole turns already: waiting for more would only delay them.
+    stream.set_nodelay(true)?;
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_IDLE).with_interval(KEEPALIVE_INTERVAL);
+    SockRef::from(stream).set_tcp_keepalive(&keepalive)
+}
+
+/// For a newcomer who cannot stay. Reading first what it sent keeps the close from being a reset that could
+/// overtake the message.
+fn tell_and_close(mut stream: &TcpStream, message: &[u8]) {
+    let _ = stream.write(message);
+    let _ = stream.shutdown(Shutdown::Write);
+    let _ = stream.read(&mut [0; 4096]);
+}
+
+fn spare() -> Option<fs::File> {
+    fs::File::open("/dev/null").inspect_err(|error| warn!("no spare descriptor: {error}")).ok()
+}

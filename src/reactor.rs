@@ -1,0 +1,629 @@
+//! The slab of connections: who may read, who may write, who is due, who is closing. It knows no chat.
+//!
+//! Readiness is edge-triggered, so it is kept here until an operation would block: a connection with input that
+//! was not read to the end, or with lines that were not handled, is *ready* and is looked at again in the next
+//! turn; one that did not get all its bytes written is *dirty*.
+
+use std::collections::BTreeSet;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use log::warn;
+use slab::Slab;
+
+use crate::feed::Feed;
+use crate::limits::{
+    ACCEPT_PAUSE_US, ACCEPTS_PER_TURN_MAX, LINGER_US, Micros, POOLED_BUFFERS_MAX, SLICES_PER_WRITE_MAX,
+};
+use crate::line::{InputBuffer, LineBuffer};
+use crate::net::{Accepted, ConnectionId, Net, Readiness, Stream};
+use crate::outbox::{Outbox, OwnPool};
+use crate::record::Timestamp;
+
+/// A stream and what is known of writing to it.
+struct Socket<S> {
+    stream: S,
+    /// A write may take something.
+    writable: bool,
+    /// Writing has failed: what is to be sent goes nowhere.
+    broken: bool,
+    /// Since when it took nothing while there was something to take; 0 for not so.
+    stalled_since_us: Micros,
+}
+
+/// One connection.
+pub struct Connection<S> {
+    socket: Socket<S>,
+    /// Lines read and not handled.
+    pub input: LineBuffer,
+    /// Bytes to be written.
+    pub outbox: Outbox,
+    /// The last message that the socket took whole, where it is known.
+    pub handed: Timestamp,
+    /// When it was opened, or began to linger; or when its user last got a chance to log in.
+    pub since_us: Micros,
+    /// The theoretical arrival time of the next line (generic cell rate algorithm, ITU-T I.371).
+    pub line_due_us: Micros,
+    /// Its entry in the deadlines; 0 for none.
+    deadline_us: Micros,
+    /// A read may give something.
+    pub readable: bool,
+    /// The peer is gone altogether.
+    pub hung_up: bool,
+    /// Its input has ended.
+    pub ended: bool,
+    /// Its user of the reactor has something to finish that needs an empty outbox or room in the socket.
+    pub busy: bool,
+    /// And waits for its turn to do so.
+    pub is_queued: bool,
+    closing: Closing,
+    is_ready: bool,
+    is_dirty: bool,
+    lags: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Closing {
+    No,
+    /// Once its outbox is empty.
+    Flushing,
+    /// What it still sends is read and thrown away, so that the last answer is not overtaken by a reset.
+    Lingering,
+    /// It leaves the slab at the end of the turn.
+    Doomed,
+}
+
+impl<S> Connection<S> {
+    /// Whether lines are taken from it.
+    pub fn is_open(&self) -> bool {
+        self.closing == Closing::No
+    }
+
+    /// Whether it lingers after its last byte was sent.
+    pub fn is_lingering(&self) -> bool {
+        self.closing == Closing::Lingering
+    }
+
+    /// Whether its socket may take something.
+    pub fn is_writable(&self) -> bool {
+        self.socket.writable && !self.socket.broken
+    }
+
+    /// Whether what is sent to it goes nowhere.
+    pub fn is_broken(&self) -> bool {
+        self.socket.broken
+    }
+
+    /// Since when its socket took nothing while there was something to take.
+    pub fn stalled_since_us(&self) -> Option<Micros> {
+        (self.socket.stalled_since_us > 0).then_some(self.socket.stalled_since_us)
+    }
+
+    fn has_input(&self) -> bool {
+        self.readable || self.ended || !self.input.is_empty()
+    }
+}
+
+/// What needs to be looked at after a connection was flushed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attention {
+    /// All is sent, and it is busy.
+    Drained,
+    /// Too much is waiting for its socket.
+    Overflowing,
+    /// It began to stall.
+    Stalled,
+    /// Writing to it failed.
+    Broken,
+}
+
+/// The connections.
+pub struct Reactor<N: Net> {
+    net: N,
+    connections: Slab<Connection<N::Stream>>,
+    /// To be looked at for input in the next turn.
+    ready: Vec<ConnectionId>,
+    /// To be flushed in this turn, or the next.
+    dirty: Vec<ConnectionId>,
+    doomed: Vec<ConnectionId>,
+    /// The next moment that each connection has something due.
+    deadlines: BTreeSet<(Micros, ConnectionId)>,
+    /// Live connections that have not taken all of the feed.
+    lagging: usize,
+    newcomers: bool,
+    /// After an error of `accept`.
+    accepts_from_us: Micros,
+    readiness: Vec<Readiness>,
+    input_pool: Vec<InputBuffer>,
+    own_pool: OwnPool,
+    sink: Box<[u8]>,
+}
+
+impl<N: Net> Reactor<N> {
+    /// Over these sockets.
+    pub fn new(net: N) -> Reactor<N> {
+        Reactor {
+            net,
+            connections: Slab::new(),
+            ready: Vec::new(),
+            dirty: Vec::new(),
+            doomed: Vec::new(),
+            deadlines: BTreeSet::new(),
+            lagging: 0,
+            newcomers: false,
+            accepts_from_us: 0,
+            readiness: Vec::new(),
+            input_pool: Vec::new(),
+            own_pool: Vec::new(),
+            sink: vec![0; 4096].into_boxed_slice(),
+        }
+    }
+
+    /// How many connections there are.
+    pub fn len(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.connections.is_empty()
+    }
+
+    /// A connection; `None` where it is gone, or about to be.
+    pub fn connection(&mut self, id: ConnectionId) -> Option<&mut Connection<N::Stream>> {
+        self.connections.get_mut(id as usize).filter(|connection| connection.closing != Closing::Doomed)
+    }
+
+    /// All connections' numbers.
+    pub fn ids(&self) -> impl Iterator<Item = ConnectionId> {
+        self.connections.iter().map(|(id, _)| id as ConnectionId)
+    }
+
+    /// When there is something to do without any socket's doing: 0 for now, `None` for never.
+    pub fn due_us(&self) -> Option<Micros> {
+        if !self.ready.is_empty() || !self.dirty.is_empty() || !self.doomed.is_empty() {
+            return Some(0);
+        }
+        let accepts = self.newcomers.then_some(self.accepts_from_us);
+        accepts.into_iter().chain(self.deadlines.first().map(|&(due, _)| due)).min()
+    }
+
+    /// Whether something is left to be written by the next turn.
+    pub fn has_unflushed(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
+    /// Waits, and notes what became ready. Whether the operator wants an end.
+    ///
+    /// # Errors
+    /// Only such as leave no way to go on.
+    pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
+        let mut readiness = std::mem::take(&mut self.readiness);
+        self.net.wait(timeout, &mut readiness)?;
+        let mut shutdown = false;
+        for ready in readiness.drain(..) {
+            match ready {
+                Readiness::Shutdown => shutdown = true,
+                Readiness::Newcomers => self.newcomers = true,
+                Readiness::Connection { id, readable, writable, hung_up } => {
+                    let Some(connection) = self.connections.get_mut(id as usize) else { continue };
+                    connection.hung_up |= hung_up;
+                    if readable {
+                        connection.readable = true;
+                        self.schedule(id);
+                    }
+                    if writable {
+                        self.connections[id as usize].socket.writable = true;
+                        self.make_dirty(id);
+                    }
+                }
+            }
+        }
+        self.readiness = readiness;
+        Ok(shutdown)
+    }
+
+    /// Takes newcomers, a bounded number. `admit` says no in words; those are sent and the newcomer is closed.
+    /// Returns those who were admitted, and which connection each is; `None` where the system did not take it.
+    /// `full` is for whom there is no descriptor.
+    pub fn accept(
+        &mut self,
+        now_us: Micros,
+        mut admit: impl FnMut(SocketAddr) -> Result<(), String>,
+        full: &str,
+    ) -> Vec<(Option<ConnectionId>, SocketAddr)> {
+        let mut stay = Vec::new();
+        if !self.newcomers || now_us < self.accepts_from_us {
+            return stay;
+        }
+        for _ in 0..ACCEPTS_PER_TURN_MAX {
+            match self.net.accept() {
+                Ok(Accepted::Stream(mut stream, peer)) => match admit(peer) {
+                    Ok(()) => stay.push((self.insert(stream, now_us), peer)),
+                    Err(refusal) => {
+                        let _ = stream.write(&[IoSlice::new(refusal.as_bytes())]);
+                        stream.finish();
+                        let _ = stream.read(&mut self.sink);
+                    }
+                },
+                Ok(Accepted::Nobody) => {
+                    self.newcomers = false;
+                    break;
+                }
+                Ok(Accepted::OutOfDescriptors) => {
+                    warn!("out of file descriptors: turning a newcomer away");
+                    if let Err(error) = self.net.turn_away(full.as_bytes()) {
+                        self.pause_accepting(now_us, &error);
+                        break;
+                    }
+                }
+                Err(error) => {
+                    self.pause_accepting(now_us, &error);
+                    break;
+                }
+            }
+        }
+        stay
+    }
+
+    /// Looks at a connection's input in the next turn.
+    pub fn schedule(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(id as usize)
+            && !std::mem::replace(&mut connection.is_ready, true)
+        {
+            self.ready.push(id);
+        }
+    }
+
+    /// Those to be looked at in this turn, for their input. They are ready no more.
+    pub fn take_ready(&mut self, ready: &mut Vec<ConnectionId>) {
+        ready.clear();
+        std::mem::swap(&mut self.ready, ready);
+        for &id in &*ready {
+            if let Some(connection) = self.connections.get_mut(id as usize) {
+                connection.is_ready = false;
+            }
+        }
+    }
+
+    /// Reads until it would block, or its buffer is full.
+    pub fn fill(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(id as usize) else { return };
+        while connection.readable && connection.input.has_room() {
+            let stream = &mut connection.socket.stream;
+            match connection.input.fill(&mut self.input_pool, |into| stream.read(into)) {
+                Ok(0) => {
+                    connection.ended = true;
+                    connection.readable = false;
+                }
+                Ok(_) => {}
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => connection.readable = false,
+                    io::ErrorKind::Interrupted => {}
+                    // A reset comes after all data that was received before it.
+                    _ => {
+                        connection.ended = true;
+                        connection.hung_up = true;
+                        connection.readable = false;
+                    }
+                },
+            }
+        }
+        connection.input.release(&mut self.input_pool, POOLED_BUFFERS_MAX);
+    }
+
+    /// Gives back the input buffer of a connection whose lines are all handled.
+    pub fn release_input(&mut self, id: ConnectionId) {
+        self.connections[id as usize].input.release(&mut self.input_pool, POOLED_BUFFERS_MAX);
+    }
+
+    /// Throws away what a lingering connection still sends, a bounded amount; it is doomed at the end of it.
+    pub fn discard_input(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(id as usize) else { return };
+        for _ in 0..16 {
+            match connection.socket.stream.read(&mut self.sink) {
+                Ok(0) => return self.doom(id),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    connection.readable = false;
+                    return;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return self.doom(id),
+            }
+        }
+        self.schedule(id);
+    }
+
+    /// Adds bytes for one connection.
+    pub fn push_own(&mut self, id: ConnectionId, bytes: &[u8], feed: &Feed) {
+        if let Some(connection) = self.connections.get_mut(id as usize)
+            && !connection.socket.broken
+        {
+            connection.outbox.push_own(bytes, feed, &mut self.own_pool);
+            self.make_dirty(id);
+        }
+    }
+
+    /// Stops a connection from following the feed, and drops what of it was not sent; returns the timestamp of
+    /// the first message so dropped.
+    pub fn drop_messages(&mut self, id: ConnectionId, feed: &Feed) -> Option<Timestamp> {
+        let connection = &mut self.connections[id as usize];
+        if std::mem::take(&mut connection.lags) {
+            self.lagging -= 1;
+        }
+        connection.outbox.drop_messages(feed, &mut self.own_pool)
+    }
+
+    /// Writes once to each connection that has something to be sent: all that are live where the feed has grown,
+    /// and those that are dirty. `mark` is the last message of the feed.
+    pub fn flush(
+        &mut self,
+        feed: &Feed,
+        feed_has_grown: bool,
+        mark: Timestamp,
+        now_us: Micros,
+        attention: &mut Vec<(ConnectionId, Attention)>,
+    ) {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        if feed_has_grown {
+            for id in 0..self.connections.capacity() {
+                if self.connections.get(id).is_some_and(|it| it.outbox.is_live() || it.is_dirty) {
+                    self.flush_one(id as ConnectionId, feed, mark, now_us, attention);
+                }
+            }
+        } else {
+            for &id in &dirty {
+                self.flush_one(id, feed, mark, now_us, attention);
+            }
+        }
+        // What was made dirty meanwhile is for the next turn.
+        dirty.clear();
+        dirty.append(&mut self.dirty);
+        self.dirty = dirty;
+    }
+
+    /// Whether nobody waits for bytes of the feed.
+    pub fn all_have_the_feed(&self) -> bool {
+        self.lagging == 0
+    }
+
+    /// Sends a connection nothing more: the peer is gone.
+    pub fn give_up_output(&mut self, id: ConnectionId) {
+        let connection = &mut self.connections[id as usize];
+        if std::mem::take(&mut connection.lags) {
+            self.lagging -= 1;
+        }
+        connection.socket.broken = true;
+        connection.outbox.clear(&mut self.own_pool);
+    }
+
+    /// Writes a connection's own bytes and `behind` to it, in one go; returns how many bytes of `behind` it took.
+    pub fn send<'a>(
+        &mut self,
+        id: ConnectionId,
+        behind: impl Iterator<Item = IoSlice<'a>>,
+        feed: &'a Feed,
+        now_us: Micros,
+    ) -> usize {
+        let connection = &mut self.connections[id as usize];
+        let mut slices = [IoSlice::new(&[]); SLICES_PER_WRITE_MAX];
+        let (own_count, own_bytes) = connection.outbox.slices(feed, &mut slices);
+        let mut count = own_count;
+        let mut bytes = own_bytes;
+        for slice in behind.take(SLICES_PER_WRITE_MAX - own_count) {
+            bytes += slice.len();
+            slices[count] = slice;
+            count += 1;
+        }
+        let taken = connection.socket.write(&slices[..count], bytes, now_us);
+        let own_taken = taken.min(own_bytes);
+        connection.outbox.advance(own_taken, feed, &mut self.own_pool);
+        taken - own_taken
+    }
+
+    /// Keeps the rest of a line of which [`Reactor::send`] sent the beginning.
+    pub fn push_rest(&mut self, id: ConnectionId, rest: &[u8], feed: &Feed) {
+        let connection = &mut self.connections[id as usize];
+        connection.outbox.push_rest(rest, feed, &mut self.own_pool);
+        self.make_dirty(id);
+    }
+
+    /// Closes a connection once its outbox, which follows no feed any more, is empty.
+    pub fn close(&mut self, id: ConnectionId) {
+        let connection = &mut self.connections[id as usize];
+        assert!(!connection.outbox.is_live(), "who follows the feed is never done");
+        if connection.socket.broken || (connection.hung_up && connection.ended) {
+            return self.doom(id);
+        }
+        if connection.closing == Closing::No {
+            connection.closing = Closing::Flushing;
+            self.make_dirty(id);
+        }
+    }
+
+    /// Closes a connection at the end of the turn, whatever it has still to be sent.
+    pub fn doom(&mut self, id: ConnectionId) {
+        let connection = &mut self.connections[id as usize];
+        if connection.closing != Closing::Doomed {
+            connection.closing = Closing::Doomed;
+            self.doomed.push(id);
+        }
+    }
+
+    /// Tells the peer that no more will come, and closes at the end of the turn.
+    pub fn finish(&mut self, id: ConnectionId) {
+        self.connections[id as usize].socket.stream.finish();
+        self.doom(id);
+    }
+
+    /// Sees to it that a connection is looked at by [`Reactor::take_due`] at `due_us`, or before.
+    pub fn arm(&mut self, id: ConnectionId, due_us: Micros) {
+        let connection = &mut self.connections[id as usize];
+        if connection.deadline_us == 0 || due_us < connection.deadline_us {
+            self.deadlines.remove(&(connection.deadline_us, id));
+            connection.deadline_us = due_us;
+            self.deadlines.insert((due_us, id));
+        }
+    }
+
+    /// A connection with something due, which then has no deadline.
+    pub fn take_due(&mut self, now_us: Micros) -> Option<ConnectionId> {
+        let &(due_us, id) = self.deadlines.first().filter(|&&(due_us, _)| due_us <= now_us)?;
+        self.deadlines.remove(&(due_us, id));
+        self.connections[id as usize].deadline_us = 0;
+        Some(id)
+    }
+
+    /// Takes no more newcomers.
+    pub fn stop_accepting(&mut self) {
+        self.net.stop_accepting();
+        self.newcomers = false;
+    }
+
+    /// Drops the connections that are closed. Their numbers are given again only from here on, so that no event
+    /// of this turn can reach a connection it was not meant for. `gone` is told of each.
+    pub fn reap(&mut self, mut gone: impl FnMut(ConnectionId)) {
+        while let Some(id) = self.doomed.pop() {
+            let mut connection = self.connections.remove(id as usize);
+            self.deadlines.remove(&(connection.deadline_us, id));
+            self.lagging -= usize::from(connection.lags);
+            connection.outbox.clear(&mut self.own_pool);
+            if connection.is_ready {
+                self.ready.retain(|&other| other != id);
+            }
+            if connection.is_dirty {
+                self.dirty.retain(|&other| other != id);
+            }
+            gone(id);
+        }
+    }
+
+    fn insert(&mut self, mut stream: N::Stream, now_us: Micros) -> Option<ConnectionId> {
+        let entry = self.connections.vacant_entry();
+        let id = entry.key() as ConnectionId;
+        if let Err(error) = self.net.watch(&mut stream, id) {
+            warn!("a newcomer cannot be waited for: {error}");
+            return None;
+        }
+        entry.insert(Connection {
+            socket: Socket { stream, writable: true, broken: false, stalled_since_us: 0 },
+            input: LineBuffer::default(),
+            outbox: Outbox::default(),
+            handed: Timestamp::default(),
+            since_us: now_us,
+            line_due_us: 0,
+            deadline_us: 0,
+            readable: false,
+            hung_up: false,
+            ended: false,
+            busy: false,
+            is_queued: false,
+            closing: Closing::No,
+            is_ready: false,
+            is_dirty: false,
+            lags: false,
+        });
+        Some(id)
+    }
+
+    fn pause_accepting(&mut self, now_us: Micros, error: &io::Error) {
+        warn!("cannot accept, waiting a little: {error}");
+        self.accepts_from_us = now_us + ACCEPT_PAUSE_US;
+    }
+
+    fn make_dirty(&mut self, id: ConnectionId) {
+        let connection = &mut self.connections[id as usize];
+        if !std::mem::replace(&mut connection.is_dirty, true) {
+            self.dirty.push(id);
+        }
+    }
+
+    fn flush_one(
+        &mut self,
+        id: ConnectionId,
+        feed: &Feed,
+        mark: Timestamp,
+        now_us: Micros,
+        attention: &mut Vec<(ConnectionId, Attention)>,
+    ) {
+        let Some(connection) = self.connections.get_mut(id as usize) else { return };
+        connection.is_dirty = false;
+        let mut pending = connection.outbox.pending(feed);
+        if pending > 0 && connection.is_writable() {
+            let was_stalled = connection.stalled_since_us().is_some();
+            let mut slices = [IoSlice::new(&[]); SLICES_PER_WRITE_MAX];
+            let (count, bytes) = connection.outbox.slices(feed, &mut slices);
+            let taken = connection.socket.write(&slices[..count], bytes, now_us);
+            connection.outbox.advance(taken, feed, &mut self.own_pool);
+            pending -= taken;
+            if connection.is_broken() {
+                attention.push((id, Attention::Broken));
+            } else if connection.stalled_since_us().is_some() && !was_stalled {
+                attention.push((id, Attention::Stalled));
+            }
+        }
+        let lags = pending > 0 && connection.outbox.is_live();
+        self.lagging = self.lagging + usize::from(lags) - usize::from(connection.lags);
+        connection.lags = lags;
+        if pending == 0 {
+            self.drained(id, mark, now_us, attention);
+        } else if connection.outbox.is_overflowing(feed) {
+            attention.push((id, Attention::Overflowing));
+        } else if connection.is_writable() {
+            // Short of what was offered, but it did not say that it would block.
+            self.make_dirty(id);
+        }
+    }
+
+    fn drained(
+        &mut self,
+        id: ConnectionId,
+        mark: Timestamp,
+        now_us: Micros,
+        attention: &mut Vec<(ConnectionId, Attention)>,
+    ) {
+        let connection = &mut self.connections[id as usize];
+        if connection.outbox.is_live() {
+            connection.handed = mark;
+        }
+        if connection.busy {
+            attention.push((id, Attention::Drained));
+        } else if connection.closing == Closing::Flushing {
+            connection.socket.stream.finish();
+            if connection.ended {
+                return self.doom(id);
+            }
+            connection.closing = Closing::Lingering;
+            connection.since_us = now_us;
+            self.arm(id, now_us + LINGER_US);
+            self.schedule(id);
+        } else if connection.closing == Closing::No && connection.has_input() {
+            self.schedule(id);
+        }
+    }
+}
+
+impl<S: Stream> Socket<S> {
+    /// Writes once; returns how many bytes of `bytes` were taken, and notes what that says of the socket.
+    fn write(&mut self, slices: &[IoSlice<'_>], bytes: usize, now_us: Micros) -> usize {
+        let taken = match self.stream.write(slices) {
+            Ok(taken) => taken,
+            Err(error) => {
+                match error.kind() {
+                    io::ErrorKind::WouldBlock => self.writable = false,
+                    io::ErrorKind::Interrupted => {}
+                    _ => self.broken = true,
+                }
+                0
+            }
+        };
+        if taken == bytes {
+            self.stalled_since_us = 0;
+        } else if taken > 0 || self.stalled_since_us == 0 {
+            self.stalled_since_us = now_us.max(1);
+        }
+        taken
+    }
+}

@@ -1,0 +1,405 @@
+//! A message and its line, which is the same in the log, on the wire and in `/history`:
+//!
+//! ```text
+//! 2026-11-22T12:03:11.042317Z alice: hello
+//! 2026-11-22T12:03:11.042318Z alice -> bob: psst
+//! ```
+//!
+//! The timestamp has a fixed width and rises strictly over the whole log, so lines compare as their bytes do.
+
+use std::fmt;
+
+use crate::limits::{LINE_BYTES_MAX, Micros, SECOND_US};
+use crate::line::is_unsafe;
+use crate::name::Name;
+
+/// Bytes of a written timestamp.
+pub const TIMESTAMP_BYTES: usize = "2026-11-22T12:03:11.042317Z".len();
+const PATTERN: &[u8; TIMESTAMP_BYTES] = b"0000-00-00T00:00:00.000000Z";
+/// 9999-12-31T23:59:59.999999Z, the last one of this width.
+const LATEST: Timestamp = Timestamp(253_402_300_799_999_999);
+
+/// A moment in UTC, in microseconds since the Unix epoch (RFC 3339 when written). The id of a message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(Micros);
+
+impl Timestamp {
+    /// A moment since the Unix epoch.
+    pub fn from_micros(micros: Micros) -> Timestamp {
+        Timestamp(micros).min(LATEST)
+    }
+
+    /// The start of a line that is a timestamp, or `None` where it is none.
+    pub fn parse(line: &[u8]) -> Option<Timestamp> {
+        let text: &[u8; TIMESTAMP_BYTES] = line.first_chunk()?;
+        if !is_timestamp_prefix(text) {
+            return None;
+        }
+        let number = |from: usize, digits: usize| {
+            text[from..from + digits].iter().fold(0, |sum, byte| sum * 10 + u64::from(byte - b'0'))
+        };
+        let (year, month, day) = (number(0, 4), number(5, 2), number(8, 2));
+        let (hour, minute, second) = (number(11, 2), number(14, 2), number(17, 2));
+        if !(1970..).contains(&year) || !(1..=12).contains(&month) || hour > 23 || minute > 59 || second > 59
+        {
+            return None;
+        }
+        let days = days_from_civil(year, month, day)?;
+        let seconds = ((days * 24 + hour) * 60 + minute) * 60 + second;
+        Some(Timestamp(seconds * SECOND_US + number(20, 6)))
+    }
+
+    /// As it is written at the start of a line.
+    pub fn to_bytes(self) -> [u8; TIMESTAMP_BYTES] {
+        let mut text = *PATTERN;
+        let (year, month, day) = civil_from_days(self.0 / SECOND_US / 86_400);
+        let second = self.0 / SECOND_US % 86_400;
+        put_digits(&mut text[0..4], year);
+        put_digits(&mut text[5..7], month);
+        put_digits(&mut text[8..10], day);
+        put_digits(&mut text[11..13], second / 3600);
+        put_digits(&mut text[14..16], second / 60 % 60);
+        put_digits(&mut text[17..19], second % 60);
+        put_digits(&mut text[20..26], self.0 % SECOND_US);
+        text
+    }
+
+    /// The moment after this one.
+    pub fn next(self) -> Timestamp {
+        Timestamp(self.0 + 1)
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(std::str::from_utf8(&self.to_bytes()).expect("digits and punctuation"))
+    }
+}
+
+/// The beginning of a timestamp, as a person writes a time: `2026-11-22`, `2026-11-22T12:03`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimePrefix {
+    bytes: [u8; TIMESTAMP_BYTES],
+    length: u8,
+}
+
+impl TimePrefix {
+    /// The time that `text` is. A year alone is none: it would be a number.
+    pub fn parse(text: &[u8]) -> Option<TimePrefix> {
+        if text.len() <= "2026".len() || !is_timestamp_prefix(text) {
+            return None;
+        }
+        let mut bytes = [0; TIMESTAMP_BYTES];
+        bytes[..text.len()].copy_from_slice(text);
+        Some(TimePrefix { bytes, length: text.len() as u8 })
+    }
+
+    /// As it was written; compares as the moments do.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.length)]
+    }
+}
+
+/// Whether `text` is the beginning of some timestamp, by its shape.
+fn is_timestamp_prefix(text: &[u8]) -> bool {
+    text.len() <= TIMESTAMP_BYTES
+        && text.iter().zip(PATTERN).all(|(byte, pattern)| match pattern {
+            b'0' => byte.is_ascii_digit(),
+            other => byte == other,
+        })
+}
+
+/// Makes the timestamps: the wall clock's, or one more than the last where the clock has not gone on.
+#[derive(Default)]
+pub struct Stamper {
+    last: Timestamp,
+    /// The second whose text `text` holds, so that it is formatted once a second and not once a message.
+    second: Option<u64>,
+    text: [u8; TIMESTAMP_BYTES],
+}
+
+impl Stamper {
+    /// Goes on after `last`.
+    pub fn after(last: Timestamp) -> Stamper {
+        Stamper { last, ..Stamper::default() }
+    }
+
+    /// The last one made.
+    pub fn last(&self) -> Timestamp {
+        self.last
+    }
+
+    /// The next one, as it is written.
+    pub fn stamp(&mut self, wall_us: Micros) -> &[u8; TIMESTAMP_BYTES] {
+        let timestamp = Timestamp(wall_us).max(self.last.next()).min(LATEST);
+        assert!(timestamp > self.last, "the calendar of four-digit years is used up");
+        self.last = timestamp;
+        let second = timestamp.0 / SECOND_US;
+        if self.second == Some(second) {
+            put_digits(&mut self.text[20..26], timestamp.0 % SECOND_US);
+        } else {
+            self.second = Some(second);
+            self.text = timestamp.to_bytes();
+        }
+        &self.text
+    }
+}
+
+/// Who a message is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience<'a> {
+    /// Everyone.
+    Public,
+    /// The account of this name, and its sender.
+    Private(&'a [u8]),
+}
+
+/// The two ends of a message, looked up in its line without reading its text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ends<'a> {
+    /// Its sender's name.
+    pub from: &'a [u8],
+    /// Who it is for.
+    pub to: Audience<'a>,
+    /// Where in the line its text begins.
+    pub text_at: usize,
+}
+
+impl Ends<'_> {
+    /// Whether the account of this name may see the message.
+    pub fn visible_to(&self, reader: &Name) -> bool {
+        match self.to {
+            Audience::Public => true,
+            Audience::Private(to) => is_name(to, reader) || is_name(self.from, reader),
+        }
+    }
+}
+
+fn is_name(bytes: &[u8], name: &Name) -> bool {
+    bytes.eq_ignore_ascii_case(name.as_bytes())
+}
+
+/// The two ends of the message in `line`, or `None` where it is none. The timestamp and the text are not looked
+/// at: [`check_line`] does.
+pub fn ends_of(line: &[u8]) -> Option<Ends<'_>> {
+    let body_at = TIMESTAMP_BYTES + 1;
+    let body = line.get(body_at..)?;
+    let from_length = name_length(body);
+    let from = &body[..from_length];
+    let behind = &body[from_length..];
+    if behind.starts_with(b": ") {
+        return Some(Ends { from, to: Audience::Public, text_at: body_at + from_length + 2 });
+    }
+    let to = behind.strip_prefix(b" -> ")?;
+    let to_length = name_length(to);
+    to[to_length..].starts_with(b": ").then(|| Ends {
+        from,
+        to: Audience::Private(&to[..to_length]),
+        text_at: body_at + from_length + 4 + to_length + 2,
+    })
+}
+
+/// How many of the first bytes could be a name's; one more than allowed is enough to tell that it is none.
+fn name_length(bytes: &[u8]) -> usize {
+    let is_part = |&byte: &u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    bytes.iter().position(|byte| !is_part(byte)).unwrap_or(bytes.len())
+}
+
+/// Whether `line` (with its ending) is exactly what this server would have written: its timestamp, or what is
+/// wrong with it.
+///
+/// # Errors
+/// A few words for the operator.
+pub fn check_line(line: &[u8]) -> Result<Timestamp, &'static str> {
+    if line.len() > LINE_BYTES_MAX {
+        return Err("a line that is too long");
+    }
+    let Some(line) = line.strip_suffix(b"\n") else { return Err("a line without an ending") };
+    let Some(timestamp) = Timestamp::parse(line) else { return Err("a line without a timestamp") };
+    let Some(ends) = ends_of(line).filter(|_| line[TIMESTAMP_BYTES] == b' ') else {
+        return Err("a line that is no message");
+    };
+    let Some(_) = Name::parse(ends.from) else { return Err("a sender with no valid name") };
+    if let Audience::Private(to) = ends.to
+        && Name::parse(to).is_none()
+    {
+        return Err("a recipient with no valid name");
+    }
+    match std::str::from_utf8(&line[ends.text_at..]) {
+        Err(_) => Err("text that is no UTF-8"),
+        Ok(text) if text.chars().any(is_unsafe) => Err("text with control characters"),
+        Ok(_) => Ok(timestamp),
+    }
+}
+
+/// How long a message's line is, with its ending.
+pub fn line_length(from: &Name, to: Option<&Name>, text: &str) -> usize {
+    let to_length = to.map_or(0, |to| " -> ".len() + to.as_bytes().len());
+    TIMESTAMP_BYTES + 1 + from.as_bytes().len() + to_length + ": ".len() + text.len() + 1
+}
+
+/// Writes a message's line. The caller has seen to it that [`line_length`] is within [`LINE_BYTES_MAX`].
+pub fn write_line(
+    out: &mut Vec<u8>,
+    timestamp: &[u8; TIMESTAMP_BYTES],
+    from: &Name,
+    to: Option<&Name>,
+    text: &str,
+) {
+    assert!(line_length(from, to, text) <= LINE_BYTES_MAX);
+    out.extend_from_slice(timestamp);
+    out.push(b' ');
+    out.extend_from_slice(from.as_bytes());
+    if let Some(to) = to {
+        out.extend_from_slice(b" -> ");
+        out.extend_from_slice(to.as_bytes());
+    }
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(text.as_bytes());
+    out.push(b'\n');
+}
+
+fn put_digits(text: &mut [u8], mut number: u64) {
+    for byte in text.iter_mut().rev() {
+        *byte = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+}
+
+/// Howard Hinnant, "chrono-compatible low-level date algorithms", for days since 1970-01-01.
+fn civil_from_days(days: u64) -> (u64, u64, u64) {
+    let shifted = days + 719_468;
+    let era = shifted / 146_097;
+    let day_of_era = shifted % 146_097;
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    (year_of_era + era * 400 + u64::from(month <= 2), month, day)
+}
+
+/// The inverse; `None` for a day that the month does not have.
+fn days_from_civil(year: u64, month: u64, day: u64) -> Option<u64> {
+    let shifted_year = year - u64::from(month <= 2);
+    let (era, year_of_era) = (shifted_year / 400, shifted_year % 400);
+    let shifted_month = (month + 9) % 12;
+    let day_of_year = (153 * shifted_month + 2) / 5 + day.checked_sub(1)?;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    let days = (era * 146_097 + day_of_era).checked_sub(719_468)?;
+    (civil_from_days(days) == (year, month, day)).then_some(days)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timestamps_are_written_as_rfc_3339_and_read_back() {
+        for (micros, text) in [
+            (0, "1970-01-01T00:00:00.000000Z"),
+            (951_782_399_999_999, "2000-02-28T23:59:59.999999Z"),
+            (951_782_400_000_000, "2000-02-29T00:00:00.000000Z"),
+            (1_795_435_391_042_317, "2026-11-23T09:23:11.042317Z"),
+            (4_107_542_400_000_000, "2100-03-01T00:00:00.000000Z"),
+            (LATEST.0, "9999-12-31T23:59:59.999999Z"),
+        ] {
+            assert_eq!(Timestamp(micros).to_string(), text);
+            assert_eq!(Timestamp::parse(text.as_bytes()), Some(Timestamp(micros)));
+        }
+        for day in 0..200_000 {
+            let (year, month, day_of_month) = civil_from_days(day);
+            assert_eq!(days_from_civil(year, month, day_of_month), Some(day));
+        }
+    }
+
+    #[test]
+    fn what_is_no_moment_is_no_timestamp() {
+        for text in [
+            "",
+            "2026-11-22T12:03:11.042317",
+            "2026-13-22T12:03:11.042317Z",
+            "2026-00-22T12:03:11.042317Z",
+            "2026-02-29T12:03:11.042317Z",
+            "2026-11-00T12:03:11.042317Z",
+            "2026-11-22T24:03:11.042317Z",
+            "2026-11-22T12:60:11.042317Z",
+            "2026-11-22T12:03:60.042317Z",
+            "2026-11-22 12:03:11.042317Z",
+            "1969-11-22T12:03:11.042317Z",
+        ] {
+            assert_eq!(Timestamp::parse(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn timestamps_rise_also_when_the_clock_stands_still_or_steps_back() {
+        let mut stamper = Stamper::default();
+        let mut last = [0; TIMESTAMP_BYTES];
+        for wall_us in [5_000_000, 5_000_000, 5_999_999, 5_999_999, 3, 7_000_000, 6_999_999] {
+            let next = *stamper.stamp(wall_us);
+            assert!(next > last, "{}", next.escape_ascii());
+            assert_eq!(Timestamp::parse(&next), Some(stamper.last()));
+            last = next;
+        }
+        assert_eq!(stamper.last(), Timestamp(7_000_001));
+    }
+
+    fn name(text: &str) -> Name {
+        Name::parse(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_line_is_read_back_as_it_was_written() {
+        for (from, to, text) in [
+            ("alice", None, "hello"),
+            ("a", Some("bob"), "x -> y: z"),
+            ("A-_9", None, " : "),
+            ("a", None, ""),
+        ] {
+            let mut line = Vec::new();
+            let to_name = to.map(name);
+            write_line(&mut line, &Timestamp(1).to_bytes(), &name(from), to_name.as_ref(), text);
+            assert_eq!(line.len(), line_length(&name(from), to_name.as_ref(), text));
+            assert_eq!(check_line(&line), Ok(Timestamp(1)));
+            let ends = ends_of(&line).unwrap();
+            assert_eq!(ends.from, from.as_bytes());
+            assert_eq!(ends.to, to.map_or(Audience::Public, |to| Audience::Private(to.as_bytes())));
+            assert_eq!(&line[ends.text_at..line.len() - 1], text.as_bytes());
+        }
+    }
+
+    #[test]
+    fn a_private_line_is_visible_to_its_two_ends_and_nobody_else() {
+        let line = b"2026-11-22T12:03:11.042318Z Alice -> bob: carol";
+        let ends = ends_of(line).unwrap();
+        for (reader, expected) in
+            [("alice", true), ("BOB", true), ("carol", false), ("bo", false), ("bobb", false), ("Z", false)]
+        {
+            assert_eq!(ends.visible_to(&name(reader)), expected, "{reader}");
+        }
+    }
+
+    #[test]
+    fn what_this_server_would_not_have_written_is_damage() {
+        let stamp = "2026-11-22T12:03:11.042318Z";
+        for (line, expected) in [
+            (format!("{stamp} a: x\n"), Ok(())),
+            (format!("{stamp} a: x"), Err("a line without an ending")),
+            ("\n".into(), Err("a line without a timestamp")),
+            (format!("{stamp}\n"), Err("a line that is no message")),
+            (format!("{stamp}_a: x\n"), Err("a line that is no message")),
+            (format!("{stamp} a:x\n"), Err("a line that is no message")),
+            (format!("{stamp} a -> : x\n"), Err("a recipient with no valid name")),
+            (format!("{stamp} : x\n"), Err("a sender with no valid name")),
+            (format!("{stamp} a: x\0y\n"), Err("text with control characters")),
+            (format!("{stamp} a: {}\n", "x".repeat(4096)), Err("a line that is too long")),
+        ] {
+            assert_eq!(check_line(line.as_bytes()).map(|_| ()), expected, "{line}");
+        }
+        assert_eq!(
+            check_line(&[stamp.as_bytes(), b" a: \xff\n"].concat()).map(|_| ()),
+            Err("text that is no UTF-8")
+        );
+    }
+}
