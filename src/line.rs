@@ -123,7 +123,8 @@ impl LineBuffer {
     /// No line ending up to `end`: throws away what can no longer become a line.
     fn without_ending(&mut self) -> Next<'static> {
         let waiting = self.end - self.start;
-        if self.skipped == 0 && usize::from(waiting) < LINE_BYTES_MAX {
+        let may_become_a_line = self.skipped == 0 && usize::from(waiting) < LINE_BYTES_MAX;
+        if may_become_a_line || waiting == 0 {
             return Next::Nothing;
         }
         let first = self.skipped == 0;

@@ -82,9 +82,9 @@ fn notice(names: &BTreeSet<Name>, verb: &str) -> String {
     match &shown[..] {
         [one] => format!("* {one} {verb}"),
         [first @ .., last] if shown.len() == names.len() => {
-            format!("* {} and {last} {verb}\n", first.join(", "))
+            format!("* {} and {last} {verb}", first.join(", "))
         }
-        _ => format!("* {} and {} others {verb}\n", shown[..2].join(", "), names.len() - 2),
+        _ => format!("* {} and {} others {verb}", shown[..2].join(", "), names.len() - 2),
     }
 }
 
