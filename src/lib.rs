@@ -1,4 +1,76 @@
-//! chinwag
+//! chinwag: a chat server for people who have nothing but `nc`, on a machine that has next to nothing.
+//!
+//! # The idea
+//!
+//! The log is the chat. A message is one line of `chat_history.txt`, formatted once: the same bytes are synced to
+//! disk, sent to every client and printed by `/history`. A connection is a reader of that log. It is *live* when
+//! it has seen everything up to the end, and then gets each turn's new bytes from memory that all share; or it is
+//! *catching up*: a [`cursor`] reads the file for it until the end is reached. `/history`, what one missed while
+//! away, and a reader too slow for its socket are the same cursor. So a slow reader costs some numbers, loses
+//! nothing, and is never cut off for being slow.
+//!
+//! # The layers
+//!
+//! A file imports only from files above it in this list; `tests/tidy.rs` holds to that.
+//!
+//! | layer | file | what it is |
+//! |---|---|---|
+//! | 0 | [`limits`] | every bound, with the relations between them |
+//! | 0 | [`world`] | time and randomness, as arguments |
+//! | 0 | [`name`] | an account's name |
+//! | 0 | [`kdf`] | PBKDF2-HMAC-SHA256 as a value that is stepped |
+//! | 0 | [`line`] | bytes to lines: lengths, telnet, UTF-8, what may not stand in a text |
+//! | 0 | [`record`] | a message and its line; the timestamp that only rises; who may see it |
+//! | 0 | [`protocol`] | a line to a command |
+//! | 0 | [`storage`] | a small trait over files, its real one, and the append of all or nothing |
+//! | 1 | [`journal`] | the log: recover, stage, commit, find, read |
+//! | 1 | [`cursor`] | a place in the log that moves towards its end |
+//! | 1 | [`feed`], [`outbox`] | the last turns' bytes, once for all; what a connection has still to send of them |
+//! | 1 | [`accounts`] | users.txt and seen.txt |
+//! | 1 | [`throttle`], [`hashing`], [`login`] | what an address may do; whose password is next; an attempt to log in |
+//! | 1 | [`presence`] | who came and who went |
+//! | 1 | [`chat`] | sessions and commands: a line comes in, effects come out |
+//! | 1 | [`net`] | the only file that names mio: a small trait over sockets, and its real one |
+//! | 1 | [`mod@check`] | `chinwagd --check` |
+//! | 2 | [`reactor`] | the slab of connections; knows no chat |
+//! | 3 | [`server`] | one turn of the loop; the only file that knows the order |
+//! | 4 | `main.rs` | flags, clocks, logging |
+//!
+//! Two seams, [`net::Net`] and [`storage::Storage`], have two implementations each: the real one here and the
+//! simulated one of the tests. With [`world::World`] a whole server, its sockets, disk and clock run in a test.
+//!
+//! # The turn
+//!
+//! [`server::Server::turn`]: wait, expire, accept, fill, handle, work, commit, release, catch up, flush, reap.
+//!
+//! # One line's way through it
+//!
+//! 1. *fill* reads `hello\n` into the connection's [`line::LineBuffer`], which exists only while it holds
+//!    something.
+//! 2. *handle* cleans the line, [`protocol::parse`] says what it is, and [`chat::Chat::line`] stages it in the
+//!    turn's [`journal::Batch`]: here it gets its timestamp and its final bytes. An [`chat::Effect::Say`] waits.
+//! 3. *commit* appends all of the batch at once and syncs it. Only then is there a [`journal::Committed`], and
+//!    only that gives the line's bytes back.
+//! 4. *release* copies the line to the [`feed`], once. Nothing is done per receiver: each live connection's
+//!    [`outbox`] is a position in the feed, and the line is now behind it.
+//! 5. *flush* writes to each live connection from its position to the feed's end, in one vectored write. Who does
+//!    not take it stays behind; who is too far behind becomes a reader of the file.
+//!
+//! # What always holds
+//!
+//! - No byte of a message is in a feed, an outbox or a chunk before the sync that covers it has succeeded.
+//! - Positions in the feed and offsets in the log stand at the start of a line wherever a connection changes from
+//!   one to the other.
+//! - A connection takes no line while an answer to an earlier one is outstanding, or while much waits for its
+//!   socket. So every queue is bounded by what one line can cause.
+//! - A number of a connection is given again only in a later turn than the one in which it was freed.
+//! - A turn does not visit idle connections, unless something was said to everyone.
+//!
+//! # What is deliberately absent
+//!
+//! Threads, an async runtime, a database, a configuration file, rooms, operators, TLS, metrics, plug-ins. The log
+//! has no index: it is searched by bisection, since its timestamps rise, and read backwards for the last N.
+
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
