@@ -239,8 +239,10 @@ impl Chat {
     /// The session is gone; returns its account. `reason` is for the log.
     pub fn close(&mut self, id: SessionId, reason: &str) -> Option<AccountId> {
         let session = self.sessions.get_mut(id as usize)?.take()?;
-        self.hashing.remove(id);
-        self.delayed.retain(|&(_, delayed)| delayed != id);
+        if matches!(session.waiting, Waiting::ForHash(_)) {
+            self.hashing.remove(id);
+            self.delayed.retain(|&(_, delayed)| delayed != id);
+        }
         let peer = session.peer;
         let Some(account) = session.account else {
             info!("{peer}: closed: {reason}");

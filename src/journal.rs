@@ -39,6 +39,11 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// Whether nothing is staged.
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
     /// Whether no more lines should be handled in this turn.
     pub fn is_full(&self) -> bool {
         self.lines.len() >= BATCH_BYTES_MAX

@@ -19,7 +19,7 @@
 //! | 0 | [`world`] | time and randomness, as arguments |
 //! | 0 | [`name`] | an account's name |
 //! | 0 | [`kdf`] | PBKDF2-HMAC-SHA256 as a value that is stepped |
-//! | 0 | [`line`] | bytes to lines: lengths, telnet, UTF-8, what may not stand in a text |
+//! | 0 | [`mod@line`] | bytes to lines: lengths, telnet, UTF-8, what may not stand in a text |
 //! | 0 | [`record`] | a message and its line; the timestamp that only rises; who may see it |
 //! | 0 | [`protocol`] | a line to a command |
 //! | 0 | [`storage`] | a small trait over files, its real one, and the append of all or nothing |
@@ -41,7 +41,8 @@
 //!
 //! # The turn
 //!
-//! [`server::Server::turn`]: wait, expire, accept, fill, handle, work, commit, release, catch up, flush, reap.
+//! [`server::Server::turn`]: wait, expire, accept, fill, handle, commit, release, flush, catch up, work,
+//! reap. Catching up and hashing passwords come after flush, so that what was just said waits for neither.
 //!
 //! # One line's way through it
 //!

@@ -93,24 +93,32 @@ pub fn parse(line: &str) -> Result<Command<'_>, Misuse<'_>> {
     let (word, arguments) = split_word(rest);
     let usage = |at: usize| Misuse::Usage(COMMANDS[at].0);
     // Capitals are forgiven: telephones begin a line with one.
-    match word.to_ascii_lowercase().as_str() {
-        "register" => {
-            two(arguments).map(|(name, password)| Command::Register { name, password }).ok_or(usage(0))
-        }
-        "login" => two(arguments).map(|(name, password)| Command::Login { name, password }).ok_or(usage(1)),
-        "passwd" => two(arguments).map(|_| Command::Passwd { passwords: arguments }).ok_or(usage(2)),
-        "msg" => two(arguments)
+    let is = |name: &str| word.eq_ignore_ascii_case(name);
+    if is("msg") {
+        two(arguments)
             .filter(|(_, text)| !text.trim().is_empty())
             .map(|(to, text)| Command::Whisper { to, text })
-            .ok_or(usage(3)),
-        "history" => history_range(arguments.trim())
+            .ok_or(usage(3))
+    } else if is("register") {
+        two(arguments).map(|(name, password)| Command::Register { name, password }).ok_or(usage(0))
+    } else if is("login") {
+        two(arguments).map(|(name, password)| Command::Login { name, password }).ok_or(usage(1))
+    } else if is("passwd") {
+        two(arguments).map(|_| Command::Passwd { passwords: arguments }).ok_or(usage(2))
+    } else if is("history") {
+        history_range(arguments.trim())
             .map(Command::History)
-            .ok_or(Misuse::Usage("/history [N | TIME | N before TIME], TIME as in 2026-11-22T12:03")),
-        "users" => bare(arguments, Command::Users).ok_or(usage(6)),
-        "replay" => arguments.trim().parse().map(Command::Replay).map_err(|_| usage(7)),
-        "help" => Ok(Command::Help),
-        "quit" => bare(arguments, Command::Quit).ok_or(usage(9)),
-        _ => Err(Misuse::Unknown(word)),
+            .ok_or(Misuse::Usage("/history [N | TIME | N before TIME], TIME as in 2026-11-22T12:03"))
+    } else if is("users") {
+        bare(arguments, Command::Users).ok_or(usage(6))
+    } else if is("replay") {
+        arguments.trim().parse().map(Command::Replay).map_err(|_| usage(7))
+    } else if is("help") {
+        Ok(Command::Help)
+    } else if is("quit") {
+        bare(arguments, Command::Quit).ok_or(usage(9))
+    } else {
+        Err(Misuse::Unknown(word))
     }
 }
 

@@ -224,6 +224,11 @@ impl<N: Net> Reactor<N> {
         Ok(shutdown)
     }
 
+    /// Whether [`Reactor::accept`] has something to do.
+    pub fn has_newcomers(&self, now_us: Micros) -> bool {
+        self.newcomers && now_us >= self.accepts_from_us
+    }
+
     /// Takes newcomers, a bounded number. `admit` says no in words; those are sent and the newcomer is closed.
     /// Returns those who were admitted, and which connection each is; `None` where the system did not take it.
     /// `full` is for whom there is no descriptor.
@@ -234,9 +239,6 @@ impl<N: Net> Reactor<N> {
         full: &str,
     ) -> Vec<(Option<ConnectionId>, SocketAddr)> {
         let mut stay = Vec::new();
-        if !self.newcomers || now_us < self.accepts_from_us {
-            return stay;
-        }
         for _ in 0..ACCEPTS_PER_TURN_MAX {
             match self.net.accept() {
                 Ok(Accepted::Stream(mut stream, peer)) => match admit(peer) {
@@ -426,8 +428,8 @@ impl<N: Net> Reactor<N> {
     /// Keeps the rest of a line of which [`Reactor::send`] sent the beginning.
     pub fn push_rest(&mut self, id: ConnectionId, rest: &[u8], feed: &Feed) {
         let connection = &mut self.connections[id as usize];
+        // Not dirty by that: it goes with the next chunk, or when the socket has room.
         connection.outbox.push_rest(rest, feed, &mut self.own_pool);
-        self.make_dirty(id);
     }
 
     /// Closes a connection once its outbox, which follows no feed any more, is empty.
@@ -568,12 +570,21 @@ impl<N: Net> Reactor<N> {
         self.lagging = self.lagging + usize::from(lags) - usize::from(connection.lags);
         connection.lags = lags;
         if pending == 0 {
-            self.drained(id, mark, now_us, attention);
-        } else if connection.outbox.is_overflowing(feed) {
-            attention.push((id, Attention::Overflowing));
-        } else if connection.is_writable() {
+            return self.drained(id, mark, now_us, attention);
+        }
+        if connection.outbox.is_overflowing(feed) {
+            return attention.push((id, Attention::Overflowing));
+        }
+        let reads_on = connection.is_open()
+            && !connection.busy
+            && connection.has_input()
+            && !connection.outbox.is_above_high_water(feed);
+        if connection.is_writable() {
             // Short of what was offered, but it did not say that it would block.
             self.make_dirty(id);
+        }
+        if reads_on {
+            self.schedule(id);
         }
     }
 

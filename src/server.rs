@@ -205,13 +205,15 @@ impl<N: Net, S: Storage> Server<N, S> {
         self.accept();
         self.fill();
         self.handle(world);
-        self.work(world);
-        // From here on nothing may be staged: what release shows is what commit saved.
+        // From here to release nothing may be staged: what release shows is what commit saved.
         let gate = self.commit()?;
         self.release(gate);
-        // After release, so that a cursor which reaches the end has seen all that the feed holds.
-        self.catch_up();
         self.flush();
+        // After release, so that a cursor which reaches the end of the log has all that the feed holds; and after
+        // flush, so that no message waits for those who read the past.
+        self.catch_up();
+        // After flush for the same reason. What it comes to is committed and released in the next turn.
+        self.work(world);
         self.keep_seen();
         // Last, so that no event of this turn meets a connection that was given a freed number.
         self.reap();
@@ -234,7 +236,7 @@ impl<N: Net, S: Storage> Server<N, S> {
     fn due_us(&self, world: &mut dyn World) -> Option<Micros> {
         let due_us = if self.stops_at_us.is_some() {
             self.stops_at_us.filter(|_| !self.reactor.has_unflushed()).or(Some(0))
-        } else if self.chat.has_work() || !self.task_queue.is_empty() {
+        } else if self.chat.has_work() || !self.effects.is_empty() || !self.task_queue.is_empty() {
             Some(0)
         } else {
             let timers = [self.reactor.due_us(), self.chat.due_us(), self.seen_due_us, self.sync_due_us];
@@ -287,6 +289,9 @@ impl<N: Net, S: Storage> Server<N, S> {
     }
 
     fn accept(&mut self) {
+        if !self.reactor.has_newcomers(self.now.mono_us) {
+            return;
+        }
         let limit = self.options.max_connections;
         let per_address = self.options.per_address;
         let by_origin = &mut self.connections_by_origin;
@@ -446,6 +451,9 @@ impl<N: Net, S: Storage> Server<N, S> {
             Err(AppendError::Refused(why)) => Err(refusal(crate::accounts::USERS_FILE, &why)),
             Err(AppendError::Fatal(why)) => return Err(fatal("users.txt cannot be saved")(why)),
         };
+        if self.seen_due_us.is_none() && !self.batch.is_empty() {
+            self.seen_due_us = Some(self.now.mono_us + SEEN_PAUSE_US);
+        }
         let batch = std::mem::take(&mut self.batch);
         let messages = match self.journal.commit(batch).map_err(fatal("chat_history.txt cannot be saved"))? {
             Commit::Saved(committed) => Ok(committed),
@@ -663,7 +671,13 @@ impl<N: Net, S: Storage> Server<N, S> {
         let name = self.chat.accounts[account].name;
         match reading.cursor.step(&self.journal, &name, &mut self.chunk) {
             Ok(Progress::Passed) => {}
-            Ok(Progress::Lines) => self.send_chunk(id, &mut reading.cursor),
+            Ok(Progress::Lines) => {
+                self.send_chunk(id, &mut reading.cursor);
+                if self.reactor.connection(id)?.is_broken() {
+                    self.broken(id);
+                    return None;
+                }
+            }
             Ok(Progress::EndOfHistory) => self.reactor.push_own(id, b"* end of history\n", &self.feed),
             Ok(Progress::AtEnd) => return self.caught_up(id, reading),
             Err(why) => {
@@ -687,9 +701,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         if let Some(last) = sent.last {
             connection.handed = connection.handed.max(last);
         }
-        if connection.is_broken() {
-            self.attention.push((id, Attention::Broken));
-        } else if let Some(since_us) = connection.stalled_since_us() {
+        if let Some(since_us) = connection.stalled_since_us() {
             self.reactor.arm(id, since_us + STALL_US);
         }
     }
@@ -754,9 +766,6 @@ impl<N: Net, S: Storage> Server<N, S> {
         }
         self.attention = attention;
         self.feed.trim(self.reactor.all_have_the_feed());
-        if has_grown && self.seen_due_us.is_none() {
-            self.seen_due_us = Some(self.now.mono_us + SEEN_PAUSE_US);
-        }
     }
 
     /// A live connection that is too slow becomes a reader of the file, from the first message it was not sent.
@@ -806,10 +815,10 @@ impl<N: Net, S: Storage> Server<N, S> {
     /// Ends a session.
     fn leave(&mut self, id: ConnectionId, reason: &str) {
         self.tasks.remove(&id);
-        if let Some(account) = self.chat.account_of(id) {
-            if self.note_seen(account) {
-                self.seen.append(&self.chat.accounts, std::iter::once(account));
-            }
+        if let Some(account) = self.chat.account_of(id)
+            && self.note_seen(account)
+        {
+            self.seen.append(&self.chat.accounts, std::iter::once(account));
         }
         self.chat.close(id, reason);
     }
