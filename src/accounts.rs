@@ -387,3 +387,140 @@ pub fn verify_seen(file: &impl File, accounts: &Accounts, mut damaged: impl FnMu
     })?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::{Directory, RealFile};
+    use std::fs;
+    use std::path::Path;
+
+    fn name(text: &str) -> Name {
+        Name::parse(text.as_bytes()).unwrap()
+    }
+
+    fn credential(number: u8) -> Credential {
+        Credential { rounds: 600_000, salt: [number; SALT_BYTES], key: [number; KEY_BYTES] }
+    }
+
+    fn users(directory: &Path) -> Result<(UsersFile<RealFile>, Accounts), RecoverError> {
+        UsersFile::recover(&mut Directory::open(directory).unwrap())
+    }
+
+    #[test]
+    fn an_account_is_one_line_and_the_last_line_of_a_name_stands() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut file, _) = users(directory.path()).unwrap();
+        let saves =
+            [(name("alice"), credential(1)), (name("Bob"), credential(2)), (name("ALICE"), credential(3))];
+        file.commit(saves.iter().map(|(name, credential)| (name, credential))).unwrap();
+        drop(file);
+        let text = fs::read_to_string(directory.path().join(USERS_FILE)).unwrap();
+        let (salt, key) = ("02".repeat(16), "02".repeat(32));
+        assert_eq!(text.lines().nth(1).unwrap(), format!("Bob:pbkdf2-sha256:600000:{salt}:{key}"));
+        let (_, accounts) = users(directory.path()).unwrap();
+        assert_eq!(accounts.len(), 2);
+        let alice = accounts.find(&name("Alice")).unwrap();
+        assert_eq!((accounts[alice].name.as_str(), accounts[alice].credential), ("alice", credential(3)));
+    }
+
+    #[test]
+    fn a_torn_account_is_set_aside_and_damage_before_it_is_refused() {
+        let good = user_line(&name("alice"), &credential(1));
+        let torn = &good[..good.len() - 1];
+        for (text, expected) in [
+            (format!("{good}{torn}"), Ok(good.len())),
+            (format!("{good}\0\0\0"), Ok(good.len())),
+            (torn.to_owned(), Ok(0)),
+            (format!("{good}junk\n{good}"), Err(good.len() as u64)),
+        ] {
+            let directory = tempfile::tempdir().unwrap();
+            fs::write(directory.path().join(USERS_FILE), &text).unwrap();
+            match (users(directory.path()), expected) {
+                (Ok(_), Ok(kept)) => {
+                    assert_eq!(fs::read_to_string(directory.path().join(USERS_FILE)).unwrap(), text[..kept]);
+                    let aside = directory.path().join(format!("{USERS_FILE}.torn-at-{kept}"));
+                    assert_eq!(fs::read_to_string(aside).unwrap(), text[kept..]);
+                }
+                (Err(RecoverError::Damaged(damage)), Err(offset)) => assert_eq!(damage.offset, offset),
+                (outcome, _) => panic!("{text:?}: {:?}", outcome.map(|(_, accounts)| accounts)),
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_of_mostly_outdated_lines_is_rewritten() {
+        let directory = tempfile::tempdir().unwrap();
+        let old: String =
+            (0..3000).map(|number| user_line(&name("alice"), &credential(number as u8))).collect();
+        fs::write(directory.path().join(USERS_FILE), old).unwrap();
+        let (mut file, _) = users(directory.path()).unwrap();
+        file.commit([(&name("bob"), &credential(7))].into_iter()).unwrap();
+        let expected = user_line(&name("alice"), &credential((2999 % 256) as u8))
+            + &user_line(&name("bob"), &credential(7));
+        assert_eq!(fs::read_to_string(directory.path().join(USERS_FILE)).unwrap(), expected);
+    }
+
+    #[test]
+    fn lines_are_read_whole_across_chunks() {
+        let directory = tempfile::tempdir().unwrap();
+        let text: String =
+            (0..9000).map(|number| user_line(&name(&format!("n{number}")), &credential(1))).collect();
+        assert!(text.len() > 4 * 256 * 1024);
+        fs::write(directory.path().join(USERS_FILE), text).unwrap();
+        assert_eq!(users(directory.path()).unwrap().1.len(), 9000);
+    }
+
+    #[test]
+    fn seen_is_the_last_line_of_a_name_and_a_bad_line_is_left_out() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut accounts = Accounts::default();
+        let (alice, bob) =
+            (accounts.set(name("alice"), credential(1)), accounts.set(name("bob"), credential(1)));
+        let stamp = |micros| Timestamp::from_micros(micros);
+        let mut storage = Directory::open(directory.path()).unwrap();
+        let mut file = SeenFile::recover(&mut storage, &mut accounts).unwrap();
+        for micros in [1, 2, 3] {
+            accounts[alice].seen = stamp(micros);
+            accounts[bob].seen = stamp(10 * micros);
+            file.append(&accounts, [alice, bob].into_iter());
+        }
+        let path = directory.path().join(SEEN_FILE);
+        fs::write(&path, fs::read_to_string(&path).unwrap() + "carol 2026-11-22T12:03:11.042317Z\nbob 2026-")
+            .unwrap();
+        (accounts[alice].seen, accounts[bob].seen) = (stamp(0), stamp(0));
+        let mut file = SeenFile::recover(&mut storage, &mut accounts).unwrap();
+        assert_eq!((accounts[alice].seen, accounts[bob].seen), (stamp(3), stamp(30)));
+        file.append(&accounts, std::iter::once(alice));
+        let text = format!("alice {0}\nbob {1}\nalice {0}\n", stamp(3), stamp(30));
+        assert_eq!(
+            fs::read_to_string(&path).unwrap(),
+            text,
+            "rewritten without the bad line, then appended to"
+        );
+    }
+
+    #[test]
+    fn a_seen_file_that_has_grown_is_rewritten_while_in_use() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut storage = Directory::open(directory.path()).unwrap();
+        let mut accounts = Accounts::default();
+        let alice = accounts.set(name("alice"), credential(1));
+        accounts[alice].seen = Timestamp::from_micros(1);
+        let mut file = SeenFile::recover(&mut storage, &mut accounts).unwrap();
+        let path = directory.path().join(SEEN_FILE);
+        for _ in 0..SEEN_COMPACT_BYTES / 30_000 {
+            file.append(&accounts, std::iter::repeat_n(alice, 1000));
+            file.compact(&mut storage, &accounts);
+        }
+        file.append(&accounts, std::iter::once(alice));
+        let length = fs::metadata(&path).unwrap().len();
+        assert!(length < SEEN_COMPACT_BYTES, "{length}");
+        assert!(
+            fs::read_to_string(&path)
+                .unwrap()
+                .lines()
+                .all(|line| parse_seen(format!("{line}\n").as_bytes()).is_some())
+        );
+    }
+}

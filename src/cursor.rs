@@ -301,3 +301,157 @@ fn message(line: &[u8]) -> Option<Ends<'_>> {
 fn last_line_end(bytes: &[u8]) -> usize {
     bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::LOG_FILE;
+    use crate::storage::{Directory, RealFile, SyncPolicy};
+
+    struct Log {
+        _directory: tempfile::TempDir,
+        journal: Journal<RealFile>,
+        lines: Vec<String>,
+    }
+
+    fn stamp(number: usize) -> Timestamp {
+        Timestamp::from_micros(1_000_000 + number as u64)
+    }
+
+    /// A log of public messages, of some between bob and carol, and, where `for_alice` says so, some for alice.
+    fn log_of(count: usize, for_alice: impl Fn(usize) -> bool, public: impl Fn(usize) -> bool) -> Log {
+        let lines: Vec<String> = (0..count)
+            .map(|number| {
+                let to = match number {
+                    _ if for_alice(number) => " -> Alice",
+                    _ if public(number) => "",
+                    _ => " -> carol",
+                };
+                format!("{} bob{to}: {number}{}\n", stamp(number), "x".repeat(number * 31 % 200))
+            })
+            .collect();
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join(LOG_FILE), lines.concat()).unwrap();
+        let storage = &mut Directory::open(directory.path()).unwrap();
+        let journal = Journal::recover(storage, SyncPolicy::Always).unwrap();
+        Log { _directory: directory, journal, lines }
+    }
+
+    /// Runs a cursor to the end with a socket that takes `at_most` bytes at a time; what alice was given.
+    fn read_all(log: &Log, mut cursor: Cursor, at_most: usize) -> String {
+        let alice = Name::parse(b"alice").unwrap();
+        let mut chunk = Chunk::default();
+        let mut given = Vec::new();
+        loop {
+            match cursor.step(&log.journal, &alice, &mut chunk).unwrap() {
+                Progress::Passed => {}
+                Progress::EndOfHistory => given.extend_from_slice(b"* end\n"),
+                Progress::AtEnd => return String::from_utf8(given).unwrap(),
+                Progress::Lines => {
+                    let offered: Vec<u8> = chunk.slices().flat_map(|slice| slice.to_vec()).collect();
+                    let taken = offered.len().min(at_most);
+                    given.extend_from_slice(&offered[..taken]);
+                    let sent = cursor.advance(taken, &chunk);
+                    let whole = given.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+                    let last = given[..whole].split_inclusive(|&byte| byte == b'\n').next_back();
+                    if sent.last.is_some() {
+                        assert_eq!(sent.last, last.and_then(Timestamp::parse));
+                    }
+                    given.extend_from_slice(sent.rest);
+                    assert!(given.ends_with(b"\n"));
+                }
+            }
+        }
+    }
+
+    fn visible(log: &Log, range: std::ops::Range<usize>) -> Vec<&str> {
+        log.lines[range].iter().map(String::as_str).filter(|line| !line.contains(" -> carol")).collect()
+    }
+
+    const SIZES: [usize; 6] = [1, 2, 100, 227, 4096, usize::MAX];
+
+    #[test]
+    fn who_fell_behind_gets_all_from_there_however_little_the_socket_takes() {
+        let log = log_of(900, |number| number % 7 == 3, |number| number % 3 > 0);
+        for at_most in SIZES {
+            for from in [0, 1, 450, 899] {
+                let cursor = Cursor::behind(stamp(from), &log.journal).unwrap();
+                assert_eq!(read_all(&log, cursor, at_most), visible(&log, from..900).concat());
+            }
+        }
+    }
+
+    #[test]
+    fn who_was_away_gets_the_last_public_and_every_private_message() {
+        let log = log_of(900, |number| number % 50 == 3, |number| number % 3 > 0);
+        for at_most in SIZES {
+            for (seen, wanted) in [(0, 50), (100, 50), (890, 50), (898, 1), (0, 10_000), (899, 50), (5, 1)] {
+                let is_public = |line: &&str| !line.contains(" -> ");
+                let missed = visible(&log, seen + 1..900);
+                let publics = missed.iter().filter(|line| is_public(line)).count();
+                let mut skipped = publics.saturating_sub(wanted);
+                let expected: String = missed
+                    .into_iter()
+                    .filter(|line| {
+                        let skip = is_public(line) && skipped > 0;
+                        skipped -= usize::from(skip);
+                        !skip
+                    })
+                    .collect();
+                let cursor = Cursor::missed(stamp(seen), wanted as u32, &log.journal).unwrap();
+                assert_eq!(read_all(&log, cursor, at_most), expected, "{seen} {wanted}");
+            }
+        }
+        let nothing = Cursor::missed(stamp(0), 0, &log.journal).unwrap();
+        assert_eq!(read_all(&log, nothing, 100), "");
+    }
+
+    #[test]
+    fn a_first_visit_shows_the_last_public_messages() {
+        let log = log_of(900, |_| false, |number| number % 30 == 0);
+        let cursor = Cursor::first_visit(5, &log.journal);
+        let expected: String = [750, 780, 810, 840, 870].map(|number| log.lines[number].as_str()).concat();
+        assert_eq!(read_all(&log, cursor, 100), expected);
+    }
+
+    #[test]
+    fn the_last_n_count_only_what_the_reader_may_see() {
+        let log = log_of(2000, |number| number % 90 == 1, |number| number % 70 == 0);
+        let all = visible(&log, 0..2000);
+        for wanted in [0, 1, 2, 10, all.len() - 1, all.len(), all.len() + 1, usize::MAX] {
+            let start = HistoryStart::Last(wanted as u64);
+            let cursor = Cursor::history(start, log.journal.end(), &log.journal);
+            let expected = all[all.len().saturating_sub(wanted)..].concat() + "* end\n";
+            assert_eq!(read_all(&log, cursor, 100), expected, "{wanted}");
+        }
+    }
+
+    #[test]
+    fn history_ends_where_it_was_asked_to() {
+        let log = log_of(900, |_| false, |number| number % 2 == 0);
+        let until = log.journal.find(&stamp(500).to_bytes()).unwrap();
+        for at_most in SIZES {
+            let read = |start| read_all(&log, Cursor::history(start, until, &log.journal), at_most);
+            assert_eq!(read(HistoryStart::First), visible(&log, 0..500).concat() + "* end\n");
+            assert_eq!(read(HistoryStart::Last(3)), visible(&log, 494..500).concat() + "* end\n");
+            assert_eq!(read(HistoryStart::At(until)), "* end\n");
+        }
+    }
+
+    #[test]
+    fn damage_is_shown_to_nobody() {
+        let log = log_of(2000, |_| false, |_| true);
+        // Longer than a chunk, and without a line ending but at its end.
+        let (before, damaged, behind) = (&log.lines[..100], &log.lines[100..900], &log.lines[900..]);
+        let junk = "j".repeat(damaged.concat().len() - 1) + "\n";
+        assert!(junk.len() > CATCH_UP_CHUNK_BYTES);
+        let path = log._directory.path().join(LOG_FILE);
+        std::fs::write(path, before.concat() + &junk + &behind.concat()).unwrap();
+        let read = |start| read_all(&log, Cursor::history(start, log.journal.end(), &log.journal), 1000);
+        assert_eq!(read(HistoryStart::First), before.concat() + &behind.concat() + "* end\n");
+        assert_eq!(
+            read(HistoryStart::Last(1150)),
+            log.lines[50..100].concat() + &behind.concat() + "* end\n"
+        );
+    }
+}

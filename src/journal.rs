@@ -397,3 +397,195 @@ pub fn verify(file: &impl File, mut damaged: impl FnMut(Damage)) -> io::Result<u
         start += whole as u64;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::SECOND_US;
+    use crate::storage::Directory;
+    use std::fs;
+    use std::path::Path;
+
+    fn stamp(number: u64) -> Timestamp {
+        Timestamp::from_micros(1_700_000_000 * SECOND_US + number * 1000)
+    }
+
+    fn line(number: u64) -> String {
+        format!("{} alice: message {number}{}\n", stamp(number), "x".repeat((number * 37 % 300) as usize))
+    }
+
+    fn lines(count: u64) -> String {
+        (0..count).map(line).collect()
+    }
+
+    fn recover(directory: &Path) -> Result<Journal<crate::storage::RealFile>, RecoverError> {
+        Journal::recover(&mut Directory::open(directory).unwrap(), SyncPolicy::Always)
+    }
+
+    /// What a start makes of a log: what it keeps and what it sets aside, or where it finds damage.
+    fn check_recovery(log: &[u8], expected: Result<usize, u64>) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(LOG_FILE);
+        fs::write(&path, log).unwrap();
+        match (recover(directory.path()), expected) {
+            (Ok(journal), Ok(kept)) => {
+                assert_eq!(journal.end(), kept as u64);
+                assert_eq!(fs::read(&path).unwrap(), &log[..kept]);
+                let aside = directory.path().join(format!("{LOG_FILE}.torn-at-{kept}"));
+                assert_eq!(fs::read(aside).unwrap_or_default(), &log[kept..]);
+            }
+            (Err(RecoverError::Damaged(damage)), Err(offset)) => {
+                assert_eq!(damage.offset, offset);
+                assert_eq!(fs::read(&path).unwrap(), log, "nothing is touched");
+            }
+            (Ok(journal), Err(offset)) => panic!("kept {} instead of refusing at {offset}", journal.end()),
+            (Err(error), _) => panic!("{error}"),
+        }
+    }
+
+    #[test]
+    fn a_start_keeps_whole_lines_and_sets_aside_what_a_crash_has_torn() {
+        let good = lines(50);
+        let torn = |tail: &[u8]| check_recovery(&[good.as_bytes(), tail].concat(), Ok(good.len()));
+        torn(b"");
+        for length in 1..line(50).len() {
+            torn(&line(50).as_bytes()[..length]);
+        }
+        torn(&[0; 10_000]);
+        torn(&[b"2026-11-22T", &[0; 5000][..], b"\n"].concat());
+        torn(b"no message of ours\n");
+        // A page of zeroes within the last batch: what follows it was shown to nobody.
+        torn(&[&[0; 4096][..], b"rest of a line\n", line(60).as_bytes()].concat());
+        check_recovery(b"", Ok(0));
+        check_recovery(b"x", Ok(0));
+    }
+
+    #[test]
+    fn a_tail_torn_over_more_than_the_window_is_found_too() {
+        let good = lines(10);
+        check_recovery(&[good.as_bytes(), &vec![0; 3 * RECOVERY_BYTES][..]].concat(), Ok(good.len()));
+    }
+
+    #[test]
+    fn damage_that_no_crash_explains_is_refused_at_its_offset() {
+        let (before, behind) = (lines(50), (51..60).map(line).collect::<String>());
+        let refused = |bad: &str| {
+            let log = format!("{before}{bad}\n{behind}");
+            check_recovery(log.as_bytes(), Err(before.len() as u64));
+        };
+        refused("no message of ours");
+        refused(line(49).trim_end());
+        refused(&line(50)[..30]);
+        // Zeroes too far from the end to be of the last batch.
+        let far = "y".repeat(200);
+        let many: String = (51..1800).map(|number| format!("{} alice: {far}\n", stamp(number))).collect();
+        let log = [before.as_bytes(), &[0; 100], b"\n", many.as_bytes()].concat();
+        assert!(many.len() < RECOVERY_BYTES && many.len() > BATCH_BYTES_MAX + LINE_BYTES_MAX);
+        check_recovery(&log, Err(before.len() as u64));
+    }
+
+    #[test]
+    fn a_start_reads_only_the_tail_and_verify_reads_all() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(LOG_FILE);
+        let log = format!("damage\n{}", lines(6000));
+        assert!(log.len() > 2 * RECOVERY_BYTES);
+        fs::write(&path, &log).unwrap();
+        let journal = recover(directory.path()).unwrap();
+        assert_eq!((journal.end(), journal.last()), (log.len() as u64, stamp(5999)));
+
+        let mut damages = Vec::new();
+        let messages = verify(journal.log.file(), |damage| damages.push(damage)).unwrap();
+        assert_eq!(messages, 6000);
+        assert_eq!(damages, [Damage { offset: 0, what: "a line without a timestamp" }]);
+    }
+
+    #[test]
+    fn find_gives_the_first_message_not_before_a_time() {
+        for count in [0, 1, 2, 3, 50, 51, 1000] {
+            let directory = tempfile::tempdir().unwrap();
+            fs::write(directory.path().join(LOG_FILE), lines(count)).unwrap();
+            let journal = recover(directory.path()).unwrap();
+            let mut offset = 0;
+            for number in 0..count {
+                assert_eq!(journal.find(&stamp(number).to_bytes()).unwrap(), offset, "{number} of {count}");
+                offset += line(number).len() as u64;
+                assert_eq!(journal.find(&stamp(number).next().to_bytes()).unwrap(), offset);
+            }
+            assert_eq!(journal.find(b"1970-").unwrap(), 0);
+            assert_eq!(journal.find(b"2999-12").unwrap(), journal.end());
+        }
+    }
+
+    #[test]
+    fn find_passes_over_damage() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(LOG_FILE);
+        let log = lines(2000);
+        fs::write(&path, &log).unwrap();
+        let journal = recover(directory.path()).unwrap();
+        let (from, to) = (log.find(&line(300)).unwrap(), log.find(&line(500)).unwrap());
+        let junk = "j".repeat(to - from - 1) + "\n";
+        fs::write(&path, [&log[..from], &junk, &log[to..]].concat()).unwrap();
+        for number in (0..300).chain(500..2000) {
+            let found = journal.find(&stamp(number).to_bytes()).unwrap();
+            assert_eq!(found as usize, log.find(&line(number)).unwrap(), "{number}");
+        }
+        let found = journal.find(&stamp(400).to_bytes()).unwrap() as usize;
+        assert!((from..=to).contains(&found));
+    }
+
+    #[test]
+    fn whole_lines_are_read_forwards_and_backwards() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = lines(500);
+        fs::write(directory.path().join(LOG_FILE), &log).unwrap();
+        let journal = recover(directory.path()).unwrap();
+        for size in [SEARCH_CHUNK_BYTES_MIN, CATCH_UP_CHUNK_BYTES] {
+            let mut buffer = vec![0; size];
+            let mut read = Vec::new();
+            loop {
+                let count = journal.read_lines(read.len() as u64, u64::MAX, &mut buffer).unwrap();
+                assert!(buffer[..count].ends_with(b"\n") || count == 0);
+                read.extend_from_slice(&buffer[..count]);
+                if count == 0 {
+                    break;
+                }
+            }
+            assert_eq!(read, log.as_bytes());
+
+            let floor = line(0).len() as u64;
+            let mut before = journal.end();
+            let mut chunks = Vec::new();
+            while before > floor {
+                let range = journal.read_lines_before(before, floor, &mut buffer).unwrap();
+                assert_eq!(range.end, before);
+                before = range.start;
+                chunks.push(buffer[..(range.end - range.start) as usize].to_vec());
+            }
+            chunks.reverse();
+            assert_eq!(chunks.concat(), &log.as_bytes()[floor as usize..]);
+        }
+    }
+
+    #[test]
+    fn a_batch_is_appended_whole_and_goes_on_after_the_last_message() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join(LOG_FILE), lines(5)).unwrap();
+        let mut journal = recover(directory.path()).unwrap();
+        let mut batch = journal.new_batch();
+        let alice = Name::parse(b"alice").unwrap();
+        let first = batch.stage(0, &alice, None, "one");
+        let second = batch.stage(0, &alice, Some(&alice), "two");
+        let Commit::Saved(committed) = journal.commit(batch).unwrap() else { panic!("it was saved") };
+        let written = [committed.line(first), committed.line(second)].concat();
+        let text = String::from_utf8(written).unwrap();
+        assert_eq!(
+            text,
+            format!("{0} alice: one\n{1} alice -> alice: two\n", stamp(4).next(), stamp(4).next().next())
+        );
+        assert_eq!(fs::read_to_string(directory.path().join(LOG_FILE)).unwrap(), lines(5) + &text);
+        assert_eq!(journal.end() as usize, (lines(5) + &text).len());
+        assert!(committed.recycle().is_empty());
+    }
+}
