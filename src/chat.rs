@@ -6,14 +6,14 @@
 //! [`Effect::Resume`], or [`Chat::answered`].
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::net::SocketAddr;
 
 use log::{info, warn};
 
-use crate::accounts::{Account, AccountId, Accounts, Credential, CredentialsSaved, SessionId};
+use crate::accounts::{Account, AccountId, Accounts, CredentialsSaved, SessionId};
+use crate::effects::{Ask, Context, Effect, Effects, Save};
 use crate::hashing::{Admission, HashingQueue};
-use crate::journal::{Batch, Staged};
+use crate::journal::Staged;
 use crate::limits::{
     LINE_BYTES_MAX, Micros, PASSWORD_BYTES_MAX, PASSWORD_BYTES_MIN, SECOND_US, SESSIONS_PER_ACCOUNT_MAX,
     USERS_PAGE_BYTES, WORK_ROUNDS_PER_TURN_MAX, WORK_SLICE_US, WORK_STEP_ROUNDS,
@@ -21,147 +21,10 @@ use crate::limits::{
 use crate::login::{Attempt, Fresh, SaveReason, Verdict};
 use crate::name::Name;
 use crate::presence::Presence;
-use crate::protocol::{self, Command, HistoryRange, is_password, password_splits};
+use crate::protocol::{self, Command, is_password, password_splits};
 use crate::record;
 use crate::throttle::{Origin, Throttle};
 use crate::world::{Now, World};
-
-/// What a turn gives to everything that happens in it.
-pub struct Context<'a> {
-    /// The time of the turn.
-    pub now: Now,
-    /// For salts, and for the clock while passwords are hashed.
-    pub world: &'a mut dyn World,
-    /// Where messages go.
-    pub batch: &'a mut Batch,
-    /// Where everything else goes.
-    pub effects: &'a mut Effects,
-}
-
-/// What is to happen once the turn's batch is on disk, in order.
-#[derive(Default)]
-pub struct Effects {
-    list: Vec<Effect>,
-    text: Vec<u8>,
-    saves: Vec<Save>,
-}
-
-/// A line in [`Effects`].
-#[derive(Clone, Copy, Debug)]
-pub struct Text {
-    start: u32,
-    end: u32,
-}
-
-/// One thing that is to happen.
-#[derive(Clone, Copy, Debug)]
-pub enum Effect {
-    /// A line for one session.
-    Own(SessionId, Text),
-    /// A notice for all that are live.
-    Everyone(Text),
-    /// A public message, from a session.
-    Say(SessionId, Staged),
-    /// A private message.
-    Whisper {
-        /// Who wrote it.
-        from: SessionId,
-        /// Who it is for.
-        to: AccountId,
-        /// Whether that account has no session.
-        offline: bool,
-        /// Its line.
-        line: Staged,
-    },
-    /// The session is logged in.
-    Enter {
-        /// Which.
-        session: SessionId,
-        /// So many missed public messages are to be shown.
-        replay: u32,
-        /// Whether the account was made just now.
-        is_new: bool,
-    },
-    /// The session waits for an answer that comes from elsewhere.
-    Ask(SessionId, Ask),
-    /// The session takes lines again.
-    Resume(SessionId),
-}
-
-/// An answer that is made when all earlier ones are sent.
-#[derive(Clone, Copy, Debug)]
-pub enum Ask {
-    /// A part of the log.
-    History(HistoryRange),
-    /// The list of those online.
-    Users,
-    /// Goodbye, and the end.
-    Quit,
-}
-
-/// A credential to be stored with the turn's batch.
-#[derive(Debug)]
-pub struct Save {
-    session: SessionId,
-    /// Of the account.
-    pub name: Name,
-    /// To be stored.
-    pub credential: Credential,
-    reason: SaveReason,
-}
-
-impl Effects {
-    /// Whether nothing is to happen.
-    pub fn is_empty(&self) -> bool {
-        self.list.is_empty() && self.saves.is_empty()
-    }
-
-    /// What is to happen, in order.
-    pub fn list(&self) -> &[Effect] {
-        &self.list
-    }
-
-    /// What is to be stored.
-    pub fn saves(&self) -> &[Save] {
-        &self.saves
-    }
-
-    /// Takes what is to be stored, to tell of each how it went.
-    pub fn take_saves(&mut self) -> Vec<Save> {
-        std::mem::take(&mut self.saves)
-    }
-
-    /// A line with its ending.
-    pub fn text(&self, text: Text) -> &[u8] {
-        &self.text[text.start as usize..text.end as usize]
-    }
-
-    /// Ready for the next turn; the memory is used again.
-    pub fn clear(&mut self) {
-        self.list.clear();
-        self.text.clear();
-        self.saves.clear();
-    }
-
-    /// Adds a line for one session, without its ending.
-    pub fn own(&mut self, session: SessionId, line: fmt::Arguments<'_>) {
-        let text = self.write(line);
-        self.list.push(Effect::Own(session, text));
-    }
-
-    /// Adds a notice for everyone, without its ending.
-    pub fn everyone(&mut self, line: fmt::Arguments<'_>) {
-        let text = self.write(line);
-        self.list.push(Effect::Everyone(text));
-    }
-
-    fn write(&mut self, line: fmt::Arguments<'_>) -> Text {
-        let start = self.text.len() as u32;
-        std::io::Write::write_fmt(&mut self.text, line).expect("writing to memory cannot fail");
-        self.text.push(b'\n');
-        Text { start, end: self.text.len() as u32 }
-    }
-}
 
 /// One connection's part in the chat.
 struct Session {
@@ -447,12 +310,12 @@ impl Chat {
 
     fn ask(&mut self, id: SessionId, ask: Ask, effects: &mut Effects) {
         self.session_mut(id).waiting = Waiting::ForAnswer;
-        effects.list.push(Effect::Ask(id, ask));
+        effects.push(Effect::Ask(id, ask));
     }
 
     fn resume(&mut self, id: SessionId, effects: &mut Effects) {
         self.session_mut(id).waiting = Waiting::No;
-        effects.list.push(Effect::Resume(id));
+        effects.push(Effect::Resume(id));
     }
 
     fn set_replay(&mut self, id: SessionId, account: Option<AccountId>, count: u32, effects: &mut Effects) {
@@ -466,7 +329,7 @@ impl Chat {
     fn say(&mut self, id: SessionId, account: AccountId, text: &str, context: &mut Context<'_>) {
         let from = self.accounts[account].name;
         if let Some(staged) = stage(id, &from, None, text, context) {
-            context.effects.list.push(Effect::Say(id, staged));
+            context.effects.push(Effect::Say(id, staged));
         }
     }
 
@@ -485,7 +348,7 @@ impl Chat {
         let recipient = &self.accounts[to];
         let offline = recipient.newest_session.is_none();
         if let Some(line) = stage(id, &from, Some(&recipient.name), text, context) {
-            context.effects.list.push(Effect::Whisper { from: id, to, offline, line });
+            context.effects.push(Effect::Whisper { from: id, to, offline, line });
         }
     }
 
@@ -603,7 +466,7 @@ impl Chat {
             Verdict::Store(credential, reason) => {
                 if reason == SaveReason::Registered {
                     let taken = self.accounts.find(&name).is_some()
-                        || context.effects.saves.iter().any(|save| save.name == name);
+                        || context.effects.saves().iter().any(|save| save.name == name);
                     if taken {
                         context.effects.own(id, format_args!("! name-taken: {name} is registered already"));
                         return self.resume(id, context.effects);
@@ -612,7 +475,7 @@ impl Chat {
                 } else {
                     self.throttle.succeeded(&name);
                 }
-                context.effects.saves.push(Save { session: id, name, credential, reason });
+                context.effects.save(Save { session: id, name, credential, reason });
             }
         }
     }
@@ -642,7 +505,7 @@ impl Chat {
         session.waiting = Waiting::ForAnswer;
         let replay = session.replay.or(account_replay).unwrap_or(rules_replay);
         effects.own(id, format_args!("* welcome {name}"));
-        effects.list.push(Effect::Enter { session: id, replay, is_new });
+        effects.push(Effect::Enter { session: id, replay, is_new });
     }
 
     fn unlink(&mut self, id: SessionId, account: AccountId, older: Option<SessionId>) {

@@ -29,6 +29,7 @@
 //! | 1 | [`accounts`] | users.txt and seen.txt |
 //! | 1 | [`throttle`], [`hashing`], [`login`] | what an address may do; whose password is next; an attempt to log in |
 //! | 1 | [`presence`] | who came and who went |
+//! | 1 | [`effects`] | what is to happen once the turn is on disk |
 //! | 1 | [`chat`] | sessions and commands: a line comes in, effects come out |
 //! | 1 | [`net`] | the only file that names mio: a small trait over sockets, and its real one |
 //! | 1 | [`mod@check`] | `chinwagd --check` |
@@ -49,7 +50,7 @@
 //! 1. *fill* reads `hello\n` into the connection's [`line::LineBuffer`], which exists only while it holds
 //!    something.
 //! 2. *handle* cleans the line, [`protocol::parse`] says what it is, and [`chat::Chat::line`] stages it in the
-//!    turn's [`journal::Batch`]: here it gets its timestamp and its final bytes. An [`chat::Effect::Say`] waits.
+//!    turn's [`journal::Batch`]: here it gets its timestamp and its final bytes. An [`effects::Effect::Say`] waits.
 //! 3. *commit* appends all of the batch at once and syncs it. Only then is there a [`journal::Committed`], and
 //!    only that gives the line's bytes back.
 //! 4. *release* copies the line to the [`feed`], once. Nothing is done per receiver: each live connection's
@@ -79,6 +80,7 @@ pub mod accounts;
 pub mod chat;
 pub mod check;
 pub mod cursor;
+pub mod effects;
 pub mod feed;
 pub mod hashing;
 pub mod journal;

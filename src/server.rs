@@ -1,26 +1,29 @@
 //! The server: one turn of the loop, in the only order that keeps the guarantees.
 
+mod answers;
+
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use log::{error, info, warn};
+use log::{info, warn};
+
+use self::answers::{Reading, Task};
 
 use crate::accounts::{AccountId, CredentialsSaved, SeenFile, UsersFile};
-use crate::chat::{Ask, Chat, Context, Effect, Effects, Rules};
-use crate::cursor::{Chunk, Cursor, HistoryStart, Progress};
+use crate::chat::{Chat, Rules};
+use crate::cursor::{Chunk, Cursor};
+use crate::effects::{Context, Effect, Effects};
 use crate::feed::Feed;
 use crate::journal::{Batch, Commit, Committed, Journal, RecoverError};
 use crate::limits::{
-    CATCH_UPS_PER_TURN_MAX, CONNECTIONS_PER_ADDRESS, LINE_BYTES_MAX, LINES_PER_TURN_MAX, LINGER_US,
-    LOGIN_GRACE_US, Micros, RATE_BURST_SECONDS, RATE_LINES_PER_SECOND, SECOND_US, SEEN_PAUSE_US,
-    SEEN_PER_SAVE_MAX, SHUTDOWN_FLUSH_US, STALL_US, UNENDED_BYTES_MAX,
+    CONNECTIONS_PER_ADDRESS, LINE_BYTES_MAX, LINES_PER_TURN_MAX, LINGER_US, LOGIN_GRACE_US, Micros,
+    RATE_BURST_SECONDS, RATE_LINES_PER_SECOND, SECOND_US, SEEN_PAUSE_US, SEEN_PER_SAVE_MAX,
+    SHUTDOWN_FLUSH_US, STALL_US, UNENDED_BYTES_MAX,
 };
 use crate::line::{Next, sanitise};
-use crate::name::Name;
 use crate::net::{ConnectionId, Net};
-use crate::protocol::HistoryRange;
 use crate::reactor::{Attention, Reactor};
 use crate::storage::{AppendError, Storage, SyncPolicy};
 use crate::throttle::Origin;
@@ -81,28 +84,6 @@ impl fmt::Display for Fatal {
 
 fn fatal(what: &'static str) -> impl Fn(io::Error) -> Fatal {
     move |error| Fatal { what, why: error.into() }
-}
-
-/// What a connection is in the midst of, beyond lines and answers: it takes no line before that is done.
-enum Task {
-    /// Something that begins once all that was said before is sent.
-    Ask(Ask),
-    /// The end of its input was reached: it closes once all that was said before is sent.
-    Leave,
-    /// It reads the log.
-    Read(Reading),
-    /// It is being told who is online, from behind this name on.
-    ListUsers(Option<Name>),
-}
-
-struct Reading {
-    cursor: Cursor,
-    /// The feed's count of notices when it stopped to follow; `None` where nothing can have been missed.
-    notices: Option<u32>,
-    /// Whether the chat waits for the end of this.
-    is_answer: bool,
-    /// What it was waiting to begin when it fell behind.
-    then: Option<Box<Task>>,
 }
 
 /// The one way from a turn's batch to its release: what was staged, and whether it is on disk.
@@ -564,192 +545,6 @@ impl<N: Net, S: Storage> Server<N, S> {
         }
     }
 
-    /// Gives a connection something to do before it takes another line.
-    fn begin(&mut self, id: ConnectionId, task: Task) {
-        if let Some(connection) = self.reactor.connection(id) {
-            connection.busy = true;
-            self.tasks.insert(id, task);
-            self.queue_task(id);
-        }
-    }
-
-    /// Lets a connection's task go on, in its turn.
-    fn queue_task(&mut self, id: ConnectionId) {
-        if let Some(connection) = self.reactor.connection(id)
-            && !std::mem::replace(&mut connection.is_queued, true)
-        {
-            self.task_queue.push_back(id);
-        }
-    }
-
-    /// Lets those go on who read the log, or wait to begin: a bounded number in a turn, by turns.
-    fn catch_up(&mut self) {
-        for _ in 0..self.task_queue.len().min(CATCH_UPS_PER_TURN_MAX) {
-            let Some(id) = self.task_queue.pop_front() else { break };
-            if let Some(connection) = self.reactor.connection(id) {
-                connection.is_queued = false;
-            }
-            let Some(task) = self.tasks.remove(&id) else { continue };
-            if let Some(task) = self.go_on(id, task) {
-                self.tasks.insert(id, task);
-            }
-        }
-    }
-
-    /// Does a bounded piece of a task. Returns it where it is not done; it is queued again where it can go on at
-    /// once, and else when its outbox is empty or its socket has room.
-    fn go_on(&mut self, id: ConnectionId, task: Task) -> Option<Task> {
-        let connection = self.reactor.connection(id)?;
-        let is_drained = connection.outbox.is_drained(&self.feed);
-        match task {
-            Task::Ask(_) | Task::Leave | Task::ListUsers(_) if !is_drained => Some(task),
-            Task::Ask(Ask::Quit) => {
-                self.reactor.push_own(id, b"* bye\n", &self.feed);
-                self.hang_up(id, "quit");
-                None
-            }
-            Task::Leave => {
-                self.hang_up(id, "end of input");
-                None
-            }
-            Task::Ask(Ask::Users) => self.list_users(id, None),
-            Task::ListUsers(after) => self.list_users(id, after),
-            Task::Ask(Ask::History(range)) => self.begin_history(id, range),
-            Task::Read(reading) => self.read(id, reading),
-        }
-    }
-
-    fn list_users(&mut self, id: ConnectionId, after: Option<Name>) -> Option<Task> {
-        let mut page = Vec::new();
-        let more = self.chat.users_page(after.as_ref(), &mut page);
-        self.reactor.push_own(id, &page, &self.feed);
-        if more.is_none() {
-            self.answered(id);
-            return None;
-        }
-        Some(Task::ListUsers(more))
-    }
-
-    /// All earlier messages are sent, so the log's end is where this connection is.
-    fn begin_history(&mut self, id: ConnectionId, range: HistoryRange) -> Option<Task> {
-        let start_and_end = match range {
-            HistoryRange::All => Ok((HistoryStart::First, self.journal.end())),
-            HistoryRange::Last(count) => Ok((HistoryStart::Last(count), self.journal.end())),
-            HistoryRange::Since(time) => self
-                .journal
-                .find(time.as_bytes())
-                .map(|offset| (HistoryStart::At(offset), self.journal.end())),
-            HistoryRange::Before(count, time) => {
-                self.journal.find(time.as_bytes()).map(|end| (HistoryStart::Last(count), end))
-            }
-        };
-        match start_and_end {
-            Ok((start, end)) => {
-                if let Some(connection) = self.reactor.connection(id) {
-                    connection.outbox.leave_feed(&self.feed);
-                }
-                self.queue_task(id);
-                let cursor = Cursor::history(start, end, &self.journal);
-                let notices = Some(self.feed.notices());
-                Some(Task::Read(Reading { cursor, notices, is_answer: true, then: None }))
-            }
-            Err(why) => {
-                self.unreadable(id, &why);
-                None
-            }
-        }
-    }
-
-    fn read(&mut self, id: ConnectionId, mut reading: Reading) -> Option<Task> {
-        let connection = self.reactor.connection(id)?;
-        if !connection.is_writable() {
-            return Some(Task::Read(reading));
-        }
-        let Some(account) = self.chat.account_of(id) else {
-            unreachable!("only who is logged in reads");
-        };
-        let name = self.chat.accounts[account].name;
-        match reading.cursor.step(&self.journal, &name, &mut self.chunk) {
-            Ok(Progress::Passed) => {}
-            Ok(Progress::Lines) => {
-                self.send_chunk(id, &mut reading.cursor);
-                if self.reactor.connection(id)?.is_broken() {
-                    self.broken(id);
-                    return None;
-                }
-            }
-            Ok(Progress::EndOfHistory) => self.reactor.push_own(id, b"* end of history\n", &self.feed),
-            Ok(Progress::AtEnd) => return self.caught_up(id, reading),
-            Err(why) => {
-                self.unreadable(id, &why);
-                return None;
-            }
-        }
-        self.queue_task(id);
-        Some(Task::Read(reading))
-    }
-
-    /// Writes what the chunk holds for a reader, behind its own bytes, in one go.
-    fn send_chunk(&mut self, id: ConnectionId, cursor: &mut Cursor) {
-        let now_us = self.now.mono_us;
-        let taken = self.reactor.send(id, self.chunk.slices(), &self.feed, now_us);
-        let sent = cursor.advance(taken, &self.chunk);
-        if !sent.rest.is_empty() {
-            self.reactor.push_rest(id, sent.rest, &self.feed);
-        }
-        let Some(connection) = self.reactor.connection(id) else { return };
-        if let Some(last) = sent.last {
-            connection.handed = connection.handed.max(last);
-        }
-        if let Some(since_us) = connection.stalled_since_us() {
-            self.reactor.arm(id, since_us + STALL_US);
-        }
-    }
-
-    /// A reader has reached the end of the log: it follows the feed from here on.
-    fn caught_up(&mut self, id: ConnectionId, reading: Reading) -> Option<Task> {
-        let connection = self.reactor.connection(id)?;
-        connection.outbox.go_live(&self.feed);
-        if reading.notices.is_some_and(|notices| notices != self.feed.notices()) {
-            let notice = "* who came and went meanwhile was not shown; /users tells who is here\n";
-            self.reactor.push_own(id, notice.as_bytes(), &self.feed);
-        }
-        // Flushing nothing is how it is noted that all up to here was handed out.
-        self.reactor.push_own(id, b"", &self.feed);
-        if let Some(then) = reading.then {
-            self.queue_task(id);
-            return Some(*then);
-        }
-        if reading.is_answer {
-            self.answered(id);
-        } else {
-            self.done(id);
-        }
-        None
-    }
-
-    /// The answer that the chat waited for is given.
-    fn answered(&mut self, id: ConnectionId) {
-        self.chat.answered(id);
-        self.done(id);
-    }
-
-    fn done(&mut self, id: ConnectionId) {
-        if let Some(connection) = self.reactor.connection(id) {
-            connection.busy = false;
-            self.reactor.schedule(id);
-        }
-    }
-
-    /// The log cannot be read: to go on would leave a gap.
-    fn unreadable(&mut self, id: ConnectionId, why: &io::Error) {
-        error!("{}: cannot be read: {why}", crate::journal::LOG_FILE);
-        let words =
-            b"! history-unavailable: the server cannot read its history; you lose nothing, come back later\n";
-        self.reactor.push_own(id, words, &self.feed);
-        self.hang_up(id, "the log cannot be read");
-    }
-
     /// One vectored write for each connection with something to say.
     fn flush(&mut self) {
         let has_grown = self.feed.end() > self.flushed;
@@ -766,21 +561,6 @@ impl<N: Net, S: Storage> Server<N, S> {
         }
         self.attention = attention;
         self.feed.trim(self.reactor.all_have_the_feed());
-    }
-
-    /// A live connection that is too slow becomes a reader of the file, from the first message it was not sent.
-    fn fall_behind(&mut self, id: ConnectionId) {
-        let dropped = self.reactor.drop_messages(id, &self.feed);
-        let first = dropped.unwrap_or(self.journal.last().next());
-        match Cursor::behind(first, &self.journal) {
-            Ok(cursor) => {
-                let notices = Some(self.feed.notices());
-                let then = self.tasks.remove(&id).map(Box::new);
-                let is_answer = false;
-                self.begin(id, Task::Read(Reading { cursor, notices, is_answer, then }));
-            }
-            Err(why) => self.unreadable(id, &why),
-        }
     }
 
     /// Nothing reaches the peer any more. What it sent before is still read.

@@ -1,0 +1,159 @@
+//! What is to happen once a turn's batch is on disk: the chat writes it down, the server does it.
+
+use std::fmt;
+
+use crate::accounts::{AccountId, Credential, SessionId};
+use crate::journal::{Batch, Staged};
+use crate::login::SaveReason;
+use crate::name::Name;
+use crate::protocol::HistoryRange;
+use crate::world::{Now, World};
+
+/// What a turn gives to everything that happens in it.
+pub struct Context<'a> {
+    /// The time of the turn.
+    pub now: Now,
+    /// For salts, and for the clock while passwords are hashed.
+    pub world: &'a mut dyn World,
+    /// Where messages go.
+    pub batch: &'a mut Batch,
+    /// Where everything else goes.
+    pub effects: &'a mut Effects,
+}
+
+/// What is to happen once the turn's batch is on disk, in order.
+#[derive(Default)]
+pub struct Effects {
+    list: Vec<Effect>,
+    text: Vec<u8>,
+    saves: Vec<Save>,
+}
+
+/// A line in [`Effects`].
+#[derive(Clone, Copy, Debug)]
+pub struct Text {
+    start: u32,
+    end: u32,
+}
+
+/// One thing that is to happen.
+#[derive(Clone, Copy, Debug)]
+pub enum Effect {
+    /// A line for one session.
+    Own(SessionId, Text),
+    /// A notice for all that are live.
+    Everyone(Text),
+    /// A public message, from a session.
+    Say(SessionId, Staged),
+    /// A private message.
+    Whisper {
+        /// Who wrote it.
+        from: SessionId,
+        /// Who it is for.
+        to: AccountId,
+        /// Whether that account has no session.
+        offline: bool,
+        /// Its line.
+        line: Staged,
+    },
+    /// The session is logged in.
+    Enter {
+        /// Which.
+        session: SessionId,
+        /// So many missed public messages are to be shown.
+        replay: u32,
+        /// Whether the account was made just now.
+        is_new: bool,
+    },
+    /// The session waits for an answer that comes from elsewhere.
+    Ask(SessionId, Ask),
+    /// The session takes lines again.
+    Resume(SessionId),
+}
+
+/// An answer that is made when all earlier ones are sent.
+#[derive(Clone, Copy, Debug)]
+pub enum Ask {
+    /// A part of the log.
+    History(HistoryRange),
+    /// The list of those online.
+    Users,
+    /// Goodbye, and the end.
+    Quit,
+}
+
+/// A credential to be stored with the turn's batch.
+#[derive(Debug)]
+pub struct Save {
+    /// Whose attempt it comes of.
+    pub session: SessionId,
+    /// Of the account.
+    pub name: Name,
+    /// To be stored.
+    pub credential: Credential,
+    /// And why.
+    pub reason: SaveReason,
+}
+
+impl Effects {
+    /// Whether nothing is to happen.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty() && self.saves.is_empty()
+    }
+
+    /// What is to happen, in order.
+    pub fn list(&self) -> &[Effect] {
+        &self.list
+    }
+
+    /// What is to be stored.
+    pub fn saves(&self) -> &[Save] {
+        &self.saves
+    }
+
+    /// Takes what is to be stored, to tell of each how it went.
+    pub fn take_saves(&mut self) -> Vec<Save> {
+        std::mem::take(&mut self.saves)
+    }
+
+    /// A line with its ending.
+    pub fn text(&self, text: Text) -> &[u8] {
+        &self.text[text.start as usize..text.end as usize]
+    }
+
+    /// Ready for the next turn; the memory is used again.
+    pub fn clear(&mut self) {
+        self.list.clear();
+        self.text.clear();
+        self.saves.clear();
+    }
+
+    /// Adds a line for one session, without its ending.
+    pub fn own(&mut self, session: SessionId, line: fmt::Arguments<'_>) {
+        let text = self.write(line);
+        self.list.push(Effect::Own(session, text));
+    }
+
+    /// Adds what is no line.
+    pub fn push(&mut self, effect: Effect) {
+        self.list.push(effect);
+    }
+
+    /// Adds what is to be stored.
+    pub fn save(&mut self, save: Save) {
+        self.saves.push(save);
+    }
+
+    /// Adds a notice for everyone, without its ending.
+    pub fn everyone(&mut self, line: fmt::Arguments<'_>) {
+        let text = self.write(line);
+        self.list.push(Effect::Everyone(text));
+    }
+
+    fn write(&mut self, line: fmt::Arguments<'_>) -> Text {
+        let start = self.text.len() as u32;
+        std::io::Write::write_fmt(&mut self.text, line).expect("writing to memory cannot fail");
+        self.text.push(b'\n');
+        Text { start, end: self.text.len() as u32 }
+    }
+}
