@@ -289,7 +289,7 @@ impl Chat {
             | (Err(_), SaveReason::Upgraded, Some(account)) => {
                 return self.enter(id, account, is_new, effects);
             }
-            (Err(reason), ..) => effects.own(id, format_args!("! not-saved: {reason}; please try again")),
+            (Err(refusal), ..) => effects.own(id, format_args!("{refusal}")),
             (Ok(_), _, None) => unreachable!("the account was set above"),
         }
         self.resume(id, effects);

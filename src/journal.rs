@@ -341,8 +341,11 @@ impl Tail {
             match check_next(line, self.last) {
                 Ok(timestamp) if self.bad.is_none() => self.last = timestamp,
                 Ok(_) => self.good_behind_bad = true,
-                Err(what) if self.bad.is_none() => self.bad = Some((offset, what, line.contains(&0))),
-                Err(_) => {}
+                Err(what) => {
+                    // One that is whole and only out of order was not torn: the damage is before it.
+                    self.good_behind_bad |= record::check_line(line).is_ok();
+                    self.bad = self.bad.or(Some((offset, what, line.contains(&0))));
+                }
             }
             offset += line.len() as u64;
             bytes = rest;

@@ -481,17 +481,21 @@ impl<N: Net, S: Storage> Server<N, S> {
                 Effect::Everyone(text) => self.feed.publish_notice(effects.text(text)),
                 Effect::Say(from, staged) => match messages {
                     Ok(committed) => self.feed.publish_message(committed.line(staged)),
-                    Err(refusal) => self.reactor.push_own(from, refusal.as_bytes(), &self.feed),
+                    Err(refusal) => self.refuse(from, refusal),
                 },
                 Effect::Whisper { from, to, offline, line } => match messages {
                     Ok(committed) => self.whisper(from, to, offline, committed.line(line)),
-                    Err(refusal) => self.reactor.push_own(from, refusal.as_bytes(), &self.feed),
+                    Err(refusal) => self.refuse(from, refusal),
                 },
                 Effect::Enter { session, replay, is_new } => self.enter(session, replay, is_new),
                 Effect::Ask(id, ask) => self.begin(id, Task::Ask(ask)),
                 Effect::Resume(id) => self.resume(id),
             }
         }
+    }
+
+    fn refuse(&mut self, id: ConnectionId, refusal: &str) {
+        self.reactor.push_own(id, format!("{refusal}\n").as_bytes(), &self.feed);
     }
 
     /// A private message to all sessions of its two accounts that follow the feed. The others read it in the log.
@@ -707,9 +711,10 @@ fn next_line_due(rate: Option<u32>, line_due_us: Micros, now_us: Micros) -> Micr
     rate.map_or(0, |rate| line_due_us.max(now_us) + SECOND_US / Micros::from(rate))
 }
 
+/// The line, without its ending, that tells a user so.
 fn refusal(file: &str, why: &io::Error) -> String {
     warn!("{file}: not saved: {why}");
-    format!("! not-saved: {}; please try again later\n", in_words(why))
+    format!("! not-saved: {}; please try again later", in_words(why))
 }
 
 /// What a user may know of an error of the disk.

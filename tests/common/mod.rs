@@ -1,0 +1,449 @@
+//! The real server as a process, and a client that is a plain TCP connection.
+//!
+//! Each server has a directory, a port and a log of its own. It is ended by the handle of its process when the value
+//! goes, so that no test leaves one behind. Everything waits for a condition, at most [`PATIENCE`].
+
+#![allow(dead_code, reason = "not every test program that shares this needs all of it")]
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// How long anything may take. Only a failing test takes it.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+/// How often a condition that nothing announces is looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(3);
+
+/// The program under test.
+pub const CHINWAGD: &str = env!("CARGO_BIN_EXE_chinwagd");
+/// Flags under which a test is quick: passwords cost nothing, and nobody is slowed down.
+pub const QUICK: [&str; 6] = ["--kdf-rounds", "1", "--rate", "off", "--per-address", "off"];
+/// The same without syncing, for tests that pass much.
+pub const UNSYNCED: [&str; 8] =
+    ["--kdf-rounds", "1", "--rate", "off", "--per-address", "off", "--sync", "never"];
+
+/// What everyone's password is, unless a test is about passwords.
+pub const PASSWORD: &str = "correct-horse";
+
+/// Whether a program is there; if not, says that the test is skipped.
+pub fn is_there(program: &str) -> bool {
+    let found = std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(program).is_file()));
+    if !found {
+        eprintln!("skipped: there is no {program} here");
+    }
+    found
+}
+
+/// Waits until `condition` gives something.
+pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(found) = condition() {
+            return found;
+        }
+        assert!(started.elapsed() < PATIENCE, "waited in vain for {what}");
+        std::thread::sleep(LOOK_AGAIN);
+    }
+}
+
+/// A process that does not outlive its value.
+pub struct Process(Child);
+
+impl Process {
+    /// Starts it.
+    pub fn start(command: &mut Command) -> Process {
+        Process(command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}")))
+    }
+
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self) -> ExitStatus {
+        wait_for("the end of a process", || self.0.try_wait().expect("waiting for a child"))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Runs a program to its end, and returns how it ended and what it printed on both streams.
+pub fn run(command: &mut Command) -> (Option<i32>, String, String) {
+    let files = TempDir::new().unwrap();
+    let (out, err) = (files.path().join("out"), files.path().join("err"));
+    command.stdin(Stdio::null());
+    command.stdout(fs::File::create(&out).unwrap()).stderr(fs::File::create(&err).unwrap());
+    let status = Process::start(command).wait();
+    let read = |path| String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned();
+    (status.code(), read(&out), read(&err))
+}
+
+/// Runs the server with these flags, when it is expected to end by itself.
+pub fn run_chinwagd(flags: &[&str]) -> (Option<i32>, String, String) {
+    run(Command::new(CHINWAGD).args(flags).env_remove("RUST_LOG"))
+}
+
+/// How a server is to be started.
+#[derive(Default)]
+pub struct Setup {
+    wrapper: Vec<OsString>,
+    flags: Vec<OsString>,
+    data: Option<PathBuf>,
+    listen: Option<String>,
+}
+
+impl Setup {
+    /// With these flags, besides those for the address and the data.
+    pub fn new(flags: &[&str]) -> Setup {
+        Setup { flags: flags.iter().map(OsString::from).collect(), ..Setup::default() }
+    }
+
+    /// Over this data directory, which the server does not remove.
+    pub fn data(mut self, data: &Path) -> Setup {
+        self.data = Some(data.to_owned());
+        self
+    }
+
+    /// By way of a program that becomes the server.
+    pub fn under<S: Into<OsString>>(mut self, wrapper: impl IntoIterator<Item = S>) -> Setup {
+        self.wrapper = wrapper.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// On this address.
+    pub fn listen(mut self, address: &str) -> Setup {
+        self.listen = Some(address.into());
+        self
+    }
+
+    /// Starts it, and waits until it is ready.
+    pub fn start(self) -> Server {
+        let own = TempDir::new().unwrap();
+        let data = self.data.unwrap_or_else(|| own.path().join("data"));
+        let (out, err) = (own.path().join("out"), own.path().join("err"));
+        let mut words = self.wrapper;
+        words.push(CHINWAGD.into());
+        words.extend(["--listen".into(), self.listen.unwrap_or("127.0.0.1:0".into()).into()]);
+        words.extend(["--data".into(), data.clone().into()]);
+        words.extend(self.flags);
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).stdin(Stdio::null()).env("RUST_LOG", "info");
+        command.stdout(fs::File::create(&out).unwrap()).stderr(fs::File::create(&err).unwrap());
+        let mut process = Process::start(&mut command);
+        let address = wait_for("the listening line", || {
+            let printed = fs::read_to_string(&out).unwrap();
+            if let Some(address) = printed.strip_prefix("listening on ").and_then(|it| it.strip_suffix('\n'))
+            {
+                return Some(address.to_owned());
+            }
+            let ended = process.0.try_wait().unwrap();
+            assert!(ended.is_none(), "{ended:?}: {}", fs::read_to_string(&err).unwrap());
+            None
+        });
+        let address = address.parse().unwrap_or_else(|_| panic!("{address}"));
+        Server { process, address, data, own }
+    }
+}
+
+/// A running server.
+pub struct Server {
+    process: Process,
+    pub address: SocketAddr,
+    /// Its data directory.
+    pub data: PathBuf,
+    /// Holds what it prints, and the data where it has no other place.
+    own: TempDir,
+}
+
+impl Server {
+    /// Starts one with these flags over an empty directory.
+    pub fn start(flags: &[&str]) -> Server {
+        Setup::new(flags).start()
+    }
+
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    pub fn port(&self) -> String {
+        self.address.port().to_string()
+    }
+
+    /// What it printed on stdout so far.
+    pub fn printed(&self) -> String {
+        fs::read_to_string(self.own.path().join("out")).unwrap()
+    }
+
+    /// What it said on stderr so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.own.path().join("err")).unwrap()
+    }
+
+    /// Waits until the log has a line with all of `words`, and returns it.
+    pub fn logged(&self, words: &[&str]) -> String {
+        wait_for(&format!("a log line with {words:?}"), || {
+            let log = self.log();
+            log.lines().find(|line| words.iter().all(|word| line.contains(word))).map(str::to_owned)
+        })
+    }
+
+    /// The path of one of its files.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.data.join(name)
+    }
+
+    /// The log of all messages.
+    pub fn history(&self) -> String {
+        fs::read_to_string(self.file("chat_history.txt")).unwrap()
+    }
+
+    /// A new connection, greeted.
+    pub fn connect(&self) -> Client {
+        let mut client = Client::connect(self.address);
+        client.greeted();
+        client
+    }
+
+    /// A new account's session.
+    pub fn register(&self, name: &str) -> Client {
+        let mut client = self.connect();
+        client.send(&format!("/register {name} {PASSWORD}"));
+        client.expect(&format!("* welcome {name}"));
+        client
+    }
+
+    /// Another session of an account, with what it missed still to be read.
+    pub fn login(&self, name: &str) -> Client {
+        let mut client = self.connect();
+        client.send(&format!("/login {name} {PASSWORD}"));
+        client.expect(&format!("* welcome {name}"));
+        client
+    }
+
+    /// Sends a signal, by its name.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([&format!("-{name}"), &self.id().to_string()]).status();
+        assert!(status.expect("kill is everywhere").success());
+    }
+
+    /// Ends it as a power loss ends a process, and returns its data directory to be started over.
+    pub fn kill(mut self) -> Stopped {
+        self.signal("KILL");
+        self.process.wait();
+        Stopped { data: self.data, _own: self.own }
+    }
+
+    /// Ends it in good order, and returns its data directory to be started over.
+    pub fn stop(mut self) -> Stopped {
+        self.signal("TERM");
+        let status = self.process.wait();
+        assert!(status.success(), "{status}: {}", self.log());
+        Stopped { data: self.data, _own: self.own }
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self) -> ExitStatus {
+        self.process.wait()
+    }
+
+    /// A number of bytes from /proc/PID/status, where there is such a file.
+    pub fn memory_bytes(&self) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        Some(line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()? * 1024)
+    }
+}
+
+/// What a server left behind.
+pub struct Stopped {
+    pub data: PathBuf,
+    _own: TempDir,
+}
+
+impl Stopped {
+    /// Starts a server over it. The value must be kept as long.
+    pub fn start(&self, flags: &[&str]) -> Server {
+        Setup::new(flags).data(&self.data).start()
+    }
+}
+
+/// A connection that reads lines.
+pub struct Client {
+    reader: BufReader<TcpStream>,
+}
+
+impl Client {
+    /// Connects, and waits for nothing.
+    pub fn connect(address: SocketAddr) -> Client {
+        let stream = TcpStream::connect(address).unwrap_or_else(|error| panic!("{address}: {error}"));
+        Client::over(stream)
+    }
+
+    /// Over a stream that is connected already.
+    pub fn over(stream: TcpStream) -> Client {
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Client { reader: BufReader::new(stream) }
+    }
+
+    /// The socket.
+    pub fn stream(&self) -> &TcpStream {
+        self.reader.get_ref()
+    }
+
+    /// Reads what a newcomer is told.
+    pub fn greeted(&mut self) {
+        loop {
+            let line = self.line();
+            assert!(line.starts_with("* "), "{line}");
+            if line.contains("/help") {
+                return;
+            }
+        }
+    }
+
+    /// Sends a line.
+    pub fn send(&mut self, line: &str) {
+        self.send_raw(format!("{line}\n").as_bytes());
+    }
+
+    /// Sends bytes.
+    pub fn send_raw(&mut self, bytes: &[u8]) {
+        self.reader.get_mut().write_all(bytes).expect("the server takes it");
+    }
+
+    /// Sends no more.
+    pub fn finish(&mut self) {
+        self.stream().shutdown(std::net::Shutdown::Write).unwrap();
+    }
+
+    /// The next line as it came, with who came and went; `None` at the end.
+    pub fn raw_line(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let mut line = Vec::new();
+        match self.reader.read_until(b'\n', &mut line)? {
+            0 => Ok(None),
+            _ => Ok(Some(line)),
+        }
+    }
+
+    /// The next line without its ending and without notices of who came and went, which are told when the clock
+    /// says so; `None` at the end.
+    pub fn next(&mut self) -> Option<String> {
+        loop {
+            let line = self.raw_line().unwrap_or_else(|error| panic!("no line came: {error}"))?;
+            let line = String::from_utf8(line).expect("all that is sent is UTF-8");
+            let line = line.strip_suffix('\n').unwrap_or_else(|| panic!("torn: {line:?}"));
+            let is_presence =
+                line.starts_with("* ") && (line.ends_with(" joined") || line.ends_with(" left"));
+            if !is_presence {
+                return Some(line.to_owned());
+            }
+        }
+    }
+
+    /// The next line, which must come.
+    pub fn line(&mut self) -> String {
+        self.next().expect("the connection is open")
+    }
+
+    /// The next line must be this one.
+    pub fn expect(&mut self, line: &str) {
+        assert_eq!(self.line(), line);
+    }
+
+    /// The next line must be a message, whose text (`alice: hello`) must be this one. Returns its timestamp.
+    pub fn expect_message(&mut self, text: &str) -> String {
+        let line = self.line();
+        assert_eq!(text_of(&line), Some(text), "{line}");
+        line[..STAMP_BYTES].to_owned()
+    }
+
+    /// The next line must be an error of this code.
+    pub fn expect_error(&mut self, code: &str) -> String {
+        let line = self.line();
+        assert!(
+            line.strip_prefix("! ").is_some_and(|it| it.starts_with(&format!("{code}: "))),
+            "{code}: {line}"
+        );
+        line
+    }
+
+    /// All lines up to the one that is `last`, without it; messages without their timestamps.
+    pub fn until(&mut self, last: &str) -> Vec<String> {
+        let mut lines = Vec::new();
+        loop {
+            let line = self.line();
+            let text = text_of(&line).unwrap_or(&line);
+            if text == last {
+                return lines;
+            }
+            lines.push(text.to_owned());
+        }
+    }
+
+    /// All lines up to the end; messages without their timestamps.
+    pub fn rest(&mut self) -> Vec<String> {
+        let lines = std::iter::from_fn(|| self.next());
+        lines.map(|line| text_of(&line).map(str::to_owned).unwrap_or(line)).collect()
+    }
+
+    /// Sends a message, and waits until its receipt is the next line.
+    pub fn say(&mut self, name: &str, text: &str) -> String {
+        self.send(text);
+        self.expect_message(&format!("{name}: {text}"))
+    }
+
+    /// Asks for history, and returns its lines as they stand in the file, without endings.
+    pub fn ask_history(&mut self, command: &str) -> Vec<String> {
+        self.send(command);
+        let mut lines = Vec::new();
+        loop {
+            let line = self.line();
+            if line == "* end of history" {
+                return lines;
+            }
+            assert!(text_of(&line).is_some(), "{line}");
+            lines.push(line);
+        }
+    }
+
+    /// Reads some bytes, at most as many as `bytes` holds.
+    pub fn read_some(&mut self, bytes: &mut [u8]) -> usize {
+        self.reader.read(bytes).expect("bytes come")
+    }
+}
+
+/// Bytes of a timestamp.
+pub const STAMP_BYTES: usize = chinwag::record::TIMESTAMP_BYTES;
+
+/// What follows a message's timestamp, or `None` where a line is no message.
+pub fn text_of(line: &str) -> Option<&str> {
+    let is_message = chinwag::record::Timestamp::parse(line.as_bytes()).is_some();
+    is_message.then(|| line[STAMP_BYTES..].strip_prefix(' ')).flatten()
+}
+
+/// Writes a history of messages a millisecond apart, each `FROM: TEXT` or `FROM -> TO: TEXT`.
+pub fn write_history(data: &Path, messages: impl Iterator<Item = String>) {
+    fs::create_dir_all(data).unwrap();
+    let mut file =
+        io::BufWriter::with_capacity(1 << 20, fs::File::create(data.join("chat_history.txt")).unwrap());
+    for (number, message) in messages.enumerate() {
+        let stamp = chinwag::record::Timestamp::from_micros(1_700_000_000_000_000 + number as u64 * 1000);
+        file.write_all(&stamp.to_bytes()).unwrap();
+        writeln!(file, " {message}").unwrap();
+    }
+    file.flush().unwrap();
+}

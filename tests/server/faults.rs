@@ -1,0 +1,368 @@
+//! Files that are not as they should be, and disks that do not do as they are told.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::common::*;
+
+/// Starts a server that is expected to refuse, and checks that it says all of `words`.
+fn refuses_to_start(data: &Path, words: &[&str]) {
+    let flags = ["--listen", "127.0.0.1:0", "--data", data.to_str().unwrap()];
+    let (status, printed, log) = run_chinwagd(&flags);
+    assert_eq!(status, Some(1), "{log}");
+    assert_eq!(printed, "", "it was never ready");
+    let last = log.lines().last().expect("it says why");
+    assert!(words.iter().all(|word| last.contains(word)), "{words:?}: {log}");
+}
+
+fn check(data: &Path) -> (Option<i32>, String) {
+    let (status, printed, log) = run_chinwagd(&["--check", "--data", data.to_str().unwrap()]);
+    (status, printed + &log)
+}
+
+/// A directory that a server left, in which alice and bob are and these messages were said by alice.
+fn used(messages: &[&str]) -> Stopped {
+    let server = Server::start(&QUICK);
+    server.register("bob");
+    let mut alice = server.register("alice");
+    for message in messages {
+        alice.say("alice", message);
+    }
+    drop(alice);
+    server.logged(&["closed", "(alice)"]);
+    server.stop()
+}
+
+fn append(path: &Path, bytes: &[u8]) {
+    fs::OpenOptions::new().append(true).open(path).unwrap().write_all(bytes).unwrap();
+}
+
+#[test]
+fn what_is_no_data_directory_is_named() {
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join("file");
+    fs::write(&file, "").unwrap();
+    refuses_to_start(&file, &[file.to_str().unwrap()]);
+    refuses_to_start(&file.join("below"), &[file.to_str().unwrap()]);
+    for name in ["chat_history.txt", "users.txt", "seen.txt", "lock"] {
+        let data = directory.path().join(format!("data-{name}"));
+        let path = data.join(name);
+        fs::create_dir_all(&path).unwrap();
+        refuses_to_start(&data, &[path.to_str().unwrap()]);
+    }
+    let missing = directory.path().join("missing");
+    let (status, said) = check(&missing);
+    assert!(status == Some(1) && said.contains(missing.to_str().unwrap()), "{said}");
+    assert!(!missing.exists(), "a check makes nothing");
+}
+
+#[test]
+fn a_directory_that_cannot_be_written_is_named() {
+    // Root may write anywhere but here.
+    if !Path::new("/proc/self").exists() {
+        eprintln!("skipped: there is no /proc here");
+        return;
+    }
+    refuses_to_start(Path::new("/proc/chinwag"), &["/proc/chinwag"]);
+    refuses_to_start(Path::new("/proc/self"), &["/proc/self/lock"]);
+    let directory = TempDir::new().unwrap();
+    let data = directory.path().join("data");
+    fs::create_dir(&data).unwrap();
+    let mut permissions = fs::metadata(&data).unwrap().permissions();
+    permissions.set_readonly(true);
+    fs::set_permissions(&data, permissions.clone()).unwrap();
+    if fs::write(data.join("probe"), "").is_ok() {
+        eprintln!("skipped: permissions do not bind whoever runs this");
+    } else {
+        refuses_to_start(&data, &[data.to_str().unwrap()]);
+    }
+}
+
+#[test]
+fn the_files_are_their_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let server = Server::start(&QUICK);
+    server.register("alice").say("alice", "hello");
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&server.data), 0o700);
+    for name in ["chat_history.txt", "users.txt", "seen.txt", "lock"] {
+        assert_eq!(mode(&server.file(name)), 0o600, "{name}");
+    }
+    let users = fs::read_to_string(server.file("users.txt")).unwrap();
+    assert!(users.starts_with("alice:pbkdf2-sha256:1:") && !users.contains(PASSWORD), "{users}");
+}
+
+#[test]
+fn two_servers_do_not_share_a_directory() {
+    let server = Server::start(&QUICK);
+    let mut alice = server.register("alice");
+    refuses_to_start(&server.data, &[server.data.to_str().unwrap(), "in use"]);
+    assert_eq!(check(&server.data).0, Some(0), "but it can be checked");
+    alice.say("alice", "the first one goes on");
+    let stopped = server.kill();
+    stopped.start(&QUICK).login("alice");
+}
+
+#[test]
+fn a_torn_tail_is_set_aside_and_the_rest_is_kept() {
+    let stamp = "2999-01-01T00:00:00.000000Z";
+    for (what, tail) in [
+        ("half a line", format!("{stamp} alice: hal").into_bytes()),
+        ("half a timestamp", b"2999-01-01T0".to_vec()),
+        ("zeroes", vec![0; 5000]),
+        ("half a line and zeroes", [format!("{stamp} alice: hal").as_bytes(), &[0; 300]].concat()),
+        ("garbage", b"\xff\xfe\x00garbage\nmore of it\n".to_vec()),
+    ] {
+        let stopped = used(&["one", "two"]);
+        let log = stopped.data.join("chat_history.txt");
+        let good = fs::read(&log).unwrap();
+        append(&log, &tail);
+        let (status, said) = check(&stopped.data);
+        let offset = good.len().to_string();
+        assert!(status == Some(1) && said.contains(&format!("at byte {offset}:")), "{what}: {said}");
+
+        let server = stopped.start(&QUICK);
+        let aside = format!("chat_history.txt.torn-at-{offset}");
+        server.logged(&["chat_history.txt", &format!("offset {offset}"), &aside, &tail.len().to_string()]);
+        assert_eq!(fs::read(&log).unwrap(), good, "{what}");
+        assert_eq!(fs::read(server.file(&aside)).unwrap(), tail, "{what}");
+        let mut alice = server.login("alice");
+        alice.say("alice", "three");
+        let texts: Vec<_> =
+            alice.ask_history("/history").iter().map(|line| text_of(line).unwrap().to_owned()).collect();
+        assert_eq!(texts, ["alice: one", "alice: two", "alice: three"], "{what}");
+        assert_eq!(check(&stopped.data).0, Some(0), "{what}");
+    }
+}
+
+#[test]
+fn a_log_that_is_all_torn_starts_over() {
+    let stopped = used(&[]);
+    fs::write(stopped.data.join("chat_history.txt"), "half a li").unwrap();
+    let server = stopped.start(&QUICK);
+    assert_eq!(fs::read(server.file("chat_history.txt.torn-at-0")).unwrap(), b"half a li");
+    server.login("alice").say("alice", "one");
+}
+
+#[test]
+fn a_torn_account_is_set_aside_and_the_others_are_kept() {
+    let stopped = used(&["one"]);
+    let users = stopped.data.join("users.txt");
+    let good = fs::read(&users).unwrap();
+    append(&users, b"carol:pbkdf2-sha256:1:00112233445566778899aab");
+    assert_eq!(check(&stopped.data).0, Some(1));
+    let server = stopped.start(&QUICK);
+    let aside = format!("users.txt.torn-at-{}", good.len());
+    server.logged(&["users.txt", &aside]);
+    assert_eq!(fs::read(&users).unwrap(), good);
+    server.login("alice");
+    server.register("carol");
+}
+
+#[test]
+fn damage_before_the_tail_is_refused_and_named() {
+    let long = "x".repeat(3000);
+    let stopped = used(&[&long, "one", "two", "three", &long]);
+    let log = stopped.data.join("chat_history.txt");
+    let good = fs::read_to_string(&log).unwrap();
+    let at = good.find(" alice: one").unwrap() - STAMP_BYTES;
+    let second = good.find('\n').unwrap() + 1;
+    for (what, bad, offset) in [
+        ("a lost colon", good.replacen(" alice: one", " alice; one", 1), at),
+        ("a control character", good.replacen(" alice: one", " alice: \x1bne", 1), at),
+        ("a lost timestamp", good.replacen(&good[at..at + STAMP_BYTES], "", 1), at),
+        ("a leap into the future", good.replacen('2', "9", 1), second),
+    ] {
+        assert_ne!(bad, good, "{what}");
+        fs::write(&log, &bad).unwrap();
+        let (status, said) = check(&stopped.data);
+        let damaged = format!("chat_history.txt: damaged at byte {offset}: ");
+        assert!(status == Some(1) && said.contains(&damaged), "{what}: {said}");
+        refuses_to_start(&stopped.data, &["chat_history.txt", &format!("byte {offset}")]);
+        assert_eq!(fs::read_to_string(&log).unwrap(), bad, "{what}: nothing was touched");
+    }
+    fs::write(&log, &good).unwrap();
+
+    let users = stopped.data.join("users.txt");
+    let text = fs::read_to_string(&users).unwrap();
+    fs::write(&users, text.replacen("pbkdf2", "pbkdf3", 1)).unwrap();
+    refuses_to_start(&stopped.data, &["users.txt", "byte 0"]);
+    let (status, said) = check(&stopped.data);
+    assert!(status == Some(1) && said.contains("users.txt: damaged at byte 0"), "{said}");
+    fs::write(&users, &text).unwrap();
+    assert_eq!(check(&stopped.data).0, Some(0));
+    stopped.start(&QUICK).login("alice");
+}
+
+#[test]
+fn damage_far_from_the_end_is_found_by_a_check() {
+    let data = TempDir::new().unwrap();
+    write_history(data.path(), (0..40_000).map(|number| format!("old: {number} {}", "x".repeat(50))));
+    let log = data.path().join("chat_history.txt");
+    assert_eq!(check(data.path()).0, Some(0));
+    let mut bytes = fs::read(&log).unwrap();
+    let line = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').nth(9999).unwrap().0 + 1;
+    bytes[line + 40] = 0;
+    fs::write(&log, &bytes).unwrap();
+    let (status, said) = check(data.path());
+    assert!(
+        status == Some(1) && said.contains(&format!("chat_history.txt: damaged at byte {line}:")),
+        "{said}"
+    );
+    // A start does not read so far. The line is shown to nobody, and the others are.
+    let server = Setup::new(&UNSYNCED).data(data.path()).start();
+    let mut alice = server.connect();
+    alice.send(&format!("/replay 0\n/register alice {PASSWORD}"));
+    alice.expect("* replay 0");
+    alice.expect("* welcome alice");
+    let shown = alice.ask_history("/history").len();
+    assert!(shown == 40_000 || shown == 39_999, "{shown}");
+}
+
+/// Lets the limit on the size of files of a process be this.
+fn limit_files(server: &Server, bytes: &str) {
+    let limit = format!("--fsize={bytes}:unlimited");
+    let status = Command::new("prlimit").args([&limit, "--pid", &server.id().to_string()]).status();
+    assert!(status.unwrap().success());
+}
+
+#[test]
+fn a_full_disk_refuses_what_it_cannot_hold_and_keeps_all_else() {
+    if !is_there("prlimit") {
+        return;
+    }
+    let server = Server::start(&QUICK);
+    let (mut alice, mut bob) = (server.register("alice"), server.register("bob"));
+    alice.say("alice", "one");
+    bob.expect_message("alice: one");
+    let held = server.history();
+    // Room for a part of a line: none of it may stay.
+    limit_files(&server, &(held.len() + 10).to_string());
+    for text in ["two", "/msg bob two", "two and a half"] {
+        alice.send(text);
+        alice.expect_error("not-saved");
+        assert_eq!(server.history(), held);
+    }
+    alice.send_raw("many\n".repeat(20).as_bytes());
+    for _ in 0..20 {
+        alice.expect_error("not-saved");
+    }
+    for session in [&mut alice, &mut bob] {
+        assert_eq!(session.ask_history("/history").join("\n") + "\n", held, "reading goes on");
+        session.send("/users");
+        session.expect("* users: alice bob");
+        session.expect("* 2 online");
+    }
+    // No account either, where its file cannot grow.
+    let users = fs::read(server.file("users.txt")).unwrap();
+    limit_files(&server, &(users.len() + 10).to_string());
+    let mut carol = server.connect();
+    carol.send(&format!("/register carol {PASSWORD}"));
+    carol.expect_error("not-saved");
+    carol.send(&format!("/login carol {PASSWORD}"));
+    carol.expect_error("bad-login");
+    assert_eq!(fs::read(server.file("users.txt")).unwrap(), users);
+    // Who is known comes in all the same.
+    carol.send(&format!("/login bob {PASSWORD}"));
+    carol.expect("* welcome bob");
+
+    limit_files(&server, "unlimited");
+    alice.say("alice", "three");
+    bob.expect_message("alice: three");
+    server.register("carol");
+    let stopped = server.kill();
+    assert_eq!(check(&stopped.data).0, Some(0));
+    let mut carol = stopped.start(&QUICK).login("carol");
+    let _ = carol.next();
+}
+
+/// Starts a server in which a system call on a file of it goes wrong, from the `when`th one on.
+fn failing(data: &Path, file: &str, call: &str, error: &str, when: u32) -> Server {
+    let path = data.join(file);
+    let fault = format!("inject={call}:error={error}:when={when}+");
+    let strace = ["strace", "-D", "-f", "-o", "/dev/null", "-P", path.to_str().unwrap(), "-e", &fault];
+    Setup::new(&QUICK).data(data).under(strace).start()
+}
+
+#[test]
+fn a_failed_sync_ends_the_server_and_nothing_of_it_was_shown() {
+    if !is_there("strace") {
+        return;
+    }
+    let data = TempDir::new().unwrap();
+    // The start syncs once.
+    let mut server = failing(data.path(), "chat_history.txt", "fdatasync", "EIO", 3);
+    let (mut alice, mut bob) = (server.register("alice"), server.register("bob"));
+    alice.say("alice", "one");
+    bob.expect_message("alice: one");
+    alice.send("two");
+    assert_eq!(alice.next(), None, "its author least of all");
+    assert_eq!(bob.next(), None);
+    assert_eq!(server.wait().code(), Some(1));
+    server.logged(&["ERROR", "chat_history.txt"]);
+    // It is there once or not at all.
+    let server = Setup::new(&QUICK).data(data.path()).start();
+    assert!(server.history().lines().count() <= 2);
+    server.login("alice").ask_history("/history");
+}
+
+#[test]
+fn a_failed_sync_of_the_accounts_ends_the_server_without_a_welcome() {
+    if !is_there("strace") {
+        return;
+    }
+    let data = TempDir::new().unwrap();
+    let mut server = failing(data.path(), "users.txt", "fdatasync", "EIO", 3);
+    let mut alice = server.register("alice");
+    let mut bob = server.connect();
+    bob.send(&format!("/register bob {PASSWORD}"));
+    assert_eq!(bob.next(), None);
+    assert_eq!(alice.next(), None);
+    assert_eq!(server.wait().code(), Some(1));
+    server.logged(&["ERROR", "users.txt"]);
+}
+
+#[test]
+fn a_disk_without_space_refuses_and_what_can_be_read_is_read() {
+    if !is_there("strace") {
+        return;
+    }
+    let data = TempDir::new().unwrap();
+    let server = failing(data.path(), "chat_history.txt", "write", "ENOSPC", 2);
+    let (mut alice, mut bob) = (server.register("alice"), server.register("bob"));
+    alice.say("alice", "one");
+    bob.expect_message("alice: one");
+    alice.send("two");
+    let refusal = alice.expect_error("not-saved");
+    assert!(refusal.contains("disk is full"), "{refusal}");
+    server.logged(&["WARN", "chat_history.txt", "not saved"]);
+    assert_eq!(bob.ask_history("/history").len(), 1);
+    assert_eq!(alice.ask_history("/history").len(), 1);
+}
+
+#[test]
+fn a_history_that_cannot_be_read_is_said_and_ends_only_who_asked() {
+    if !is_there("strace") {
+        return;
+    }
+    let data = TempDir::new().unwrap();
+    // The start and the two that log in read nothing of an empty log.
+    let server = failing(data.path(), "chat_history.txt", "pread64", "EIO", 1);
+    let (mut alice, mut bob) = (server.register("alice"), server.register("bob"));
+    for session in [&mut alice, &mut bob] {
+        // Answered means that they have caught up.
+        session.send("/users");
+        session.until("* 2 online");
+    }
+    alice.say("alice", "one");
+    bob.expect_message("alice: one");
+    bob.send("/history");
+    bob.expect_error("history-unavailable");
+    assert_eq!(bob.next(), None);
+    alice.say("alice", "two");
+    server.logged(&["ERROR", "chat_history.txt", "read"]);
+}

@@ -1,0 +1,167 @@
+//! The order of system calls: nothing is shown before it is on disk, and a turn costs one append and one sync.
+
+use std::fs;
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+
+use crate::common::*;
+
+/// A server whose system calls are written to a file. It is the tracer's parent and not its child, so that the
+/// handle of the process is the server's.
+struct Traced {
+    server: Server,
+    trace: PathBuf,
+    _directory: TempDir,
+}
+
+impl Traced {
+    fn start(flags: &[&str]) -> Traced {
+        let directory = TempDir::new().unwrap();
+        let trace = directory.path().join("trace");
+        let strace = ["strace", "-D", "-f", "-y", "-s", "65536", "-o", trace.to_str().unwrap()];
+        let calls = "trace=write,writev,sendto,sendmsg,pwrite64,fdatasync,fsync";
+        let setup = Setup::new(flags).under(strace.into_iter().chain(["-e", calls]));
+        Traced { server: setup.start(), trace, _directory: directory }
+    }
+
+    /// Ends the server, and returns its calls in order.
+    fn calls(self) -> Vec<Call> {
+        self.server.kill();
+        let text = wait_for("the end of the trace", || {
+            let text = fs::read_to_string(&self.trace).unwrap();
+            text.contains("+++ killed by SIGKILL +++").then_some(text)
+        });
+        text.lines().filter_map(Call::parse).collect()
+    }
+}
+
+#[derive(Debug, PartialEq, Eq, Clone, Copy)]
+enum On {
+    History,
+    Users,
+    Socket,
+}
+
+#[derive(Debug)]
+struct Call {
+    is_sync: bool,
+    on: On,
+    /// The descriptor, which tells sockets apart.
+    descriptor: String,
+    text: String,
+}
+
+impl Call {
+    /// `1234  writev(9<socket:[5]>, [{iov_base="…", iov_len=3}], 1) = 3`
+    fn parse(line: &str) -> Option<Call> {
+        let (_, call) = line.split_once(' ')?;
+        let (name, arguments) = call.trim_start().split_once('(')?;
+        let descriptor = arguments.split_once('>')?.0;
+        let on = match descriptor {
+            it if it.ends_with("/chat_history.txt") => On::History,
+            it if it.ends_with("/users.txt") => On::Users,
+            it if it.contains("<socket:") || it.contains("<TCP:") => On::Socket,
+            _ => return None,
+        };
+        let is_sync = name == "fdatasync" || name == "fsync";
+        Some(Call { is_sync, on, descriptor: descriptor.to_owned(), text: arguments.to_owned() })
+    }
+}
+
+/// Checks that each of `texts` was appended to `on`, synced, and only then written to a socket. Returns the calls'
+/// places of those appends, without repeats.
+fn check_order(calls: &[Call], on: On, texts: &[(String, String)]) -> Vec<usize> {
+    let mut appends = Vec::new();
+    for (stored, shown) in texts {
+        let place = |what: &str, is_it: &dyn Fn(&Call) -> bool| {
+            calls.iter().position(is_it).unwrap_or_else(|| panic!("{what} of {stored}: {calls:#?}"))
+        };
+        let append = place("append", &|call| call.on == on && !call.is_sync && call.text.contains(stored));
+        let shows = place("show", &|call| call.on == On::Socket && call.text.contains(shown));
+        let synced = calls[append..].iter().position(|call| call.on == on && call.is_sync);
+        let synced = append + synced.unwrap_or_else(|| panic!("no sync of {stored}"));
+        assert!(append < synced && synced < shows, "{stored}: {append} {synced} {shows}: {calls:#?}");
+        appends.push(append);
+    }
+    appends.dedup();
+    appends
+}
+
+#[test]
+fn nothing_is_shown_before_it_is_synced_and_a_turn_costs_one_append_and_one_write_each() {
+    if !is_there("strace") {
+        return;
+    }
+    let traced = Traced::start(&QUICK);
+    let server = &traced.server;
+    let (mut alice, mut bob) = (server.register("alice"), server.register("bob"));
+    for number in 0..5 {
+        alice.say("alice", &format!("single-{number};"));
+        bob.expect_message(&format!("alice: single-{number};"));
+    }
+    alice.send("/msg bob psst;");
+    alice.expect_message("alice -> bob: psst;");
+    bob.expect_message("alice -> bob: psst;");
+    let packet: String = (0..20).map(|number| format!("batched-{number};\n")).collect();
+    alice.send_raw(packet.as_bytes());
+    for number in 0..20 {
+        alice.expect_message(&format!("alice: batched-{number};"));
+        bob.expect_message(&format!("alice: batched-{number};"));
+    }
+    alice.ask_history("/history");
+    let calls = traced.calls();
+
+    let account = |name: &str| (format!("{name}:pbkdf2"), format!("* welcome {name}\\n"));
+    assert_eq!(check_order(&calls, On::Users, &[account("alice"), account("bob")]).len(), 2);
+    let twice = |text: String| (text.clone(), text);
+    let singles: Vec<_> = (0..5).map(|number| twice(format!(" alice: single-{number};"))).collect();
+    check_order(&calls, On::History, &singles);
+    check_order(&calls, On::History, &[twice(" alice -> bob: psst;".into())]);
+    let batched: Vec<_> = (0..20).map(|number| twice(format!(" alice: batched-{number};"))).collect();
+    let appends = check_order(&calls, On::History, &batched);
+
+    assert_eq!(appends.len(), 1, "one packet is one append");
+    let turn = &calls[appends[0]..];
+    assert!(turn[1].is_sync && turn[1].on == On::History, "{turn:#?}");
+    let writes = turn.iter().filter(|call| call.on == On::Socket && call.text.contains("batched-"));
+    let mut sockets: Vec<_> = writes.take_while(|call| !call.text.contains("single-")).collect();
+    sockets.sort_by(|a, b| a.descriptor.cmp(&b.descriptor));
+    assert_eq!(sockets.len(), 2, "one write to each of the two: {sockets:#?}");
+    assert_ne!(sockets[0].descriptor, sockets[1].descriptor);
+    let syncs = turn.iter().filter(|call| call.is_sync && call.on == On::History).count();
+    assert_eq!(syncs, 1, "and one sync, where nothing is said later");
+}
+
+#[test]
+fn a_message_waits_for_its_sync_also_where_others_are_told_by_catching_up() {
+    if !is_there("strace") {
+        return;
+    }
+    let traced = Traced::start(&QUICK);
+    let server = &traced.server;
+    let mut alice = server.register("alice");
+    // The history is asked for in the same packet, so that its cursor meets a message of the same turn.
+    let mut script = String::new();
+    for number in 0..30 {
+        script += &format!("said-{number};\n/history 1\n");
+    }
+    alice.send_raw(script.as_bytes());
+    for number in 0..30 {
+        alice.expect_message(&format!("alice: said-{number};"));
+        alice.expect_message(&format!("alice: said-{number};"));
+        alice.expect("* end of history");
+    }
+    // Somebody who logs in while messages come is shown the last ones from the file, and then follows.
+    let missed = |number: usize| format!("alice: missed-{number};");
+    let packet: String = (0..60).map(|number| format!("missed-{number};\n")).collect();
+    alice.send_raw(packet.as_bytes());
+    let mut bob = server.register("bob");
+    bob.until(&missed(59));
+    assert_eq!(alice.until(&missed(59)).len(), 59);
+    let calls = traced.calls();
+    let both = |text: String| (format!(" {text}"), format!(" {text}"));
+    let said: Vec<_> = (0..30).map(|number| both(format!("alice: said-{number};"))).collect();
+    assert!(check_order(&calls, On::History, &said).len() >= 2);
+    check_order(&calls, On::History, &(0..60).map(|number| both(missed(number))).collect::<Vec<_>>());
+}
