@@ -10,18 +10,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// rustfmt holds code to 110; comments and strings it leaves alone.
-const COLUMNS_MAX: usize = 115;
+const COLUMNS_MAX: usize = 120;
 /// Of a source file without its tests; what is longer stands in [`LONG_FILES`].
-const LINES_MAX: usize = 400;
+const LINES_MAX: usize = 420;
 /// Files that may be longer, to how many lines, and why.
 const LONG_FILES: [(&str, usize, &str); 3] = [
-    ("src/chat.rs", 750, "one match from commands to effects, each of them a few lines"),
+    ("src/chat.rs", 600, "one match from commands to effects, each of them a few lines"),
     (
         "src/reactor.rs",
         660,
         "what keeps readiness, dirt and closing of a connection true is read in one place",
     ),
-    ("src/server.rs", 980, "the turn and what each of its steps means, in the order of the turn"),
+    ("src/server.rs", 760, "the turn and what each of its steps means, in the order of the turn"),
 ];
 
 /// The crates that Cargo.toml may name for the program itself.
@@ -52,9 +52,9 @@ const TOP_LEVEL: [&str; 10] = [
 ];
 
 /// Files that decide by what they are given: no clock, no file, no socket.
-const PURE: [&str; 13] = [
+const PURE: [&str; 14] = [
     "limits", "name", "kdf", "line", "record", "protocol", "feed", "throttle", "hashing", "login",
-    "presence", "chat", "cursor",
+    "presence", "effects", "chat", "cursor",
 ];
 
 /// The only one that may name the poller, the signals and the options of sockets.
