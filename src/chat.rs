@@ -96,7 +96,8 @@ impl Chat {
             format_args!("* chinwag {}: a chat; everything said here is kept", env!("CARGO_PKG_VERSION")),
         );
         effects.own(id, format_args!("* new here? /register NAME PASSWORD"));
-        effects.own(id, format_args!("* been here? /login NAME PASSWORD, and /help for the rest"));
+        effects.own(id, format_args!("* have an account? /login NAME PASSWORD"));
+        effects.own(id, format_args!("* /help tells the rest"));
     }
 
     /// The session is gone; returns its account. `reason` is for the log.
@@ -342,8 +343,11 @@ impl Chat {
         context: &mut Context<'_>,
     ) {
         let from = self.accounts[account].name;
-        let Some(to) = Name::parse(to.as_bytes()).and_then(|name| self.accounts.find(&name)) else {
-            return context.effects.own(id, format_args!("! no-such-user: nobody registered that name"));
+        let Some(to_name) = Name::parse(to.as_bytes()) else {
+            return context.effects.own(id, format_args!("! no-such-user: that is no name"));
+        };
+        let Some(to) = self.accounts.find(&to_name) else {
+            return context.effects.own(id, format_args!("! no-such-user: nobody is called {to_name}"));
         };
         let recipient = &self.accounts[to];
         let offline = recipient.newest_session.is_none();
@@ -378,7 +382,9 @@ impl Chat {
             warn!("{}: too many new accounts", self.session(id).peer);
             return effects.own(
                 id,
-                format_args!("! too-many-accounts: made from your address lately; try again in an hour"),
+                format_args!(
+                    "! too-many-accounts: your address has made enough for now; try again in an hour"
+                ),
             );
         }
         match Attempt::register(name, password, self.fresh(context.world)) {
@@ -411,7 +417,13 @@ impl Chat {
         context: &mut Context<'_>,
     ) {
         if replaced || password_splits(passwords).next().is_none() {
-            return bad_password(id, context.effects);
+            return context.effects.own(
+                id,
+                format_args!(
+                    "! bad-password: OLD and NEW have {PASSWORD_BYTES_MIN} to {PASSWORD_BYTES_MAX} bytes each and \
+                     no control characters"
+                ),
+            );
         }
         let Account { name, credential, .. } = &self.accounts[account];
         match Attempt::change(*name, *credential, passwords, self.fresh(context.world)) {
@@ -456,7 +468,9 @@ impl Chat {
             Verdict::Wrong => {
                 warn!("{peer}: wrong name or password for {name}");
                 self.throttle.failed(origin, &name, context.now.mono_us);
-                context.effects.own(id, format_args!("{BAD_LOGIN}"));
+                let is_login = self.session(id).account.is_none();
+                let words = if is_login { BAD_LOGIN } else { "! bad-login: wrong password" };
+                context.effects.own(id, format_args!("{words}"));
                 self.resume(id, context.effects);
             }
             Verdict::Right(account) => {

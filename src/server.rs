@@ -22,7 +22,7 @@ use crate::limits::{
     RATE_BURST_SECONDS, RATE_LINES_PER_SECOND, SECOND_US, SEEN_PAUSE_US, SEEN_PER_SAVE_MAX,
     SHUTDOWN_FLUSH_US, STALL_US, UNENDED_BYTES_MAX,
 };
-use crate::line::{Next, sanitise};
+use crate::line::{Next, TIMING_MARK_ANSWER, sanitise};
 use crate::net::{ConnectionId, Net};
 use crate::reactor::{Attention, Reactor};
 use crate::storage::{AppendError, Storage, SyncPolicy};
@@ -78,7 +78,11 @@ pub struct Fatal {
 
 impl fmt::Display for Fatal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.what, self.why)
+        match &self.why {
+            // It names the path already, where it comes of opening a file.
+            RecoverError::Io(why) if why.get_ref().is_some() => why.fmt(f),
+            why => write!(f, "{}: {why}", self.what),
+        }
     }
 }
 
@@ -143,7 +147,10 @@ impl<N: Net, S: Storage> Server<N, S> {
             UsersFile::recover(&mut storage).map_err(recovering(crate::accounts::USERS_FILE))?;
         let seen =
             SeenFile::recover(&mut storage, &mut accounts).map_err(fatal(crate::accounts::SEEN_FILE))?;
-        info!("{} accounts, {} bytes of history up to {}", accounts.len(), journal.end(), journal.last());
+        match journal.end() {
+            0 => info!("accounts: {}; history: empty", accounts.len()),
+            end => info!("accounts: {}; history: {end} bytes, up to {}", accounts.len(), journal.last()),
+        }
         Ok(Server {
             options,
             reactor: Reactor::new(net),
@@ -277,7 +284,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         let per_address = self.options.per_address;
         let by_origin = &mut self.connections_by_origin;
         let mut count = self.reactor.len();
-        let full = format!("! server-full: {limit} connections are the most here; please try again later\n");
+        let full = format!("! server-full: all {limit} connections are taken; please try again later\n");
         let admit = |peer: std::net::SocketAddr| {
             if count >= limit {
                 info!("{peer}: refused: the server is full");
@@ -315,6 +322,9 @@ impl<N: Net, S: Storage> Server<N, S> {
                 self.reactor.discard_input(id);
             } else if self.takes_lines(id) {
                 self.reactor.fill(id);
+                if self.reactor.connection(id).is_some_and(|it| it.input.take_timing_mark()) {
+                    self.reactor.push_own(id, TIMING_MARK_ANSWER, &self.feed);
+                }
             }
         }
         self.ready = ready;
@@ -430,13 +440,19 @@ impl<N: Net, S: Storage> Server<N, S> {
         let accounts = match self.users.commit(saves) {
             Ok(saved) => Ok(saved),
             Err(AppendError::Refused(why)) => Err(refusal(crate::accounts::USERS_FILE, &why)),
-            Err(AppendError::Fatal(why)) => return Err(fatal("users.txt cannot be saved")(why)),
+            Err(AppendError::Fatal(why)) => {
+                return Err(fatal("users.txt cannot be saved, and what is on disk is unknown")(why));
+            }
         };
         if self.seen_due_us.is_none() && !self.batch.is_empty() {
             self.seen_due_us = Some(self.now.mono_us + SEEN_PAUSE_US);
         }
         let batch = std::mem::take(&mut self.batch);
-        let messages = match self.journal.commit(batch).map_err(fatal("chat_history.txt cannot be saved"))? {
+        let messages = match self
+            .journal
+            .commit(batch)
+            .map_err(fatal("chat_history.txt cannot be saved, and what is on disk is unknown"))?
+        {
             Commit::Saved(committed) => Ok(committed),
             Commit::Refused(batch, why) => {
                 self.batch = batch;
@@ -463,7 +479,7 @@ impl<N: Net, S: Storage> Server<N, S> {
             let outcome = gate.accounts.as_ref().map(|saved| *saved).map_err(String::as_str);
             self.chat.saved(save, outcome, &mut effects);
         }
-        // Now, while those who came in this turn do not follow the feed yet: nobody is told of himself.
+        // Now, while those who came in this turn do not follow the feed yet and need not be told of themselves.
         self.chat.tell_presence(self.now, &mut effects);
         // These come of what was saved and stage nothing: they need not wait for another turn.
         self.release_effects(&effects, &gate.messages);
@@ -522,7 +538,9 @@ impl<N: Net, S: Storage> Server<N, S> {
         let seen = self.chat.accounts[account].seen;
         let cursor = if is_new {
             self.chat.accounts[account].seen = self.journal.last();
-            self.seen.append(&self.chat.accounts, std::iter::once(account));
+            if self.journal.end() > 0 {
+                self.seen.append(&self.chat.accounts, std::iter::once(account));
+            }
             Ok(Cursor::first_visit(replay, &self.journal))
         } else {
             Cursor::missed(seen, replay, &self.journal)
