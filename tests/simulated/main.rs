@@ -6,5 +6,6 @@ mod sim;
 
 mod commands;
 mod durable;
+mod logins;
 mod missed;
 mod presence;
