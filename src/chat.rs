@@ -364,7 +364,6 @@ impl Chat {
         replaced: bool,
         context: &mut Context<'_>,
     ) {
-        let origin = self.origin(id);
         let effects = &mut *context.effects;
         let Some(name) = Name::parse(name.as_bytes()) else {
             return effects.own(
@@ -378,19 +377,24 @@ impl Chat {
         if self.accounts.find(&name).is_some() {
             return effects.own(id, format_args!("! name-taken: {name} is registered already"));
         }
-        if !self.throttle.may_register(origin, context.now.mono_us) {
-            warn!("{}: too many new accounts", self.session(id).peer);
-            return effects.own(
-                id,
-                format_args!(
-                    "! too-many-accounts: your address has made enough for now; try again in an hour"
-                ),
-            );
+        if !self.may_register(id, context.now, effects) {
+            return;
         }
         match Attempt::register(name, password, self.fresh(context.world)) {
             Some(attempt) => self.begin(id, attempt, 0, context),
             None => no_randomness(id, effects),
         }
+    }
+
+    /// Whether an account may be made from a session's address; says so where not.
+    fn may_register(&self, id: SessionId, now: Now, effects: &mut Effects) -> bool {
+        let may = self.throttle.may_register(self.origin(id), now.mono_us);
+        if !may {
+            warn!("{}: too many new accounts", self.session(id).peer);
+            let words = "! too-many-accounts: your address has made enough for now; try again in an hour";
+            effects.own(id, format_args!("{words}"));
+        }
+        may
     }
 
     fn login(&mut self, id: SessionId, name: &str, password: &str, context: &mut Context<'_>) {
@@ -457,12 +461,25 @@ impl Chat {
     }
 
     fn judge(&mut self, id: SessionId, verdict: Verdict, context: &mut Context<'_>) {
-        let Waiting::ForHash(attempt) =
+        let Waiting::ForHash(mut attempt) =
             std::mem::replace(&mut self.session_mut(id).waiting, Waiting::ForAnswer)
         else {
             unreachable!("only attempts are judged");
         };
         let (peer, origin, name) = (self.session(id).peer, self.origin(id), *attempt.name());
+        let mut verdict = verdict;
+        // Another session may have changed the password since this one gave it.
+        if let Some(account) = self.accounts.find(&name).filter(|_| attempt.checked().is_some()) {
+            let of_this_turn = context.effects.saves().iter().rfind(|save| save.name == name);
+            let standing = of_this_turn.map_or(self.accounts[account].credential, |save| save.credential);
+            if attempt.checked() != Some(&standing) {
+                if attempt.check_again(account, standing) {
+                    self.session_mut(id).waiting = Waiting::ForHash(attempt);
+                    return self.queue(id, context.effects);
+                }
+                verdict = Verdict::Wrong;
+            }
+        }
         match verdict {
             Verdict::Again => unreachable!("that is no verdict"),
             Verdict::Wrong => {
@@ -483,6 +500,10 @@ impl Chat {
                         || context.effects.saves().iter().any(|save| save.name == name);
                     if taken {
                         context.effects.own(id, format_args!("! name-taken: {name} is registered already"));
+                        return self.resume(id, context.effects);
+                    }
+                    // Asked again: others of the address may have registered while this one was hashed.
+                    if !self.may_register(id, context.now, context.effects) {
                         return self.resume(id, context.effects);
                     }
                     self.throttle.registered(origin, context.now.mono_us);
