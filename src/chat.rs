@@ -93,11 +93,10 @@ impl Chat {
         self.sessions[index] = Some(Session { peer, account: None, older: None, replay: None, waiting });
         effects.own(
             id,
-            format_args!("* chinwag {}: a chat; everything said here is kept", env!("CARGO_PKG_VERSION")),
+            format_args!("* chinwag {}: a chat; what is said here is kept", env!("CARGO_PKG_VERSION")),
         );
         effects.own(id, format_args!("* new here? /register NAME PASSWORD"));
-        effects.own(id, format_args!("* have an account? /login NAME PASSWORD"));
-        effects.own(id, format_args!("* /help tells the rest"));
+        effects.own(id, format_args!("* have an account? /login NAME PASSWORD; /help tells the rest"));
     }
 
     /// The session is gone; returns its account. `reason` is for the log.

@@ -78,11 +78,7 @@ pub struct Fatal {
 
 impl fmt::Display for Fatal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.why {
-            // It names the path already, where it comes of opening a file.
-            RecoverError::Io(why) if why.get_ref().is_some() => why.fmt(f),
-            why => write!(f, "{}: {why}", self.what),
-        }
+        write!(f, "{}: {}", self.what, self.why)
     }
 }
 
@@ -140,13 +136,18 @@ impl<N: Net, S: Storage> Server<N, S> {
     /// # Errors
     /// What is wrong with the data directory, in words that name the file.
     pub fn new(net: N, mut storage: S, options: Options) -> Result<Server<N, S>, Fatal> {
-        let recovering = |what| move |why| Fatal { what, why };
+        // Where a file cannot be opened, the error names its path.
+        let recovering = |file| {
+            move |why| match why {
+                RecoverError::Io(_) => Fatal { what: "the data directory", why },
+                RecoverError::Damaged(_) => Fatal { what: file, why },
+            }
+        };
         let journal =
             Journal::recover(&mut storage, options.sync).map_err(recovering(crate::journal::LOG_FILE))?;
         let (users, mut accounts) =
             UsersFile::recover(&mut storage).map_err(recovering(crate::accounts::USERS_FILE))?;
-        let seen =
-            SeenFile::recover(&mut storage, &mut accounts).map_err(fatal(crate::accounts::SEEN_FILE))?;
+        let seen = SeenFile::recover(&mut storage, &mut accounts).map_err(fatal("the data directory"))?;
         match journal.end() {
             0 => info!("accounts: {}; history: empty", accounts.len()),
             end => info!("accounts: {}; history: {end} bytes, up to {}", accounts.len(), journal.last()),

@@ -15,7 +15,7 @@ const COLUMNS_MAX: usize = 120;
 const LINES_MAX: usize = 420;
 /// Files that may be longer, to how many lines, and why.
 const LONG_FILES: [(&str, usize, &str); 3] = [
-    ("src/chat.rs", 600, "one match from commands to effects, each of them a few lines"),
+    ("src/chat.rs", 620, "one match from commands to effects, each of them a few lines"),
     (
         "src/reactor.rs",
         660,

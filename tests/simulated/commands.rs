@@ -286,7 +286,7 @@ fn misuse_is_answered_and_says_how_it_is_done() {
          alice> /register bob correct-horse
          alice< ! already-logged-in: as alice; /quit first
          alice> /msg nobody hello
-         alice< ! no-such-user: nobody registered that name
+         alice< ! no-such-user: nobody is called nobody
          alice> /msg alice
          alice< ! bad-usage: /msg NAME TEXT
          alice> /nick bob
@@ -357,9 +357,9 @@ fn a_changed_password_is_the_only_one_from_then_on() {
         "alice> /register alice correct-horse
          alice< * welcome alice
          alice> /passwd wrong-horse battery-staple
-         alice< ! bad-login: wrong name or password
+         alice< ! bad-login: wrong password
          alice> /passwd correct-horse short
-         alice< ! bad-password: a password has 8 to 128 bytes and no control characters
+         alice< ! bad-password: OLD and NEW have 8 to 128 bytes each and no control characters
          alice> /passwd correct-horse battery staple
          alice< * password changed
          b> /login alice correct-horse
