@@ -75,7 +75,18 @@ impl<N: Net, S: Storage> Server<N, S> {
     /// once, and else when its outbox is empty or its socket has room.
     fn go_on(&mut self, id: ConnectionId, task: Task) -> Option<Task> {
         let connection = self.reactor.connection(id)?;
-        let is_drained = connection.outbox.is_drained(&self.feed);
+        match &task {
+            // Nobody is there to be answered; what the peer sent before it went is still to be handled.
+            Task::Ask(Ask::History(_) | Ask::Users) | Task::ListUsers(_) | Task::Read(_)
+                if connection.is_broken() =>
+            {
+                return self.skip(id, &task);
+            }
+            Task::Read(_) => {}
+            // Others may talk in every turn, so that there always is something to be sent: now, or never.
+            Task::Ask(_) | Task::Leave | Task::ListUsers(_) => self.flush_one(id),
+        }
+        let is_drained = self.reactor.connection(id)?.outbox.is_drained(&self.feed);
         match task {
             Task::Ask(_) | Task::Leave | Task::ListUsers(_) if !is_drained => Some(task),
             Task::Ask(Ask::Quit) => {
@@ -92,6 +103,14 @@ impl<N: Net, S: Storage> Server<N, S> {
             Task::Ask(Ask::History(range)) => self.begin_history(id, range),
             Task::Read(reading) => self.read(id, reading),
         }
+    }
+
+    fn skip(&mut self, id: ConnectionId, task: &Task) -> Option<Task> {
+        match task {
+            Task::Read(Reading { is_answer: false, .. }) => self.done(id),
+            _ => self.answered(id),
+        }
+        None
     }
 
     fn list_users(&mut self, id: ConnectionId, after: Option<Name>) -> Option<Task> {
@@ -159,6 +178,10 @@ impl<N: Net, S: Storage> Server<N, S> {
                 self.unreadable(id, &why);
                 return None;
             }
+        }
+        // Not only in a turn without news: where others talk in every turn there is none.
+        if reading.cursor.is_at_end(&self.journal) {
+            return self.caught_up(id, reading);
         }
         self.queue_task(id);
         Some(Task::Read(reading))

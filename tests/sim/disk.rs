@@ -94,10 +94,6 @@ impl SimDisk {
         String::from_utf8_lossy(&self.state().inode(name).bytes).into_owned()
     }
 
-    pub fn names(&self) -> Vec<String> {
-        self.state().names.keys().cloned().collect()
-    }
-
     /// Puts a file there, as it would be after a clean shutdown.
     pub fn put(&self, name: &str, bytes: &[u8]) {
         *self.state().inode(name) = Inode { bytes: bytes.to_vec(), synced: bytes.len(), ..Inode::default() };

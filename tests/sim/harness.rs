@@ -104,6 +104,13 @@ impl Sim {
         assert!(output.iter().any(|line| *line == format!("* welcome {account}")), "{client}: {output:#?}");
     }
 
+    /// The same, and adds what is shown to what there was.
+    pub fn join_showing(&mut self, name: &str, output: &mut Vec<String>) {
+        self.connect(name);
+        self.say(name, &format!("/login {name} correct-horse"));
+        output.extend(self.output(name));
+    }
+
     pub fn peer(&self, name: &str) -> std::cell::RefMut<'_, Peer> {
         let client = self.clients.get(name).unwrap_or_else(|| panic!("{name} never connected"));
         self.net.peer(client.peer)
@@ -215,9 +222,13 @@ impl Sim {
 
     /// Forgets what all clients were sent so far.
     pub fn clear(&mut self) {
-        let names: Vec<_> = self.clients.keys().cloned().collect();
-        for name in names {
-            self.output(&name);
+        self.clear_but("");
+    }
+
+    /// The same for all but one, who is slow.
+    pub fn clear_but(&mut self, slow: &str) {
+        for name in self.names().iter().filter(|name| *name != slow) {
+            self.output(name);
         }
     }
 

@@ -9,3 +9,5 @@ mod durable;
 mod logins;
 mod missed;
 mod presence;
+mod slow_readers;
+mod sockets;
