@@ -386,53 +386,6 @@ impl<N: Net> Reactor<N> {
         self.dirty = dirty;
     }
 
-    /// The same for one connection, at any moment of the turn.
-    pub fn flush_one(
-        &mut self,
-        id: ConnectionId,
-        feed: &Feed,
-        mark: Timestamp,
-        now_us: Micros,
-        attention: &mut Vec<(ConnectionId, Attention)>,
-    ) {
-        let Some(connection) = self.connections.get_mut(id as usize) else { return };
-        connection.is_dirty = false;
-        let mut pending = connection.outbox.pending(feed);
-        if pending > 0 && connection.is_writable() {
-            let was_stalled = connection.stalled_since_us().is_some();
-            let mut slices = [IoSlice::new(&[]); SLICES_PER_WRITE_MAX];
-            let (count, bytes) = connection.outbox.slices(feed, &mut slices);
-            let taken = connection.socket.write(&slices[..count], bytes, now_us);
-            connection.outbox.advance(taken, feed, &mut self.own_pool);
-            pending -= taken;
-            if connection.is_broken() {
-                attention.push((id, Attention::Broken));
-            } else if connection.stalled_since_us().is_some() && !was_stalled {
-                attention.push((id, Attention::Stalled));
-            }
-        }
-        let lags = pending > 0 && connection.outbox.is_live();
-        self.lagging = self.lagging + usize::from(lags) - usize::from(connection.lags);
-        connection.lags = lags;
-        if pending == 0 {
-            return self.drained(id, mark, now_us, attention);
-        }
-        if connection.outbox.is_overflowing(feed) {
-            return attention.push((id, Attention::Overflowing));
-        }
-        let reads_on = connection.is_open()
-            && !connection.busy
-            && connection.has_input()
-            && !connection.outbox.is_above_high_water(feed);
-        if connection.is_writable() {
-            // Short of what was offered, but it did not say that it would block.
-            self.make_dirty(id);
-        }
-        if reads_on {
-            self.schedule(id);
-        }
-    }
-
     /// Whether nobody waits for bytes of the feed.
     pub fn all_have_the_feed(&self) -> bool {
         self.lagging == 0
@@ -586,6 +539,52 @@ impl<N: Net> Reactor<N> {
         let connection = &mut self.connections[id as usize];
         if !std::mem::replace(&mut connection.is_dirty, true) {
             self.dirty.push(id);
+        }
+    }
+
+    fn flush_one(
+        &mut self,
+        id: ConnectionId,
+        feed: &Feed,
+        mark: Timestamp,
+        now_us: Micros,
+        attention: &mut Vec<(ConnectionId, Attention)>,
+    ) {
+        let Some(connection) = self.connections.get_mut(id as usize) else { return };
+        connection.is_dirty = false;
+        let mut pending = connection.outbox.pending(feed);
+        if pending > 0 && connection.is_writable() {
+            let was_stalled = connection.stalled_since_us().is_some();
+            let mut slices = [IoSlice::new(&[]); SLICES_PER_WRITE_MAX];
+            let (count, bytes) = connection.outbox.slices(feed, &mut slices);
+            let taken = connection.socket.write(&slices[..count], bytes, now_us);
+            connection.outbox.advance(taken, feed, &mut self.own_pool);
+            pending -= taken;
+            if connection.is_broken() {
+                attention.push((id, Attention::Broken));
+            } else if connection.stalled_since_us().is_some() && !was_stalled {
+                attention.push((id, Attention::Stalled));
+            }
+        }
+        let lags = pending > 0 && connection.outbox.is_live();
+        self.lagging = self.lagging + usize::from(lags) - usize::from(connection.lags);
+        connection.lags = lags;
+        if pending == 0 {
+            return self.drained(id, mark, now_us, attention);
+        }
+        if connection.outbox.is_overflowing(feed) {
+            return attention.push((id, Attention::Overflowing));
+        }
+        let reads_on = connection.is_open()
+            && !connection.busy
+            && connection.has_input()
+            && !connection.outbox.is_above_high_water(feed);
+        if connection.is_writable() {
+            // Short of what was offered, but it did not say that it would block.
+            self.make_dirty(id);
+        }
+        if reads_on {
+            self.schedule(id);
         }
     }
 

@@ -586,12 +586,6 @@ impl<N: Net, S: Storage> Server<N, S> {
         self.feed.trim(self.reactor.all_have_the_feed());
     }
 
-    /// Writes to one connection before the others. What needs to be looked at then, [`Server::flush`] looks at.
-    fn flush_one(&mut self, id: ConnectionId) {
-        let (last, now_us) = (self.journal.last(), self.now.mono_us);
-        self.reactor.flush_one(id, &self.feed, last, now_us, &mut self.attention);
-    }
-
     /// Nothing reaches the peer any more. What it sent before is still read.
     fn broken(&mut self, id: ConnectionId) {
         self.reactor.give_up_output(id);

@@ -75,18 +75,11 @@ impl<N: Net, S: Storage> Server<N, S> {
     /// once, and else when its outbox is empty or its socket has room.
     fn go_on(&mut self, id: ConnectionId, task: Task) -> Option<Task> {
         let connection = self.reactor.connection(id)?;
-        match &task {
+        if connection.is_broken() && !matches!(task, Task::Leave | Task::Ask(Ask::Quit)) {
             // Nobody is there to be answered; what the peer sent before it went is still to be handled.
-            Task::Ask(Ask::History(_) | Ask::Users) | Task::ListUsers(_) | Task::Read(_)
-                if connection.is_broken() =>
-            {
-                return self.skip(id, &task);
-            }
-            Task::Read(_) => {}
-            // Others may talk in every turn, so that there always is something to be sent: now, or never.
-            Task::Ask(_) | Task::Leave | Task::ListUsers(_) => self.flush_one(id),
+            return self.skip(id, &task);
         }
-        let is_drained = self.reactor.connection(id)?.outbox.is_drained(&self.feed);
+        let is_drained = connection.outbox.is_drained(&self.feed);
         match task {
             Task::Ask(_) | Task::Leave | Task::ListUsers(_) if !is_drained => Some(task),
             Task::Ask(Ask::Quit) => {

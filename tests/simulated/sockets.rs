@@ -283,7 +283,7 @@ fn the_server_is_full_at_some_point_and_says_so() {
         sim.connect(name);
     }
     sim.settle();
-    assert_eq!(sim.output("d"), ["! server-full: 3 connections are the most here; please try again later"]);
+    assert_eq!(sim.output("d"), ["! server-full: all 3 connections are taken; please try again later"]);
     assert!(sim.peer("d").is_gone());
     sim.peer("a").reset();
     sim.settle();
