@@ -590,10 +590,11 @@ impl<N: Net, S: Storage> Server<N, S> {
     fn broken(&mut self, id: ConnectionId) {
         self.reactor.give_up_output(id);
         let Some(connection) = self.reactor.connection(id) else { return };
-        let is_open = connection.is_open();
-        if is_open && !self.chat.is_waiting(id) && !connection.busy {
+        if connection.is_open() && !self.chat.is_hashing(id) {
             connection.readable = true;
-            return self.reactor.schedule(id);
+            self.reactor.schedule(id);
+            // What it is in the midst of is skipped, so that it gets to its next line.
+            return self.queue_task(id);
         }
         self.leave(id, "connection lost");
         self.reactor.doom(id);

@@ -77,7 +77,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         let connection = self.reactor.connection(id)?;
         if connection.is_broken() && !matches!(task, Task::Leave | Task::Ask(Ask::Quit)) {
             // Nobody is there to be answered; what the peer sent before it went is still to be handled.
-            return self.skip(id, &task);
+            return self.skip(id, task);
         }
         let is_drained = connection.outbox.is_drained(&self.feed);
         match task {
@@ -98,8 +98,13 @@ impl<N: Net, S: Storage> Server<N, S> {
         }
     }
 
-    fn skip(&mut self, id: ConnectionId, task: &Task) -> Option<Task> {
+    fn skip(&mut self, id: ConnectionId, task: Task) -> Option<Task> {
         match task {
+            Task::Read(Reading { then: Some(then), .. }) => {
+                // A goodbye stays one.
+                self.queue_task(id);
+                return Some(*then);
+            }
             Task::Read(Reading { is_answer: false, .. }) => self.done(id),
             _ => self.answered(id),
         }
@@ -162,7 +167,7 @@ impl<N: Net, S: Storage> Server<N, S> {
                 self.send_chunk(id, &mut reading.cursor);
                 if self.reactor.connection(id)?.is_broken() {
                     self.broken(id);
-                    return None;
+                    return self.skip(id, Task::Read(reading));
                 }
             }
             Ok(Progress::EndOfHistory) => self.reactor.push_own(id, b"* end of history\n", &self.feed),
