@@ -17,6 +17,8 @@ use tempfile::TempDir;
 
 /// How long anything may take. Only a failing test takes it.
 pub const PATIENCE: Duration = Duration::from_secs(20);
+/// How many lines may come before the one that is waited for.
+const LINES_MAX: usize = 2_000_000;
 /// How often a condition that nothing announces is looked at.
 const LOOK_AGAIN: Duration = Duration::from_millis(3);
 
@@ -396,6 +398,7 @@ impl Client {
                 return lines;
             }
             lines.push(text.to_owned());
+            assert!(lines.len() < LINES_MAX, "waited in vain for {last}");
         }
     }
 
