@@ -278,6 +278,13 @@ impl<N: Net> Reactor<N> {
         }
     }
 
+    /// Looks at the input of these in the next turn, before that of others.
+    pub fn schedule_first(&mut self, ids: &[ConnectionId]) {
+        let others = std::mem::take(&mut self.ready);
+        ids.iter().for_each(|&id| self.schedule(id));
+        self.ready.extend(others);
+    }
+
     /// Those to be looked at in this turn, for their input. They are ready no more.
     pub fn take_ready(&mut self, ready: &mut Vec<ConnectionId>) {
         ready.clear();

@@ -343,7 +343,12 @@ impl<N: Net, S: Storage> Server<N, S> {
 
     fn handle(&mut self, world: &mut dyn World) {
         let mut ready = std::mem::take(&mut self.ready);
-        for &id in &ready {
+        for (position, &id) in ready.iter().enumerate() {
+            if self.batch.is_full() {
+                // Those who were not heard come before those who filled it.
+                self.reactor.schedule_first(&ready[position..]);
+                break;
+            }
             if self.is_gone_while_hashing(id) {
                 self.leave(id, "disconnected during a login");
                 self.reactor.doom(id);

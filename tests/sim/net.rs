@@ -172,6 +172,11 @@ impl Peer {
         self.outgoing.len()
     }
 
+    /// Whether the peer can still send.
+    pub fn is_open(&self) -> bool {
+        !self.finished && !self.reset && !self.server_closed
+    }
+
     /// Whether nothing more will come.
     pub fn is_at_end(&self) -> bool {
         self.outgoing.is_empty() && (self.server_finished || self.server_closed || self.reset)

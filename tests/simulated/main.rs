@@ -6,6 +6,7 @@ mod sim;
 
 mod commands;
 mod durable;
+mod everything;
 mod logins;
 mod missed;
 mod presence;

@@ -165,20 +165,28 @@ fn presence_that_a_slow_reader_was_not_shown_is_said_to_be_missing() {
 
 #[test]
 fn input_is_not_read_while_too_much_waits_for_the_socket() {
-    let mut sim = chatty(&["alice", "greedy"]);
-    sim.peer("greedy").capacity = 100;
-    sim.send("greedy", "/help\n".repeat(5_000));
-    sim.settle();
-    let unread = sim.peer("greedy").unread();
-    assert!(unread > 20_000, "{unread}");
-    sim.run_seconds(100);
-    assert_eq!(sim.peer("greedy").unread(), unread, "nor later");
-    sim.say("alice", "hello");
-    assert_eq!(sim.output("alice").len(), 1);
-    // Taken, all of it is answered.
-    sim.peer("greedy").capacity = 50_000;
-    let output = take_all(&mut sim, "greedy", 50_000);
-    assert_eq!(output.iter().filter(|line| line.contains("/register")).count(), 5_000);
+    for is_logged_in in [true, false] {
+        let mut sim = chatty(&["alice"]);
+        sim.connect("greedy");
+        if is_logged_in {
+            sim.enter("greedy", "greedy");
+        }
+        sim.settle();
+        sim.clear();
+        sim.peer("greedy").capacity = 100;
+        sim.send("greedy", "/help\n".repeat(5_000));
+        sim.settle();
+        let unread = sim.peer("greedy").unread();
+        assert!(unread > 20_000, "{unread}");
+        sim.run_seconds(50);
+        assert_eq!(sim.peer("greedy").unread(), unread, "nor later");
+        sim.say("alice", "hello");
+        assert!(sim.output("alice").last().unwrap().ends_with("hello"));
+        // Taken, all of it is answered.
+        sim.peer("greedy").capacity = 50_000;
+        let output = take_all(&mut sim, "greedy", 50_000);
+        assert_eq!(output.iter().filter(|line| line.contains("/register N")).count(), 5_000);
+    }
 }
 
 #[test]

@@ -42,23 +42,57 @@ fn more_than_is_read_or_handled_in_a_turn_is_carried_over() {
         assert!(turns as u32 >= 3_000 / LINES_PER_TURN_MAX, "{turns} turns");
         assert_eq!(texts(sim.output("alice")), lines, "{read_max} bytes a read");
         assert_eq!(sim.peer("bob").unread(), 0);
+        // Also where nothing is answered in between.
+        sim.send("bob", "\n".repeat(10 * LINES_PER_TURN_MAX as usize) + "last\n");
+        sim.settle();
+        assert_eq!(texts(sim.output("alice")), ["last"]);
     }
 }
 
 #[test]
-fn one_who_floods_does_not_keep_others_waiting() {
-    let mut sim = unlimited(&["alice", "bob", "carol", "dave"]);
-    // As much as a turn's batch holds, from those who come first, for many turns.
-    for _ in 0..40 {
-        sim.send("alice", ("x".repeat(4_000) + "\n").repeat(40));
-        sim.send("bob", ("y".repeat(4_000) + "\n").repeat(40));
+fn those_who_flood_do_not_keep_others_waiting() {
+    // Together they fill a turn's batch in every turn, and they came first.
+    let names: Vec<_> = (0..40).map(|number| format!("flooder{number}")).collect();
+    let mut sim = unlimited(&["alice"]);
+    names.iter().for_each(|name| sim.join(name));
+    sim.join("dave");
+    for name in &names {
+        sim.send(name, ("x".repeat(4_000) + "\n").repeat(80));
     }
-    sim.turns(5);
-    sim.clear();
+    sim.turns(2);
     sim.send("dave", "hello\n");
     sim.turns(6);
     let output = sim.output("dave");
     assert!(output.iter().any(|line| line.ends_with(" dave: hello")), "not within six turns");
+    assert!(sim.peer("flooder0").unread() > 0, "the flood is not over");
+}
+
+#[test]
+fn many_who_read_the_history_do_not_keep_others_waiting() {
+    let mut sim = unlimited(&["alice", "bob"]);
+    for _ in 0..100 {
+        sim.say("alice", &"x".repeat(4_000));
+    }
+    for number in 0..100 {
+        let name = format!("reader{number}");
+        sim.connect(&name);
+        sim.enter(&name, &format!("reader{}", number / 10));
+    }
+    sim.clear();
+    (0..100).for_each(|number| sim.send(&format!("reader{number}"), "/history\n"));
+    for _ in 0..20 {
+        sim.send("bob", "hello\n");
+        sim.turn();
+        assert_eq!(texts(sim.output("alice")), ["hello"], "in the turn it is said");
+    }
+    sim.settle();
+    for number in 0..100 {
+        let mut output = sim.output(&format!("reader{number}"));
+        // What was live before it asked is in the history again.
+        output.sort();
+        output.dedup();
+        assert_eq!(output[1..], sim.visible_to("anyone"), "all of it, and its end");
+    }
 }
 
 #[test]
