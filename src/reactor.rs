@@ -562,9 +562,15 @@ impl<N: Net> Reactor<N> {
         let mut pending = connection.outbox.pending(feed);
         if pending > 0 && connection.is_writable() {
             let was_stalled = connection.stalled_since_us().is_some();
-            let mut slices = [IoSlice::new(&[]); SLICES_PER_WRITE_MAX];
-            let (count, bytes) = connection.outbox.slices(feed, &mut slices);
-            let taken = connection.socket.write(&slices[..count], bytes, now_us);
+            let taken = match connection.outbox.only_slice(feed) {
+                // By far the most common, so that no list is made for it.
+                Some(slice) => connection.socket.write(&[IoSlice::new(slice)], slice.len(), now_us),
+                None => {
+                    let mut slices = [IoSlice::new(&[]); SLICES_PER_WRITE_MAX];
+                    let (count, bytes) = connection.outbox.slices(feed, &mut slices);
+                    connection.socket.write(&slices[..count], bytes, now_us)
+                }
+            };
             connection.outbox.advance(taken, feed, &mut self.own_pool);
             pending -= taken;
             if connection.is_broken() {
