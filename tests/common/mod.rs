@@ -43,6 +43,31 @@ pub fn is_there(program: &str) -> bool {
     found
 }
 
+/// Whether system calls can be looked at; if not, says that the test is skipped. Some containers forbid it.
+pub fn can_trace() -> bool {
+    if !is_there("strace") {
+        return false;
+    }
+    let (status, _, said) = run(Command::new("strace").args(["-o", "/dev/null", "true"]));
+    if status != Some(0) {
+        eprintln!("skipped: strace may not trace here: {said}");
+    }
+    status == Some(0)
+}
+
+/// Whether there is an `nc` that can end its input and wait for the rest; if not, says that the test is skipped.
+pub fn can_half_close() -> bool {
+    if !is_there("nc") {
+        return false;
+    }
+    let (_, printed, said) = run(Command::new("nc").arg("-h"));
+    let can = (printed + &said).contains("-N");
+    if !can {
+        eprintln!("skipped: this nc knows no -N");
+    }
+    can
+}
+
 /// Waits until `condition` gives something.
 pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let started = Instant::now();
@@ -353,8 +378,8 @@ impl Client {
             let line = self.raw_line().unwrap_or_else(|error| panic!("no line came: {error}"))?;
             let line = String::from_utf8(line).expect("all that is sent is UTF-8");
             let line = line.strip_suffix('\n').unwrap_or_else(|| panic!("torn: {line:?}"));
-            let is_presence =
-                line.starts_with("* ") && (line.ends_with(" joined") || line.ends_with(" left"));
+            let is_presence = line.starts_with("* ")
+                && (line.ends_with(" joined") || line.ends_with(" left") || line.contains(" came and went "));
             if !is_presence {
                 return Some(line.to_owned());
             }
