@@ -168,6 +168,21 @@ fn what_was_sent_before_a_reset_is_read_and_kept() {
 }
 
 #[test]
+fn a_private_message_before_a_reset_reaches_the_other_sessions_of_its_author() {
+    let server = Server::start(&QUICK);
+    let (mut alice, mut bob) = (server.register("alice"), server.register("bob"));
+    alice.say("alice", "hello");
+    bob.expect_message("alice: hello");
+    for number in 0..50 {
+        let mut second = server.login("alice");
+        second.send(&format!("/msg bob psst {number}"));
+        reset(second);
+        bob.expect_message(&format!("alice -> bob: psst {number}"));
+        alice.expect_message(&format!("alice -> bob: psst {number}"));
+    }
+}
+
+#[test]
 fn nothing_is_done_that_comes_behind_a_goodbye() {
     let server = Server::start(&QUICK);
     let mut bob = server.register("bob");
