@@ -351,7 +351,7 @@ impl Chat {
         let recipient = &self.accounts[to];
         let offline = recipient.newest_session.is_none();
         if let Some(line) = stage(id, &from, Some(&recipient.name), text, context) {
-            context.effects.push(Effect::Whisper { from: id, to, offline, line });
+            context.effects.push(Effect::Whisper { from: id, sender: account, to, offline, line });
         }
     }
 

@@ -49,6 +49,8 @@ pub enum Effect {
     Whisper {
         /// Who wrote it.
         from: SessionId,
+        /// Their account: by now they may be gone, and other sessions of it are not.
+        sender: AccountId,
         /// Who it is for.
         to: AccountId,
         /// Whether that account has no session.

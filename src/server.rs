@@ -505,8 +505,10 @@ impl<N: Net, S: Storage> Server<N, S> {
                     Ok(committed) => self.feed.publish_message(committed.line(staged)),
                     Err(refusal) => self.refuse(from, refusal),
                 },
-                Effect::Whisper { from, to, offline, line } => match messages {
-                    Ok(committed) => self.whisper(from, to, offline, committed.line(line)),
+                Effect::Whisper { from, sender, to, offline, line } => match messages {
+                    Ok(committed) => {
+                        self.whisper([sender, to], offline.then_some(from), committed.line(line));
+                    }
                     Err(refusal) => self.refuse(from, refusal),
                 },
                 Effect::Enter { session, replay, is_new } => self.enter(session, replay, is_new),
@@ -521,16 +523,15 @@ impl<N: Net, S: Storage> Server<N, S> {
     }
 
     /// A private message to all sessions of its two accounts that follow the feed. The others read it in the log.
-    fn whisper(&mut self, from: ConnectionId, to: AccountId, offline: bool, line: &[u8]) {
-        let sender = self.chat.account_of(from);
-        for account in [Some(to), sender.filter(|&sender| sender != to)].into_iter().flatten() {
+    fn whisper(&mut self, [sender, to]: [AccountId; 2], told_offline: Option<ConnectionId>, line: &[u8]) {
+        for account in [Some(to), Some(sender).filter(|&sender| sender != to)].into_iter().flatten() {
             for id in self.chat.sessions_of(account) {
                 if self.reactor.connection(id).is_some_and(|connection| connection.outbox.is_live()) {
                     self.reactor.push_own(id, line, &self.feed);
                 }
             }
         }
-        if offline {
+        if let Some(from) = told_offline {
             let name = self.chat.accounts[to].name;
             let notice = format!("* {name} is offline and will see it at the next login\n");
             self.reactor.push_own(from, notice.as_bytes(), &self.feed);
