@@ -149,6 +149,18 @@ fn a_private_message_reaches_all_sessions_of_two_accounts_and_waits_for_who_is_a
 }
 
 #[test]
+fn a_private_message_reaches_the_senders_other_sessions_also_when_this_one_is_gone() {
+    check_two(
+        "bob2> /login bob battery-staple
+         bob2< * welcome bob
+         bob2>> /msg alice last words
+         bob2> ^X
+         alice< TS bob -> alice: last words
+         bob< TS bob -> alice: last words",
+    );
+}
+
+#[test]
 fn joined_and_left_are_said_for_the_first_session_and_the_last() {
     check_two(
         "bob2> /login bob battery-staple
