@@ -241,19 +241,35 @@ fn two_hundred_who_connect_and_say_nothing_are_in_nobodys_way() {
 
 #[test]
 fn a_flood_of_one_does_not_hold_up_another() {
-    const LINES: usize = 20_000;
-    let server = Server::start(&UNSYNCED);
+    let server = Server::start(&QUICK);
     let (mut alice, mut bob) = (server.register("alice"), server.register("bob"));
-    let packet: String = (0..LINES).map(|number| format!("flood {number}\n")).collect();
     let mut stream = alice.stream().try_clone().unwrap();
-    let sender = std::thread::spawn(move || stream.write_all(packet.as_bytes()).unwrap());
+    let (heard, is_heard) = std::sync::mpsc::channel();
+    // It goes on until the other was heard: were that to wait for its end, it would wait for ever.
+    let writer = std::thread::spawn(move || {
+        let mut sent = 0;
+        while is_heard.try_recv().is_err() {
+            let packet: String = (sent..sent + 5000).map(|number| format!("flood {number}\n")).collect();
+            stream.write_all(packet.as_bytes()).unwrap();
+            sent += 5000;
+        }
+        stream.write_all(b"the end\n").unwrap();
+        sent
+    });
+    let reader = std::thread::spawn(move || alice.until("alice: the end"));
     bob.expect_message("alice: flood 0");
-    bob.send("a word between");
-    let before = alice.until("bob: a word between").len();
-    assert!(before < LINES, "it waited for all of it");
-    let behind = alice.until(&format!("alice: flood {}", LINES - 1)).len() + 1;
-    assert_eq!(before + behind, LINES, "and nothing of the flood is lost");
-    sender.join().unwrap();
+    for number in 0..5 {
+        bob.send(&format!("a word between {number}"));
+        bob.until(&format!("bob: a word between {number}"));
+    }
+    heard.send(()).unwrap();
+    let sent = writer.join().unwrap();
+    let lines = reader.join().unwrap();
+    let flood: Vec<_> = lines.into_iter().filter(|line| line.starts_with("alice: ")).collect();
+    assert_eq!(flood.len(), sent);
+    for (number, line) in flood.iter().enumerate() {
+        assert_eq!(line, &format!("alice: flood {number}"), "none is lost, and all are in order");
+    }
 }
 
 #[test]
