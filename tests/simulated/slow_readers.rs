@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use chinwag::limits::{OUTBOX_BYTES_MAX, STALL_US};
+use chinwag::limits::{OUTBOX_BYTES_MAX, SECOND_US};
 
 use crate::sim::harness::{Sim, options, text_of, without_presence};
 use crate::sim::world::XorShift;
+
+const TEN_MINUTES_US: u64 = 600 * SECOND_US;
 
 /// Nobody is limited in how fast he talks.
 fn chatty(names: &[&str]) -> Sim {
@@ -197,7 +199,7 @@ fn who_takes_nothing_for_ten_minutes_is_closed_and_shown_the_rest_at_the_next_lo
         for _ in 0..bytes / 1_000 {
             sim.say("alice", &format!("/msg slow {}", "x".repeat(1_000)));
         }
-        sim.run_for(STALL_US - 1_000_000);
+        sim.run_for(TEN_MINUTES_US - 1_000_000);
         assert!(!sim.peer("slow").is_gone());
         sim.run_seconds(2);
         assert!(sim.peer("slow").is_gone());
@@ -214,7 +216,7 @@ fn who_takes_a_byte_now_and_then_is_never_closed() {
     sim.peer("slow").capacity = 1;
     sim.say("alice", "hello everyone");
     for _ in 0..10 {
-        sim.run_for(STALL_US - 2_000_000);
+        sim.run_for(TEN_MINUTES_US - 2_000_000);
         sim.take("slow", 1);
         sim.settle();
     }

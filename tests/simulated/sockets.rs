@@ -274,6 +274,32 @@ fn what_one_that_is_gone_was_waiting_for_is_not_done_by_the_next() {
 }
 
 #[test]
+fn those_who_wait_for_their_turn_and_are_gone_leave_it_to_nobody() {
+    let mut sim = unlimited(&["alice"]);
+    for _ in 0..100 {
+        sim.say("alice", &"x".repeat(4_000));
+    }
+    // More than go on in one turn, so that some are waiting when they are gone.
+    for number in 0..60 {
+        sim.connect(&format!("old{number}"));
+        sim.enter(&format!("old{number}"), &format!("reader{}", number / 10));
+    }
+    for number in 0..60 {
+        sim.send(&format!("old{number}"), "/history\n/quit\n");
+    }
+    sim.turns(2);
+    for number in 0..60 {
+        sim.peer(&format!("old{number}")).reset();
+        sim.connect(&format!("new{number}"));
+    }
+    sim.settle();
+    for number in 0..60 {
+        assert!(sim.peer(&format!("old{number}")).is_gone());
+        assert_eq!(sim.output(&format!("new{number}")).len(), 3, "only the greeting");
+    }
+}
+
+#[test]
 fn errors_of_accept_end_nothing_and_do_not_make_it_spin() {
     let mut sim = two();
     for kind in [ErrorKind::Other, ErrorKind::OutOfMemory, ErrorKind::PermissionDenied] {
