@@ -10,6 +10,8 @@
 //! | `swarm` | thousands of connections on one poller |
 //! | `logins` | many of them on their way in |
 //! | `crowd` | those who are in: they speak, and hear all, once, in order |
+//! | `readers` | those who read the history |
+//! | `netcat` | what `cat FILE | nc` moves, beside them |
 //! | `histogram` | latencies |
 //! | `fixtures` | data directories, made without a server |
 //! | `bench` | what every scenario uses |
@@ -29,10 +31,14 @@ mod histogram;
 mod limit;
 #[path = "loadtest/logins.rs"]
 mod logins;
+#[path = "loadtest/netcat.rs"]
+mod netcat;
 #[path = "loadtest/options.rs"]
 mod options;
 #[path = "loadtest/process.rs"]
 mod process;
+#[path = "loadtest/readers.rs"]
+mod readers;
 #[path = "loadtest/report.rs"]
 mod report;
 #[path = "loadtest/scenarios.rs"]
@@ -64,6 +70,7 @@ fn main() -> ExitCode {
             Some(audience) => limit::run(audience, Path::new(path)),
             None => Err(failure(format!("--limit {whom}: expected all, peer or pair"))),
         },
+        [flag, path, address] if flag == "--send" => netcat::send(Path::new(path), address),
         // Without it this is `cargo test --benches`, which only wants to know that it builds.
         [] => return ExitCode::SUCCESS,
         _ => match Options::parse(arguments.iter().cloned()) {

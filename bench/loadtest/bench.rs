@@ -8,16 +8,22 @@ use std::time::{Duration, Instant};
 
 use crate::crowd::{Crowd, Stamping};
 use crate::failure;
+use crate::fixtures::{LINE_BYTES, make_log};
 use crate::histogram::Histogram;
 use crate::limit::Audience;
 use crate::logins::{Entrance, Logins, settle};
 use crate::options::Options;
 use crate::process::{Cores, Process, pinned};
-use crate::report::Report;
-use crate::swarm::Swarm;
+use crate::report::{Report, bytes};
+use crate::swarm::{PeerId, Swarm};
 
 /// Descriptors that a process needs beside its connections.
 const OTHER_FILES: usize = 100;
+
+/// A gigabyte of them.
+const LOG_LINES: u64 = 10_000_000;
+/// A turn of the load waits no longer for the server.
+const TURN_MAX: Duration = Duration::from_millis(20);
 
 /// The run.
 pub struct Bench {
@@ -98,6 +104,21 @@ impl Bench {
         self.directory.join(format!("data-{}", self.data_directories))
     }
 
+    /// A data directory with a log of 1 GB, made when it is first asked for.
+    pub fn big_log(&mut self) -> io::Result<PathBuf> {
+        let directory = self.directory.join("big-log");
+        if !directory.exists() {
+            self.progress(format!("a log of {} is made", bytes(self.log_bytes() as f64)));
+            make_log(&directory, LOG_LINES)?;
+        }
+        Ok(directory)
+    }
+
+    /// How long it was when it was made.
+    pub fn log_bytes(&self) -> u64 {
+        LOG_LINES * LINE_BYTES as u64
+    }
+
     /// Starts a server.
     pub fn start_server(&mut self, server: Server<'_>) -> io::Result<Process> {
         let new = self.new_directory();
@@ -159,13 +180,23 @@ impl Bench {
 impl Target {
     /// Lets so many come in, with the accounts from `first_account` on, and waits until all is quiet.
     pub fn admit(&mut self, first_account: usize, count: usize) -> io::Result<()> {
-        Logins::new(&self.swarm, self.entrance, first_account, count).finish(&mut self.swarm)?;
+        self.logins(first_account, count).finish(&mut self.swarm)?;
         settle(&mut self.swarm)
     }
 
-    /// A crowd of all who are in; their accounts begin with the first.
+    /// The same, to be gone on with.
+    pub fn logins(&self, first_account: usize, count: usize) -> Logins {
+        Logins::new(&self.swarm, self.entrance, first_account, count)
+    }
+
+    /// Its resident memory, in bytes; nothing where it is not ours.
+    pub fn rss(&self) -> io::Result<f64> {
+        self.process.as_ref().map_or(Ok(0.0), |process| Ok(process.rss()? as f64))
+    }
+
+    /// A crowd of all who are in, the first `senders` of whom speak.
     pub fn crowd(&self, senders: usize, text_bytes: usize) -> Crowd {
-        Crowd::new(self.stamping, 0..self.swarm.len(), 0, senders, text_bytes)
+        Crowd::new(self.stamping, self.swarm.len(), senders, text_bytes)
     }
 
     /// Whether the lines must be sent complete.
@@ -178,17 +209,20 @@ impl Target {
         self.process.as_ref().map_or(Ok(Duration::ZERO), Process::cpu)
     }
 
-    /// Lets a crowd speak for a while, and waits until everyone has heard everything.
-    pub fn talk(&mut self, crowd: &mut Crowd, pace: Pace, length: Duration) -> io::Result<Talk> {
+    /// Lets a crowd speak as long as something else goes on, and waits until everyone has heard everything.
+    pub fn talk(&mut self, crowd: &mut Crowd, pace: Pace, meanwhile: &mut dyn Meanwhile) -> io::Result<Talk> {
         let (cpu, said, reads) = (self.cpu()?, crowd.said(), self.swarm.reads);
         if let Pace::PerSecond(_) = pace {
             crowd.start_measuring();
         }
         let started = Instant::now();
         let mut pacer = Pacer::new(pace);
-        while started.elapsed() < length {
+        while meanwhile.go_on(&mut self.swarm, crowd)? {
             let wait = pacer.say(crowd, &mut self.swarm)?;
-            self.swarm.poll(wait, &mut |id, bytes| crowd.received(id, bytes))?;
+            self.swarm.poll(wait.min(TURN_MAX), &mut |id, bytes| match crowd.has(id) {
+                true => crowd.received(id, bytes),
+                false => meanwhile.received(id, bytes),
+            })?;
         }
         crowd.finish(&mut self.swarm)?;
         let elapsed = started.elapsed();
@@ -200,6 +234,45 @@ impl Target {
             cpu: self.cpu()? - cpu,
             latencies: crowd.stop_measuring(),
         })
+    }
+}
+
+/// What goes on while a crowd speaks.
+pub trait Meanwhile {
+    /// Does what is due; returns whether it is not over yet.
+    fn go_on(&mut self, swarm: &mut Swarm, crowd: &mut Crowd) -> io::Result<bool>;
+    /// What someone outside of the crowd was told.
+    fn received(&mut self, id: PeerId, bytes: &[u8]) -> io::Result<()>;
+}
+
+/// Nothing, for a while.
+pub struct Until(Instant);
+
+impl Until {
+    /// From now on for so long.
+    pub fn after(length: Duration) -> Until {
+        Until(Instant::now() + length)
+    }
+}
+
+impl Meanwhile for Until {
+    fn go_on(&mut self, _: &mut Swarm, _: &mut Crowd) -> io::Result<bool> {
+        Ok(Instant::now() < self.0)
+    }
+
+    fn received(&mut self, _: PeerId, _: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Meanwhile for Logins {
+    fn go_on(&mut self, swarm: &mut Swarm, _: &mut Crowd) -> io::Result<bool> {
+        Logins::go_on(self, swarm)?;
+        Ok(!self.are_done())
+    }
+
+    fn received(&mut self, id: PeerId, bytes: &[u8]) -> io::Result<()> {
+        Logins::received(self, id, bytes)
     }
 }
 
@@ -229,7 +302,7 @@ impl Pacer {
         match self.pace {
             Pace::Flat(under_way) => {
                 crowd.say_up_to(swarm, under_way)?;
-                Ok(Duration::from_millis(20))
+                Ok(TURN_MAX)
             }
             Pace::PerSecond(rate) => {
                 let now = Instant::now();

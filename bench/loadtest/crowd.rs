@@ -24,7 +24,7 @@ use crate::logins::name;
 use crate::swarm::{PeerId, Swarm};
 
 /// A timestamp for the lines that the bare loop is given, which makes none.
-const ANY_TIMESTAMP: &str = "2026-01-01T00:00:00.000000Z";
+pub const ANY_TIMESTAMP: &str = "2026-01-01T00:00:00.000000Z";
 /// Digits of a message's number, which its text begins with.
 const NUMBER_DIGITS: usize = 8;
 /// A text has at least its number and the space behind it.
@@ -69,8 +69,6 @@ struct Sender {
 /// The crowd, and what it heard.
 pub struct Crowd {
     stamping: Stamping,
-    first_peer: PeerId,
-    first_account: usize,
     members: Vec<Member>,
     senders: Vec<Sender>,
     text_bytes: usize,
@@ -92,21 +90,13 @@ pub struct Crowd {
 }
 
 impl Crowd {
-    /// Of these connections, all logged in, with the accounts from `first_account` on; the first `senders` of
-    /// them speak, in texts of `text_bytes`.
-    pub fn new(
-        stamping: Stamping,
-        peers: Range<PeerId>,
-        first_account: usize,
-        senders: usize,
-        text_bytes: usize,
-    ) -> Crowd {
+    /// Of the first `count` connections, all of them in with the first accounts; the first `senders` of them
+    /// speak, in texts of `text_bytes`.
+    pub fn new(stamping: Stamping, count: usize, senders: usize, text_bytes: usize) -> Crowd {
         Crowd {
             stamping,
-            first_peer: peers.start,
-            first_account,
-            senders: (0..senders.min(peers.len())).map(|_| Sender::default()).collect(),
-            members: peers.map(|_| Member { position: 0, line: 0 }).collect(),
+            senders: (0..senders.min(count)).map(|_| Sender::default()).collect(),
+            members: (0..count).map(|_| Member { position: 0, line: 0 }).collect(),
             text_bytes: text_bytes.max(TEXT_BYTES_MIN),
             common: Vec::new(),
             base: 0,
@@ -134,7 +124,7 @@ impl Crowd {
 
     /// Whether this connection is one of its members'.
     pub fn has(&self, id: PeerId) -> bool {
-        (self.first_peer..self.first_peer + self.members.len()).contains(&id)
+        id < self.members.len()
     }
 
     /// How many messages were said so far.
@@ -184,22 +174,18 @@ impl Crowd {
         out.clear();
         for _ in 0..count {
             if self.stamping == Stamping::Nobody {
-                out.extend_from_slice(ANY_TIMESTAMP.as_bytes());
-                out.push(b' ');
-                out.extend_from_slice(name(self.first_account + index).as_bytes());
-                out.extend_from_slice(b": ");
+                out.extend_from_slice(format!("{ANY_TIMESTAMP} {}: ", name(index)).as_bytes());
             }
             push_text(out, sender.said, self.text_bytes);
             sender.said += 1;
         }
         let now = Instant::now();
         sender.sent.extend((0..count).map(|_| now));
-        swarm.send(self.first_peer + index, out)
+        swarm.send(index, out)
     }
 
     /// What a member was told.
-    pub fn received(&mut self, id: PeerId, bytes: &[u8]) -> io::Result<()> {
-        let index = id - self.first_peer;
+    pub fn received(&mut self, index: PeerId, bytes: &[u8]) -> io::Result<()> {
         let position = self.members[index].position;
         let at = (position - self.base) as usize;
         let known = bytes.len().min(self.common.len() - at);
@@ -259,12 +245,11 @@ impl Crowd {
                 }
                 self.last_timestamp.copy_from_slice(timestamp);
             }
-            let Some((from, number)) = ends_of(line)
+            let Some((sender, number)) = ends_of(line)
                 .and_then(|ends| Some((account_number(ends.from)?, text_number(&line[ends.text_at..])?)))
             else {
                 continue;
             };
-            let sender = from.wrapping_sub(self.first_account);
             let Some(state) = self.senders.get_mut(sender) else { continue };
             if number != state.told {
                 return Err(failure(format!(
@@ -306,7 +291,10 @@ impl Crowd {
     /// Waits until they have.
     pub fn finish(&mut self, swarm: &mut Swarm) -> io::Result<()> {
         while !self.have_all_heard_all() {
-            swarm.poll(Duration::from_millis(20), &mut |id, bytes| self.received(id, bytes))?;
+            swarm.poll(Duration::from_millis(20), &mut |id, bytes| match self.has(id) {
+                true => self.received(id, bytes),
+                false => Ok(()),
+            })?;
         }
         Ok(())
     }

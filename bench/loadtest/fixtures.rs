@@ -16,19 +16,26 @@ use crate::logins::{PASSWORD, name};
 
 /// Every line of a made log has this length, so that an offset tells which line it is.
 pub const LINE_BYTES: usize = 100;
+/// Who said them, with what stands around the name; nobody else is called so.
+pub const AUTHOR: &[u8] = b" archive: ";
 const BUFFER_BYTES: usize = 1 << 20;
 
-/// Makes a data directory with this many accounts. One salt does for all: only the first hash takes work.
-pub fn make_accounts(directory: &Path, count: usize, rounds: u32) -> io::Result<()> {
-    let salt = [7; SALT_BYTES];
-    let mut derivation = Derivation::new(PreparedPassword::new(PASSWORD.as_bytes()), &salt, rounds);
-    let key = derivation.step(rounds).ok_or_else(|| failure("a key takes its rounds and no more"))?;
-    let tail = format!(":pbkdf2-sha256:{rounds}:{}:{}\n", hex::encode(salt), hex::encode(key));
+/// Makes a data directory with accounts: for each part so many, with so many rounds. One salt does for all, so
+/// that only the first hash of each part takes work.
+pub fn make_accounts(directory: &Path, parts: &[(usize, u32)]) -> io::Result<()> {
     fs::create_dir_all(directory)?;
     let mut out = BufWriter::with_capacity(BUFFER_BYTES, File::create(directory.join(USERS_FILE))?);
-    for number in 0..count {
-        out.write_all(name(number).as_bytes())?;
-        out.write_all(tail.as_bytes())?;
+    let salt = [7; SALT_BYTES];
+    let mut first = 0;
+    for &(count, rounds) in parts {
+        let mut derivation = Derivation::new(PreparedPassword::new(PASSWORD.as_bytes()), &salt, rounds);
+        let key = derivation.step(rounds).ok_or_else(|| failure("a key takes its rounds and no more"))?;
+        let tail = format!(":pbkdf2-sha256:{rounds}:{}:{}\n", hex::encode(salt), hex::encode(key));
+        for number in first..first + count {
+            out.write_all(name(number).as_bytes())?;
+            out.write_all(tail.as_bytes())?;
+        }
+        first += count;
     }
     synced(out)
 }
@@ -41,12 +48,11 @@ pub fn make_log(directory: &Path, lines: u64) -> io::Result<()> {
     let mut out = BufWriter::with_capacity(BUFFER_BYTES, File::create(directory.join(LOG_FILE))?);
     let mut stamper = Stamper::after(Timestamp::default());
     let mut line = Vec::with_capacity(LINE_BYTES);
-    let head = format!(" {}: ", name(0));
     for number in 0..lines {
         line.clear();
         // A thousand lines a second, so that the last is older than anything said from now on.
         line.extend_from_slice(stamper.stamp(now - DAY_US + number * 1000 % DAY_US));
-        line.extend_from_slice(head.as_bytes());
+        line.extend_from_slice(AUTHOR);
         let text_bytes = LINE_BYTES - line.len() - 1;
         push_text(&mut line, number, text_bytes);
         out.write_all(&line)?;

@@ -23,17 +23,6 @@ impl Histogram {
         self.total += 1;
     }
 
-    /// Adds all of another.
-    pub fn add(&mut self, other: &Histogram) {
-        if self.counts.len() < other.counts.len() {
-            self.counts.resize(other.counts.len(), 0);
-        }
-        for (count, more) in self.counts.iter_mut().zip(&other.counts) {
-            *count += more;
-        }
-        self.total += other.total;
-    }
-
     /// What this share of all does not exceed; zero where there are none.
     pub fn percentile(&self, share: f64) -> Duration {
         let rank = (self.total as f64 * share).ceil() as u64;
@@ -48,7 +37,7 @@ impl Histogram {
     }
 }
 
-/// Exact below 64 µs; from there on 64 buckets to each doubling.
+/// Exact below 128 µs; from there on 64 buckets to each doubling.
 fn bucket(micros: u64) -> usize {
     let shift = (u64::BITS - micros.leading_zeros()).saturating_sub(SUB_BITS + 1);
     shift as usize * SUBS + (micros >> shift) as usize

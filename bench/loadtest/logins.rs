@@ -38,8 +38,10 @@ pub struct Logins {
     first_account: usize,
     count: usize,
     under_way_max: usize,
-    /// They come from this many addresses, from this number on; `None`: from as few as have the ports.
-    addresses: Option<(usize, usize)>,
+    /// They come from this many addresses; `None`: from as few as have the ports.
+    addresses: Option<usize>,
+    /// Of the kernel, for each; `None` for its own choice.
+    receive_bytes: Option<usize>,
     /// What each that has connected was told last, up to a line's end; `None` once it was welcomed.
     unended: Vec<Option<Vec<u8>>>,
     welcomed: usize,
@@ -59,6 +61,7 @@ impl Logins {
             count,
             under_way_max: UNDER_WAY_MAX,
             addresses: None,
+            receive_bytes: None,
             unended: Vec::with_capacity(count),
             welcomed: 0,
             again: Vec::new(),
@@ -66,10 +69,16 @@ impl Logins {
         }
     }
 
-    /// All at once, from `count` addresses from the number `first` on.
-    pub fn at_once_from(mut self, first: usize, count: usize) -> Logins {
+    /// All at once, from so many addresses.
+    pub fn at_once_from(mut self, addresses: usize) -> Logins {
         self.under_way_max = self.count;
-        self.addresses = Some((first, count));
+        self.addresses = Some(addresses);
+        self
+    }
+
+    /// With so small a buffer of the kernel's for what they do not read.
+    pub fn with_receive_buffer(mut self, bytes: usize) -> Logins {
+        self.receive_bytes = Some(bytes);
         self
     }
 
@@ -78,19 +87,12 @@ impl Logins {
         self.welcomed == self.count
     }
 
-    /// How many are in.
-    pub fn welcomed(&self) -> usize {
-        self.welcomed
-    }
-
     /// Lets the next ones come, and those speak whose turn it is.
     pub fn go_on(&mut self, swarm: &mut Swarm) -> io::Result<()> {
         while self.unended.len() < self.count && self.unended.len() - self.welcomed < self.under_way_max {
             let number = self.unended.len();
-            let id = match self.addresses {
-                None => swarm.connect()?,
-                Some((first, count)) => swarm.connect_from(first + number % count, None)?,
-            };
+            let address = self.addresses.map(|count| number % count);
+            let id = swarm.connect(address, self.receive_bytes)?;
             assert_eq!(id, self.first_peer + number, "nobody else connects meanwhile");
             self.unended.push(Some(Vec::new()));
             match self.entrance {

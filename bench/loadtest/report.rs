@@ -201,7 +201,7 @@ pub fn median(values: &[f64]) -> f64 {
 /// A duration in seconds, as a person reads it.
 pub fn time(seconds: f64) -> String {
     match seconds {
-        s if s == 0.0 => "0".into(),
+        0.0 => "0".into(),
         s if s < 1e-6 => format!("{:.0} ns", s * 1e9),
         s if s < 1e-3 => format!("{:.2} µs", s * 1e6),
         s if s < 1.0 => format!("{:.2} ms", s * 1e3),

@@ -61,14 +61,10 @@ impl Swarm {
         self.peers.len()
     }
 
-    /// One more, from whatever address has ports left.
-    pub fn connect(&mut self) -> io::Result<PeerId> {
-        let number = self.peers.len() / PEERS_PER_ADDRESS;
-        self.connect_from(number, None)
-    }
-
-    /// One more, from the loopback address of this number where the server is on loopback too.
-    pub fn connect_from(&mut self, address: usize, receive_bytes: Option<usize>) -> io::Result<PeerId> {
+    /// One more. Where the server is on loopback, it comes from the loopback address of this number, or from
+    /// whatever address has ports left; `receive_bytes` is what the kernel may hold of what is not read.
+    pub fn connect(&mut self, address: Option<usize>, receive_bytes: Option<usize>) -> io::Result<PeerId> {
+        let address = address.unwrap_or(self.peers.len() / PEERS_PER_ADDRESS);
         let socket = Socket::new(Domain::for_address(self.server), Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;

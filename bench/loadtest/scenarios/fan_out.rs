@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::bench::{Bench, Pace, Server, Talk, Target};
+use crate::bench::{Bench, Pace, Server, Talk, Target, Until};
 use crate::limit::Audience;
 use crate::report::{Goal, Row, count, duration, median, time};
 
@@ -88,7 +88,7 @@ fn talk_in_turn(bench: &mut Bench, what: &str, wanted: usize, pace: Pace) -> io:
     for round in 1..=ROUNDS {
         bench.progress(format!("{what}: {} receivers, round {round} of {ROUNDS}", count(receivers as f64)));
         for (index, (target, crowd)) in targets.iter_mut().zip(&mut crowds).enumerate() {
-            let talk = target.talk(crowd, pace, bench.options.duration)?;
+            let talk = target.talk(crowd, pace, &mut Until::after(bench.options.duration))?;
             let by = if index == 0 { "server" } else { "limit" };
             bench.progress(format!(
                 "{what}: {by}: {} deliveries, {:.0} at once, in {}, {} of CPU each",
