@@ -375,13 +375,17 @@ pub fn verify_users(file: &impl File, mut damaged: impl FnMut(Damage)) -> io::Re
     Ok(accounts)
 }
 
-/// Reads `seen.txt` whole and calls `damaged` for each bad line.
+/// Reads `seen.txt` whole and calls `damaged` for each bad line, and each that is of none of `accounts`.
 ///
 /// # Errors
 /// The system's.
-pub fn verify_seen(file: &impl File, accounts: &Accounts, mut damaged: impl FnMut(Damage)) -> io::Result<()> {
+pub fn verify_seen(
+    file: &impl File,
+    accounts: Option<&Accounts>,
+    mut damaged: impl FnMut(Damage),
+) -> io::Result<()> {
     for_each_line(file, |offset, line| match parse_seen(line) {
-        Some((name, _)) if accounts.find(&name).is_some() => {}
+        Some((name, _)) if accounts.is_none_or(|accounts| accounts.find(&name).is_some()) => {}
         Some(_) => damaged(Damage { offset, what: "a line of no account" }),
         None => damaged(Damage { offset, what: "a line that is no name and timestamp" }),
     })?;

@@ -93,10 +93,10 @@ impl Chat {
         self.sessions[index] = Some(Session { peer, account: None, older: None, replay: None, waiting });
         effects.own(
             id,
-            format_args!("* chinwag {}: a chat; everything said here is kept", env!("CARGO_PKG_VERSION")),
+            format_args!("* chinwag {}: a chat; what is said here is kept", env!("CARGO_PKG_VERSION")),
         );
         effects.own(id, format_args!("* new here? /register NAME PASSWORD"));
-        effects.own(id, format_args!("* been here? /login NAME PASSWORD, and /help for the rest"));
+        effects.own(id, format_args!("* have an account? /login NAME PASSWORD; /help tells the rest"));
     }
 
     /// The session is gone; returns its account. `reason` is for the log.
@@ -342,13 +342,16 @@ impl Chat {
         context: &mut Context<'_>,
     ) {
         let from = self.accounts[account].name;
-        let Some(to) = Name::parse(to.as_bytes()).and_then(|name| self.accounts.find(&name)) else {
-            return context.effects.own(id, format_args!("! no-such-user: nobody registered that name"));
+        let Some(to_name) = Name::parse(to.as_bytes()) else {
+            return context.effects.own(id, format_args!("! no-such-user: that is no name"));
+        };
+        let Some(to) = self.accounts.find(&to_name) else {
+            return context.effects.own(id, format_args!("! no-such-user: nobody is called {to_name}"));
         };
         let recipient = &self.accounts[to];
         let offline = recipient.newest_session.is_none();
         if let Some(line) = stage(id, &from, Some(&recipient.name), text, context) {
-            context.effects.push(Effect::Whisper { from: id, to, offline, line });
+            context.effects.push(Effect::Whisper { from: id, author: account, to, offline, line });
         }
     }
 
@@ -360,7 +363,6 @@ impl Chat {
         replaced: bool,
         context: &mut Context<'_>,
     ) {
-        let origin = self.origin(id);
         let effects = &mut *context.effects;
         let Some(name) = Name::parse(name.as_bytes()) else {
             return effects.own(
@@ -374,17 +376,24 @@ impl Chat {
         if self.accounts.find(&name).is_some() {
             return effects.own(id, format_args!("! name-taken: {name} is registered already"));
         }
-        if !self.throttle.may_register(origin, context.now.mono_us) {
-            warn!("{}: too many new accounts", self.session(id).peer);
-            return effects.own(
-                id,
-                format_args!("! too-many-accounts: made from your address lately; try again in an hour"),
-            );
+        if !self.may_register(id, context.now, effects) {
+            return;
         }
         match Attempt::register(name, password, self.fresh(context.world)) {
             Some(attempt) => self.begin(id, attempt, 0, context),
             None => no_randomness(id, effects),
         }
+    }
+
+    /// Whether an account may be made from a session's address; says so where not.
+    fn may_register(&self, id: SessionId, now: Now, effects: &mut Effects) -> bool {
+        let may = self.throttle.may_register(self.origin(id), now.mono_us);
+        if !may {
+            warn!("{}: too many new accounts", self.session(id).peer);
+            let words = "! too-many-accounts: your address has made enough for now; try again in an hour";
+            effects.own(id, format_args!("{words}"));
+        }
+        may
     }
 
     fn login(&mut self, id: SessionId, name: &str, password: &str, context: &mut Context<'_>) {
@@ -411,7 +420,13 @@ impl Chat {
         context: &mut Context<'_>,
     ) {
         if replaced || password_splits(passwords).next().is_none() {
-            return bad_password(id, context.effects);
+            return context.effects.own(
+                id,
+                format_args!(
+                    "! bad-password: OLD and NEW have {PASSWORD_BYTES_MIN} to {PASSWORD_BYTES_MAX} bytes each and \
+                     no control characters"
+                ),
+            );
         }
         let Account { name, credential, .. } = &self.accounts[account];
         match Attempt::change(*name, *credential, passwords, self.fresh(context.world)) {
@@ -445,18 +460,33 @@ impl Chat {
     }
 
     fn judge(&mut self, id: SessionId, verdict: Verdict, context: &mut Context<'_>) {
-        let Waiting::ForHash(attempt) =
+        let Waiting::ForHash(mut attempt) =
             std::mem::replace(&mut self.session_mut(id).waiting, Waiting::ForAnswer)
         else {
             unreachable!("only attempts are judged");
         };
         let (peer, origin, name) = (self.session(id).peer, self.origin(id), *attempt.name());
+        let mut verdict = verdict;
+        // Another session may have changed the password since this one gave it.
+        if let Some(account) = self.accounts.find(&name).filter(|_| attempt.checked().is_some()) {
+            let of_this_turn = context.effects.saves().iter().rfind(|save| save.name == name);
+            let standing = of_this_turn.map_or(self.accounts[account].credential, |save| save.credential);
+            if attempt.checked() != Some(&standing) {
+                if attempt.check_again(account, standing) {
+                    self.session_mut(id).waiting = Waiting::ForHash(attempt);
+                    return self.queue(id, context.effects);
+                }
+                verdict = Verdict::Wrong;
+            }
+        }
         match verdict {
             Verdict::Again => unreachable!("that is no verdict"),
             Verdict::Wrong => {
                 warn!("{peer}: wrong name or password for {name}");
                 self.throttle.failed(origin, &name, context.now.mono_us);
-                context.effects.own(id, format_args!("{BAD_LOGIN}"));
+                let is_login = self.session(id).account.is_none();
+                let words = if is_login { BAD_LOGIN } else { "! bad-login: wrong password" };
+                context.effects.own(id, format_args!("{words}"));
                 self.resume(id, context.effects);
             }
             Verdict::Right(account) => {
@@ -469,6 +499,10 @@ impl Chat {
                         || context.effects.saves().iter().any(|save| save.name == name);
                     if taken {
                         context.effects.own(id, format_args!("! name-taken: {name} is registered already"));
+                        return self.resume(id, context.effects);
+                    }
+                    // Asked again: others of the address may have registered while this one was hashed.
+                    if !self.may_register(id, context.now, context.effects) {
                         return self.resume(id, context.effects);
                     }
                     self.throttle.registered(origin, context.now.mono_us);

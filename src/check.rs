@@ -23,16 +23,19 @@ pub fn check(directory: &Path, out: &mut impl Write) -> io::Result<bool> {
 
     if let Some(file) = open(LOG_FILE)? {
         let messages = journal::verify(&file, |damage| damages.push((LOG_FILE, damage)))?;
-        writeln!(out, "{LOG_FILE}: {messages} messages, {} bytes", file.len()?)?;
+        writeln!(out, "{LOG_FILE}: messages: {messages}, bytes: {}", file.len()?)?;
     }
     let mut accounts = Accounts::default();
     if let Some(file) = open(USERS_FILE)? {
         accounts = accounts::verify_users(&file, |damage| damages.push((USERS_FILE, damage)))?;
-        writeln!(out, "{USERS_FILE}: {} accounts, {} bytes", accounts.len(), file.len()?)?;
+        writeln!(out, "{USERS_FILE}: accounts: {}, bytes: {}", accounts.len(), file.len()?)?;
     }
+    let users_are_whole = damages.iter().all(|(name, _)| *name != USERS_FILE);
     if let Some(file) = open(SEEN_FILE)? {
-        accounts::verify_seen(&file, &accounts, |damage| damages.push((SEEN_FILE, damage)))?;
-        writeln!(out, "{SEEN_FILE}: {} bytes", file.len()?)?;
+        // Without all accounts nobody can tell which lines are of none.
+        let accounts = users_are_whole.then_some(&accounts);
+        accounts::verify_seen(&file, accounts, |damage| damages.push((SEEN_FILE, damage)))?;
+        writeln!(out, "{SEEN_FILE}: bytes: {}", file.len()?)?;
     }
     for (name, Damage { offset, what }) in &damages {
         writeln!(out, "{name}: damaged at byte {offset}: {what}")?;

@@ -138,6 +138,11 @@ impl Cursor {
         Cursor { search: None, next, everything_from: 0, history_until: None, resume: 0 }
     }
 
+    /// Whether all is handed out.
+    pub fn is_at_end<F: File>(&self, journal: &Journal<F>) -> bool {
+        self.search.is_none() && self.history_until.is_none() && self.next >= journal.end()
+    }
+
     /// Does a bounded piece of work: looks one chunk further back, or reads one chunk to be sent.
     ///
     /// # Errors

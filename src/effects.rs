@@ -47,8 +47,10 @@ pub enum Effect {
     Say(SessionId, Staged),
     /// A private message.
     Whisper {
-        /// Who wrote it.
+        /// Where it was written.
         from: SessionId,
+        /// Who wrote it: by the release that session may be gone, and others of the account are not.
+        author: AccountId,
         /// Who it is for.
         to: AccountId,
         /// Whether that account has no session.

@@ -33,6 +33,8 @@ pub struct LineBuffer {
     end: u16,
     /// Where in a telnet command the input stands.
     telnet: Telnet,
+    /// Telnet asked for a timing mark, which was not answered yet.
+    timing_mark_due: bool,
     /// Bytes thrown away of a line that was too long, while its end has not come; else 0.
     skipped: u32,
 }
@@ -81,8 +83,15 @@ impl LineBuffer {
         let from = usize::from(self.end);
         assert!(from < INPUT_BYTES_MAX, "fill is called only where there is room");
         let count = read(&mut buffer[from..])?;
-        self.end += self.telnet.strip(&mut buffer[from..from + count]) as u16;
+        let (kept, asks_for_mark) = self.telnet.strip(&mut buffer[from..from + count]);
+        self.end += kept as u16;
+        self.timing_mark_due |= asks_for_mark;
         Ok(count)
+    }
+
+    /// Whether [`TIMING_MARK_ANSWER`] is to be sent now.
+    pub fn take_timing_mark(&mut self) -> bool {
+        std::mem::take(&mut self.timing_mark_due)
     }
 
     /// The next line, or why there is none. A line is handed out once.
@@ -158,8 +167,10 @@ enum Telnet {
     Text,
     /// After IAC.
     Command,
-    /// After IAC WILL, WONT, DO or DONT: one more byte names the option.
+    /// After IAC WILL, WONT or DONT: one more byte names the option.
     Option,
+    /// After IAC DO.
+    Do,
     /// Within IAC SB …
     Negotiation,
     /// After an IAC within that: SE ends it.
@@ -168,17 +179,25 @@ enum Telnet {
 
 const IAC: u8 = 255;
 const DONT: u8 = 254;
+const DO: u8 = 253;
+const WONT: u8 = 252;
 const WILL: u8 = 251;
+const TIMING_MARK: u8 = 6;
 const SB: u8 = 250;
 const SE: u8 = 240;
 
+/// What a telnet client waits for after a Ctrl-C (RFC 860): until then it shows nothing of what arrives. The only
+/// thing that the server ever says in telnet's language; a whole line, as all that it sends.
+pub const TIMING_MARK_ANSWER: &[u8] = &[IAC, WONT, TIMING_MARK, b'\n'];
+
 impl Telnet {
-    /// Takes the commands out of `bytes` in place; returns how many bytes of text are left at its start.
-    fn strip(&mut self, bytes: &mut [u8]) -> usize {
+    /// Takes the commands out of `bytes` in place; returns how many bytes of text are left at its start, and
+    /// whether a timing mark was asked for.
+    fn strip(&mut self, bytes: &mut [u8]) -> (usize, bool) {
         if *self == Telnet::Text && !bytes.contains(&IAC) {
-            return bytes.len();
+            return (bytes.len(), false);
         }
-        let mut kept = 0;
+        let (mut kept, mut asks_for_mark) = (0, false);
         for position in 0..bytes.len() {
             let byte = bytes[position];
             let (next, is_text) = match (*self, byte) {
@@ -186,23 +205,25 @@ impl Telnet {
                 (Telnet::Text, _) => (Telnet::Text, true),
                 // A doubled IAC is the byte itself, which is no UTF-8 and becomes U+FFFD.
                 (Telnet::Command, IAC) => (Telnet::Text, true),
+                (Telnet::Command, DO) => (Telnet::Do, false),
                 (Telnet::Command, WILL..=DONT) => (Telnet::Option, false),
                 (Telnet::Command, SB) => (Telnet::Negotiation, false),
                 // No command below SE exists: then it was no IAC, and a line ending must not be swallowed.
                 (Telnet::Command, 0..SE) => (Telnet::Text, true),
-                (Telnet::Command, _) | (Telnet::Option, _) => (Telnet::Text, false),
+                (Telnet::Command | Telnet::Option | Telnet::Do, _) => (Telnet::Text, false),
                 (Telnet::Negotiation, IAC) => (Telnet::NegotiationCommand, false),
                 (Telnet::Negotiation, _) => (Telnet::Negotiation, false),
                 (Telnet::NegotiationCommand, SE) => (Telnet::Text, false),
                 (Telnet::NegotiationCommand, _) => (Telnet::Negotiation, false),
             };
+            asks_for_mark |= (*self, byte) == (Telnet::Do, TIMING_MARK);
             *self = next;
             if is_text {
                 bytes[kept] = byte;
                 kept += 1;
             }
         }
-        kept
+        (kept, asks_for_mark)
     }
 }
 
@@ -319,6 +340,19 @@ mod tests {
         check(b"\xff\xf4\xff\xfd\x06x\n", &["\"x\""]);
         check(b"\xff\xffx\n", &["\"\\\\xffx\""]);
         check(b"\xff\nx\n", &["\"\"", "\"x\""]);
+    }
+
+    #[test]
+    fn a_timing_mark_is_noticed_once_however_it_arrives() {
+        for piece in 1..8 {
+            let mut buffer = LineBuffer::default();
+            let mut marks = 0;
+            for mut bytes in b"\xff\xfb\x06\xff\xf4\xff\xfd\x06x\n".chunks(piece) {
+                buffer.fill(&mut Vec::new(), |into| io::Read::read(&mut bytes, into)).unwrap();
+                marks += u32::from(buffer.take_timing_mark());
+            }
+            assert_eq!((marks, buffer.next_line()), (1, Next::Line(b"x")));
+        }
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub struct Attempt {
     salt: Salt,
     derivation: Derivation,
     fresh: Fresh,
+    /// What the password is or was checked against; `None` where there is nothing.
+    checked: Option<Credential>,
 }
 
 /// How a password is stored from now on.
@@ -75,7 +77,9 @@ impl Attempt {
             Some((_, credential)) => (credential.rounds, credential.salt),
             None => (fresh.rounds, Salt::default()),
         };
-        Attempt::new(name, Purpose::Login(account), prepare(password), (rounds, salt), fresh)
+        let checked = account.map(|(_, credential)| credential);
+        let attempt = Attempt::new(name, Purpose::Login(account), prepare(password), (rounds, salt), fresh);
+        Attempt { checked, ..attempt }
     }
 
     /// To register; `None` without a salt.
@@ -89,7 +93,8 @@ impl Attempt {
         fresh.salt?;
         let (old, _) = password_splits(passwords).next()?;
         let purpose = Purpose::CheckOld { credential, passwords: passwords.into(), split: 0 };
-        Some(Attempt::new(name, purpose, prepare(old), (credential.rounds, credential.salt), fresh))
+        let attempt = Attempt::new(name, purpose, prepare(old), (credential.rounds, credential.salt), fresh);
+        Some(Attempt { checked: Some(credential), ..attempt })
     }
 
     fn new(
@@ -100,12 +105,30 @@ impl Attempt {
         fresh: Fresh,
     ) -> Attempt {
         let derivation = Derivation::new(password.clone(), &salt, rounds);
-        Attempt { name, purpose, password, rounds, salt, derivation, fresh }
+        Attempt { name, purpose, password, rounds, salt, derivation, fresh, checked: None }
     }
 
     /// The name that was given.
     pub fn name(&self) -> &Name {
         &self.name
+    }
+
+    /// What the password is or was checked against; `None` where there is nothing.
+    pub fn checked(&self) -> Option<&Credential> {
+        self.checked.as_ref()
+    }
+
+    /// Checks the password of a login again, against what stands by now. Whether it does: a change of password
+    /// has to be asked for again.
+    pub fn check_again(&mut self, account: AccountId, standing: Credential) -> bool {
+        if !matches!(self.purpose, Purpose::Login(_) | Purpose::Store(SaveReason::Upgraded)) {
+            return false;
+        }
+        let purpose = Purpose::Login(Some((account, standing)));
+        let rounds_and_salt = (standing.rounds, standing.salt);
+        let again = Attempt::new(self.name, purpose, self.password.clone(), rounds_and_salt, self.fresh);
+        *self = Attempt { checked: Some(standing), ..again };
+        true
     }
 
     /// Does up to `rounds` rounds; `None` while there are more to do.
@@ -145,8 +168,9 @@ impl Attempt {
 
     /// Goes on to derive what is to be stored.
     fn store(&mut self, password: PreparedPassword, salt: Salt, reason: SaveReason) -> Verdict {
-        let (purpose, fresh) = (Purpose::Store(reason), self.fresh);
+        let (purpose, fresh, checked) = (Purpose::Store(reason), self.fresh, self.checked);
         *self = Attempt::new(self.name, purpose, password, (fresh.rounds, salt), fresh);
+        self.checked = checked;
         Verdict::Again
     }
 }

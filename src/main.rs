@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::io::{self, Write};
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -105,11 +105,15 @@ fn serve(flags: Flags) -> Result<(), String> {
     warn_of_weak(&options);
     let mut server = Server::new(net, directory, options).map_err(|error| error.to_string())?;
     info!(
-        "at most {} connections, {} of one address, {} lines a second each; sync {:?}; {} rounds",
+        "at most {} connections, {} of one address, {} lines a second each; sync {}; passwords with {} rounds",
         options.max_connections,
         options.per_address.map_or("any number".into(), |most| most.to_string()),
         options.rate.map_or("any number of".into(), |rate| rate.to_string()),
-        options.sync,
+        match options.sync {
+            SyncPolicy::Always => "always",
+            SyncPolicy::Second => "every second",
+            SyncPolicy::Never => "never",
+        },
         options.rules.kdf_rounds
     );
     for address in addresses {
@@ -173,6 +177,7 @@ fn parse_flags(arguments: impl Iterator<Item = std::ffi::OsString>) -> Result<Pa
             }
             "--listen" | "--data" | "--sync" | "--kdf-rounds" | "--rate" | "--replay"
             | "--max-connections" | "--per-address" => {}
+            _ if !flag.starts_with('-') => return Err(format!("{flag}: unexpected argument; see --help")),
             _ => return Err(format!("{flag}: unknown flag; --help tells what there is")),
         }
         let value = match attached {
@@ -236,15 +241,17 @@ fn set_flag(flags: &mut Flags, flag: &str, value: String) -> Result<(), String> 
 
 /// Binds what was asked for, or the default: IPv4's loopback, and IPv6's where there is one.
 fn listen(wanted: &[String]) -> Result<Vec<TcpListener>, String> {
-    let bind =
-        |address: SocketAddr| TcpListener::bind(address).map_err(|error| format!("{address}: {error}"));
+    let naming = |address: SocketAddr, error: io::Error| match error.kind() {
+        io::ErrorKind::AddrInUse => format!("{address}: {error}; --listen ADDR:PORT chooses another"),
+        _ => format!("{address}: {error}"),
+    };
+    let bind = |address: SocketAddr| TcpListener::bind(address).map_err(|error| naming(address, error));
     if wanted.is_empty() {
         let mut listeners = vec![bind(SocketAddr::from(([127, 0, 0, 1], 5000)))?];
-        match TcpListener::bind("[::1]:5000") {
+        let address = SocketAddr::from((Ipv6Addr::LOCALHOST, 5000));
+        match TcpListener::bind(address) {
             Ok(listener) => listeners.push(listener),
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                return Err(format!("[::1]:5000: {error}"));
-            }
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Err(naming(address, error)),
             Err(error) => info!("no IPv6: {error}"),
         }
         return Ok(listeners);

@@ -120,6 +120,11 @@ impl Outbox {
         self.live && (self.pending(feed) > OUTBOX_BYTES_MAX || self.pending_own() > OWN_BYTES_MAX)
     }
 
+    /// All that is to be written, where it is of the feed alone.
+    pub fn only_slice<'a>(&self, feed: &'a Feed) -> Option<&'a [u8]> {
+        (self.own.is_none() && self.live).then(|| feed.range(self.position, feed.end()))
+    }
+
     /// What to write next, in order, as far as `slices` has room; returns how many slices and bytes that is.
     pub fn slices<'a>(
         &'a self,

@@ -54,6 +54,8 @@ pub enum Misuse<'a> {
     Unknown(&'a str),
     /// There is, and this is how it is written.
     Usage(&'static str),
+    /// It is a command behind blanks: as a message it could tell everyone what was meant for one.
+    Indented,
 }
 
 /// Every command: how it is written and what it does, as `/help` tells it.
@@ -86,7 +88,9 @@ pub fn parse(line: &str) -> Result<Command<'_>, Misuse<'_>> {
     if line.trim().is_empty() {
         return Ok(Command::Nothing);
     }
-    let Some(rest) = line.strip_prefix('/') else { return Ok(Command::Say(line)) };
+    let Some(rest) = line.strip_prefix('/') else {
+        return if is_indented_command(line) { Err(Misuse::Indented) } else { Ok(Command::Say(line)) };
+    };
     if rest.starts_with('/') {
         return Ok(Command::Say(rest));
     }
@@ -120,6 +124,13 @@ pub fn parse(line: &str) -> Result<Command<'_>, Misuse<'_>> {
     } else {
         Err(Misuse::Unknown(word))
     }
+}
+
+fn is_indented_command(line: &str) -> bool {
+    line.trim_start().strip_prefix('/').is_some_and(|rest| {
+        let word = split_word(rest).0;
+        COMMANDS.iter().any(|(usage, _)| split_word(&usage[1..]).0.eq_ignore_ascii_case(word))
+    })
 }
 
 /// The ways to divide the arguments of `/passwd` in two possible passwords, in order.
@@ -180,6 +191,9 @@ impl fmt::Display for Misuse<'_> {
                 write!(f, "! unknown-command: there is no /{shown}; /help tells what there is")
             }
             Misuse::Usage(usage) => write!(f, "! bad-usage: {usage}"),
+            Misuse::Indented => {
+                f.write_str("! bad-usage: a command begins in the first column; nothing was sent")
+            }
         }
     }
 }
@@ -196,7 +210,9 @@ mod tests {
             ("", Nothing),
             ("  \t", Nothing),
             ("hello", Say("hello")),
-            (" /quit", Say(" /quit")),
+            (" /etc/passwd", Say(" /etc/passwd")),
+            ("  // a comment", Say("  // a comment")),
+            ("see /msg", Say("see /msg")),
             ("//x", Say("/x")),
             ("//", Say("/")),
             ("* forged", Say("* forged")),
@@ -227,6 +243,8 @@ mod tests {
     #[test]
     fn misuse_says_how_it_is_written() {
         for (line, expected) in [
+            (" /msg bob psst", "! bad-usage: a command begins in the first column; nothing was sent"),
+            ("\t/Login a pw", "! bad-usage: a command begins in the first column; nothing was sent"),
             ("/", "! unknown-command: there is no /; /help tells what there is"),
             ("/nick x", "! unknown-command: there is no /nick; /help tells what there is"),
             ("/msg", "! bad-usage: /msg NAME TEXT"),

@@ -278,6 +278,13 @@ impl<N: Net> Reactor<N> {
         }
     }
 
+    /// Looks at the input of these in the next turn, before that of others.
+    pub fn schedule_first(&mut self, ids: &[ConnectionId]) {
+        let others = std::mem::take(&mut self.ready);
+        ids.iter().for_each(|&id| self.schedule(id));
+        self.ready.extend(others);
+    }
+
     /// Those to be looked at in this turn, for their input. They are ready no more.
     pub fn take_ready(&mut self, ready: &mut Vec<ConnectionId>) {
         ready.clear();
@@ -555,9 +562,15 @@ impl<N: Net> Reactor<N> {
         let mut pending = connection.outbox.pending(feed);
         if pending > 0 && connection.is_writable() {
             let was_stalled = connection.stalled_since_us().is_some();
-            let mut slices = [IoSlice::new(&[]); SLICES_PER_WRITE_MAX];
-            let (count, bytes) = connection.outbox.slices(feed, &mut slices);
-            let taken = connection.socket.write(&slices[..count], bytes, now_us);
+            let taken = match connection.outbox.only_slice(feed) {
+                // By far the most common, so that no list is made for it.
+                Some(slice) => connection.socket.write(&[IoSlice::new(slice)], slice.len(), now_us),
+                None => {
+                    let mut slices = [IoSlice::new(&[]); SLICES_PER_WRITE_MAX];
+                    let (count, bytes) = connection.outbox.slices(feed, &mut slices);
+                    connection.socket.write(&slices[..count], bytes, now_us)
+                }
+            };
             connection.outbox.advance(taken, feed, &mut self.own_pool);
             pending -= taken;
             if connection.is_broken() {

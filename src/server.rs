@@ -22,7 +22,7 @@ use crate::limits::{
     RATE_BURST_SECONDS, RATE_LINES_PER_SECOND, SECOND_US, SEEN_PAUSE_US, SEEN_PER_SAVE_MAX,
     SHUTDOWN_FLUSH_US, STALL_US, UNENDED_BYTES_MAX,
 };
-use crate::line::{Next, sanitise};
+use crate::line::{Next, TIMING_MARK_ANSWER, sanitise};
 use crate::net::{ConnectionId, Net};
 use crate::reactor::{Attention, Reactor};
 use crate::storage::{AppendError, Storage, SyncPolicy};
@@ -136,14 +136,22 @@ impl<N: Net, S: Storage> Server<N, S> {
     /// # Errors
     /// What is wrong with the data directory, in words that name the file.
     pub fn new(net: N, mut storage: S, options: Options) -> Result<Server<N, S>, Fatal> {
-        let recovering = |what| move |why| Fatal { what, why };
+        // Where a file cannot be opened, the error names its path.
+        let recovering = |file| {
+            move |why| match why {
+                RecoverError::Io(_) => Fatal { what: "the data directory", why },
+                RecoverError::Damaged(_) => Fatal { what: file, why },
+            }
+        };
         let journal =
             Journal::recover(&mut storage, options.sync).map_err(recovering(crate::journal::LOG_FILE))?;
         let (users, mut accounts) =
             UsersFile::recover(&mut storage).map_err(recovering(crate::accounts::USERS_FILE))?;
-        let seen =
-            SeenFile::recover(&mut storage, &mut accounts).map_err(fatal(crate::accounts::SEEN_FILE))?;
-        info!("{} accounts, {} bytes of history up to {}", accounts.len(), journal.end(), journal.last());
+        let seen = SeenFile::recover(&mut storage, &mut accounts).map_err(fatal("the data directory"))?;
+        match journal.end() {
+            0 => info!("accounts: {}; history: empty", accounts.len()),
+            end => info!("accounts: {}; history: {end} bytes, up to {}", accounts.len(), journal.last()),
+        }
         Ok(Server {
             options,
             reactor: Reactor::new(net),
@@ -277,7 +285,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         let per_address = self.options.per_address;
         let by_origin = &mut self.connections_by_origin;
         let mut count = self.reactor.len();
-        let full = format!("! server-full: {limit} connections are the most here; please try again later\n");
+        let full = format!("! server-full: all {limit} connections are taken; please try again later\n");
         let admit = |peer: std::net::SocketAddr| {
             if count >= limit {
                 info!("{peer}: refused: the server is full");
@@ -315,6 +323,9 @@ impl<N: Net, S: Storage> Server<N, S> {
                 self.reactor.discard_input(id);
             } else if self.takes_lines(id) {
                 self.reactor.fill(id);
+                if self.reactor.connection(id).is_some_and(|it| it.input.take_timing_mark()) {
+                    self.reactor.push_own(id, TIMING_MARK_ANSWER, &self.feed);
+                }
             }
         }
         self.ready = ready;
@@ -332,7 +343,12 @@ impl<N: Net, S: Storage> Server<N, S> {
 
     fn handle(&mut self, world: &mut dyn World) {
         let mut ready = std::mem::take(&mut self.ready);
-        for &id in &ready {
+        for (position, &id) in ready.iter().enumerate() {
+            if self.batch.is_full() {
+                // Those who were not heard come before those who filled it.
+                self.reactor.schedule_first(&ready[position..]);
+                break;
+            }
             if self.is_gone_while_hashing(id) {
                 self.leave(id, "disconnected during a login");
                 self.reactor.doom(id);
@@ -430,13 +446,19 @@ impl<N: Net, S: Storage> Server<N, S> {
         let accounts = match self.users.commit(saves) {
             Ok(saved) => Ok(saved),
             Err(AppendError::Refused(why)) => Err(refusal(crate::accounts::USERS_FILE, &why)),
-            Err(AppendError::Fatal(why)) => return Err(fatal("users.txt cannot be saved")(why)),
+            Err(AppendError::Fatal(why)) => {
+                return Err(fatal("users.txt cannot be saved, and what is on disk is unknown")(why));
+            }
         };
         if self.seen_due_us.is_none() && !self.batch.is_empty() {
             self.seen_due_us = Some(self.now.mono_us + SEEN_PAUSE_US);
         }
         let batch = std::mem::take(&mut self.batch);
-        let messages = match self.journal.commit(batch).map_err(fatal("chat_history.txt cannot be saved"))? {
+        let messages = match self
+            .journal
+            .commit(batch)
+            .map_err(fatal("chat_history.txt cannot be saved, and what is on disk is unknown"))?
+        {
             Commit::Saved(committed) => Ok(committed),
             Commit::Refused(batch, why) => {
                 self.batch = batch;
@@ -463,7 +485,7 @@ impl<N: Net, S: Storage> Server<N, S> {
             let outcome = gate.accounts.as_ref().map(|saved| *saved).map_err(String::as_str);
             self.chat.saved(save, outcome, &mut effects);
         }
-        // Now, while those who came in this turn do not follow the feed yet: nobody is told of himself.
+        // Now, while those who came in this turn do not follow the feed yet and need not be told of themselves.
         self.chat.tell_presence(self.now, &mut effects);
         // These come of what was saved and stage nothing: they need not wait for another turn.
         self.release_effects(&effects, &gate.messages);
@@ -483,8 +505,13 @@ impl<N: Net, S: Storage> Server<N, S> {
                     Ok(committed) => self.feed.publish_message(committed.line(staged)),
                     Err(refusal) => self.refuse(from, refusal),
                 },
-                Effect::Whisper { from, to, offline, line } => match messages {
-                    Ok(committed) => self.whisper(from, to, offline, committed.line(line)),
+                Effect::Whisper { from, author, to, offline, line } => match messages {
+                    Ok(committed) => {
+                        self.whisper(author, to, committed.line(line));
+                        if offline {
+                            self.tell_offline(from, to);
+                        }
+                    }
                     Err(refusal) => self.refuse(from, refusal),
                 },
                 Effect::Enter { session, replay, is_new } => self.enter(session, replay, is_new),
@@ -499,20 +526,20 @@ impl<N: Net, S: Storage> Server<N, S> {
     }
 
     /// A private message to all sessions of its two accounts that follow the feed. The others read it in the log.
-    fn whisper(&mut self, from: ConnectionId, to: AccountId, offline: bool, line: &[u8]) {
-        let sender = self.chat.account_of(from);
-        for account in [Some(to), sender.filter(|&sender| sender != to)].into_iter().flatten() {
+    fn whisper(&mut self, author: AccountId, to: AccountId, line: &[u8]) {
+        for account in [Some(to), Some(author).filter(|&author| author != to)].into_iter().flatten() {
             for id in self.chat.sessions_of(account) {
                 if self.reactor.connection(id).is_some_and(|connection| connection.outbox.is_live()) {
                     self.reactor.push_own(id, line, &self.feed);
                 }
             }
         }
-        if offline {
-            let name = self.chat.accounts[to].name;
-            let notice = format!("* {name} is offline and will see it at the next login\n");
-            self.reactor.push_own(from, notice.as_bytes(), &self.feed);
-        }
+    }
+
+    fn tell_offline(&mut self, id: ConnectionId, account: AccountId) {
+        let name = self.chat.accounts[account].name;
+        let notice = format!("* {name} is offline and will see it at the next login\n");
+        self.reactor.push_own(id, notice.as_bytes(), &self.feed);
     }
 
     /// A session that just logged in is shown what it missed, and then follows the feed.
@@ -522,7 +549,9 @@ impl<N: Net, S: Storage> Server<N, S> {
         let seen = self.chat.accounts[account].seen;
         let cursor = if is_new {
             self.chat.accounts[account].seen = self.journal.last();
-            self.seen.append(&self.chat.accounts, std::iter::once(account));
+            if self.journal.end() > 0 {
+                self.seen.append(&self.chat.accounts, std::iter::once(account));
+            }
             Ok(Cursor::first_visit(replay, &self.journal))
         } else {
             Cursor::missed(seen, replay, &self.journal)
@@ -571,10 +600,11 @@ impl<N: Net, S: Storage> Server<N, S> {
     fn broken(&mut self, id: ConnectionId) {
         self.reactor.give_up_output(id);
         let Some(connection) = self.reactor.connection(id) else { return };
-        let is_open = connection.is_open();
-        if is_open && !self.chat.is_waiting(id) && !connection.busy {
+        if connection.is_open() && !self.chat.is_hashing(id) {
             connection.readable = true;
-            return self.reactor.schedule(id);
+            self.reactor.schedule(id);
+            // What it is in the midst of is skipped, so that it gets to its next line.
+            return self.queue_task(id);
         }
         self.leave(id, "connection lost");
         self.reactor.doom(id);

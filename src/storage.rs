@@ -349,6 +349,9 @@ fn make_directory(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
     }
+    if path.try_exists()? {
+        return Err(io::ErrorKind::NotADirectory.into());
+    }
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     make_directory(parent)?;
     let mut builder = fs::DirBuilder::new();

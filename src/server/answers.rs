@@ -75,6 +75,10 @@ impl<N: Net, S: Storage> Server<N, S> {
     /// once, and else when its outbox is empty or its socket has room.
     fn go_on(&mut self, id: ConnectionId, task: Task) -> Option<Task> {
         let connection = self.reactor.connection(id)?;
+        if connection.is_broken() && !matches!(task, Task::Leave | Task::Ask(Ask::Quit)) {
+            // Nobody is there to be answered; what the peer sent before it went is still to be handled.
+            return self.skip(id, task);
+        }
         let is_drained = connection.outbox.is_drained(&self.feed);
         match task {
             Task::Ask(_) | Task::Leave | Task::ListUsers(_) if !is_drained => Some(task),
@@ -92,6 +96,19 @@ impl<N: Net, S: Storage> Server<N, S> {
             Task::Ask(Ask::History(range)) => self.begin_history(id, range),
             Task::Read(reading) => self.read(id, reading),
         }
+    }
+
+    fn skip(&mut self, id: ConnectionId, task: Task) -> Option<Task> {
+        match task {
+            Task::Read(Reading { then: Some(then), .. }) => {
+                // A goodbye stays one.
+                self.queue_task(id);
+                return Some(*then);
+            }
+            Task::Read(Reading { is_answer: false, .. }) => self.done(id),
+            _ => self.answered(id),
+        }
+        None
     }
 
     fn list_users(&mut self, id: ConnectionId, after: Option<Name>) -> Option<Task> {
@@ -150,7 +167,7 @@ impl<N: Net, S: Storage> Server<N, S> {
                 self.send_chunk(id, &mut reading.cursor);
                 if self.reactor.connection(id)?.is_broken() {
                     self.broken(id);
-                    return None;
+                    return self.skip(id, Task::Read(reading));
                 }
             }
             Ok(Progress::EndOfHistory) => self.reactor.push_own(id, b"* end of history\n", &self.feed),
@@ -159,6 +176,10 @@ impl<N: Net, S: Storage> Server<N, S> {
                 self.unreadable(id, &why);
                 return None;
             }
+        }
+        // Not only in a turn without news: where others talk in every turn there is none.
+        if reading.cursor.is_at_end(&self.journal) {
+            return self.caught_up(id, reading);
         }
         self.queue_task(id);
         Some(Task::Read(reading))

@@ -17,6 +17,8 @@ use tempfile::TempDir;
 
 /// How long anything may take. Only a failing test takes it.
 pub const PATIENCE: Duration = Duration::from_secs(20);
+/// How many lines may come before the one that is waited for.
+const LINES_MAX: usize = 2_000_000;
 /// How often a condition that nothing announces is looked at.
 const LOOK_AGAIN: Duration = Duration::from_millis(3);
 
@@ -39,6 +41,31 @@ pub fn is_there(program: &str) -> bool {
         eprintln!("skipped: there is no {program} here");
     }
     found
+}
+
+/// Whether system calls can be looked at; if not, says that the test is skipped. Some containers forbid it.
+pub fn can_trace() -> bool {
+    if !is_there("strace") {
+        return false;
+    }
+    let (status, _, said) = run(Command::new("strace").args(["-o", "/dev/null", "true"]));
+    if status != Some(0) {
+        eprintln!("skipped: strace may not trace here: {said}");
+    }
+    status == Some(0)
+}
+
+/// Whether there is an `nc` that can end its input and wait for the rest; if not, says that the test is skipped.
+pub fn can_half_close() -> bool {
+    if !is_there("nc") {
+        return false;
+    }
+    let (_, printed, said) = run(Command::new("nc").arg("-h"));
+    let can = (printed + &said).contains("-N");
+    if !can {
+        eprintln!("skipped: this nc knows no -N");
+    }
+    can
 }
 
 /// Waits until `condition` gives something.
@@ -101,7 +128,6 @@ pub struct Setup {
     wrapper: Vec<OsString>,
     flags: Vec<OsString>,
     data: Option<PathBuf>,
-    listen: Option<String>,
 }
 
 impl Setup {
@@ -122,37 +148,37 @@ impl Setup {
         self
     }
 
-    /// On this address.
-    pub fn listen(mut self, address: &str) -> Setup {
-        self.listen = Some(address.into());
-        self
-    }
-
     /// Starts it, and waits until it is ready.
     pub fn start(self) -> Server {
+        self.start_with(1)
+    }
+
+    /// The same with a further address among its flags.
+    pub fn start_on_two(self) -> Server {
+        self.start_with(2)
+    }
+
+    fn start_with(self, addresses: usize) -> Server {
         let own = TempDir::new().unwrap();
         let data = self.data.unwrap_or_else(|| own.path().join("data"));
         let (out, err) = (own.path().join("out"), own.path().join("err"));
         let mut words = self.wrapper;
         words.push(CHINWAGD.into());
-        words.extend(["--listen".into(), self.listen.unwrap_or("127.0.0.1:0".into()).into()]);
+        words.extend(["--listen", "127.0.0.1:0"].map(OsString::from));
         words.extend(["--data".into(), data.clone().into()]);
         words.extend(self.flags);
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).stdin(Stdio::null()).env("RUST_LOG", "info");
         command.stdout(fs::File::create(&out).unwrap()).stderr(fs::File::create(&err).unwrap());
         let mut process = Process::start(&mut command);
-        let address = wait_for("the listening line", || {
+        let printed = wait_for("the listening lines", || {
             let printed = fs::read_to_string(&out).unwrap();
-            if let Some(address) = printed.strip_prefix("listening on ").and_then(|it| it.strip_suffix('\n'))
-            {
-                return Some(address.to_owned());
-            }
             let ended = process.0.try_wait().unwrap();
             assert!(ended.is_none(), "{ended:?}: {}", fs::read_to_string(&err).unwrap());
-            None
+            (printed.matches('\n').count() == addresses).then_some(printed)
         });
-        let address = address.parse().unwrap_or_else(|_| panic!("{address}"));
+        let first = printed.lines().next().and_then(|line| line.strip_prefix("listening on "));
+        let address = first.and_then(|address| address.parse().ok()).unwrap_or_else(|| panic!("{printed}"));
         Server { process, address, data, own }
     }
 }
@@ -248,8 +274,14 @@ impl Server {
     /// Ends it in good order, and returns its data directory to be started over.
     pub fn stop(mut self) -> Stopped {
         self.signal("TERM");
-        let status = self.process.wait();
+        let status = self.wait();
         assert!(status.success(), "{status}: {}", self.log());
+        self.ended()
+    }
+
+    /// What it left behind, once it has ended.
+    pub fn ended(mut self) -> Stopped {
+        self.wait();
         Stopped { data: self.data, _own: self.own }
     }
 
@@ -346,8 +378,8 @@ impl Client {
             let line = self.raw_line().unwrap_or_else(|error| panic!("no line came: {error}"))?;
             let line = String::from_utf8(line).expect("all that is sent is UTF-8");
             let line = line.strip_suffix('\n').unwrap_or_else(|| panic!("torn: {line:?}"));
-            let is_presence =
-                line.starts_with("* ") && (line.ends_with(" joined") || line.ends_with(" left"));
+            let is_presence = line.starts_with("* ")
+                && (line.ends_with(" joined") || line.ends_with(" left") || line.contains(" came and went "));
             if !is_presence {
                 return Some(line.to_owned());
             }
@@ -391,6 +423,7 @@ impl Client {
                 return lines;
             }
             lines.push(text.to_owned());
+            assert!(lines.len() < LINES_MAX, "waited in vain for {last}");
         }
     }
 

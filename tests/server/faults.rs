@@ -290,7 +290,7 @@ fn failing(data: &Path, file: &str, call: &str, error: &str, when: u32) -> Serve
 
 #[test]
 fn a_failed_sync_ends_the_server_and_nothing_of_it_was_shown() {
-    if !is_there("strace") {
+    if !can_trace() {
         return;
     }
     let data = TempDir::new().unwrap();
@@ -312,7 +312,7 @@ fn a_failed_sync_ends_the_server_and_nothing_of_it_was_shown() {
 
 #[test]
 fn a_failed_sync_of_the_accounts_ends_the_server_without_a_welcome() {
-    if !is_there("strace") {
+    if !can_trace() {
         return;
     }
     let data = TempDir::new().unwrap();
@@ -328,7 +328,7 @@ fn a_failed_sync_of_the_accounts_ends_the_server_without_a_welcome() {
 
 #[test]
 fn a_disk_without_space_refuses_and_what_can_be_read_is_read() {
-    if !is_there("strace") {
+    if !can_trace() {
         return;
     }
     let data = TempDir::new().unwrap();
@@ -346,7 +346,7 @@ fn a_disk_without_space_refuses_and_what_can_be_read_is_read() {
 
 #[test]
 fn a_history_that_cannot_be_read_is_said_and_ends_only_who_asked() {
-    if !is_there("strace") {
+    if !can_trace() {
         return;
     }
     let data = TempDir::new().unwrap();

@@ -3,8 +3,10 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod crowd;
 mod faults;
 mod history;
 mod order;
+mod running;
 mod slow;
 mod wire;

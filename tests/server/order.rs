@@ -90,7 +90,7 @@ fn check_order(calls: &[Call], on: On, texts: &[(String, String)]) -> Vec<usize>
 
 #[test]
 fn nothing_is_shown_before_it_is_synced_and_a_turn_costs_one_append_and_one_write_each() {
-    if !is_there("strace") {
+    if !can_trace() {
         return;
     }
     let traced = Traced::start(&QUICK);
@@ -135,7 +135,7 @@ fn nothing_is_shown_before_it_is_synced_and_a_turn_costs_one_append_and_one_writ
 
 #[test]
 fn a_message_waits_for_its_sync_also_where_others_are_told_by_catching_up() {
-    if !is_there("strace") {
+    if !can_trace() {
         return;
     }
     let traced = Traced::start(&QUICK);

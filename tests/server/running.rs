@@ -1,0 +1,242 @@
+//! What an operator sees: flags, output, the log, the end; and that hashing passwords holds up nobody.
+
+use std::fs;
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use crate::common::*;
+use crate::crowd::reset;
+
+#[test]
+fn a_bad_flag_is_named_in_one_line() {
+    for (flags, named) in [
+        (&["--colour"][..], "--colour"),
+        (&["-x"], "-x"),
+        (&["stray"], "stray"),
+        (&["--listen"], "--listen"),
+        (&["--listen", "5000"], "--listen"),
+        (&["--listen", "localhost"], "--listen"),
+        (&["--listen", "127.0.0.1:70000"], "--listen"),
+        (&["--data"], "--data"),
+        (&["--data", ""], "--data"),
+        (&["--sync", "sometimes"], "--sync"),
+        (&["--kdf-rounds", "0"], "--kdf-rounds"),
+        (&["--kdf-rounds", "many"], "--kdf-rounds"),
+        (&["--rate", "0"], "--rate"),
+        (&["--rate=-1"], "--rate"),
+        (&["--replay", "-1"], "--replay"),
+        (&["--max-connections", "0"], "--max-connections"),
+        (&["--per-address", "on"], "--per-address"),
+        (&["--check=yes"], "--check"),
+    ] {
+        let (status, printed, said) = run_chinwagd(flags);
+        assert_eq!(status, Some(2), "{flags:?}: {said}");
+        assert_eq!(printed, "", "{flags:?}");
+        assert!(said.lines().count() == 1 && said.contains(named), "{flags:?}: {said}");
+    }
+}
+
+#[test]
+fn help_and_version_are_printed() {
+    let (status, printed, said) = run_chinwagd(&["--help"]);
+    assert_eq!((status, said.as_str()), (Some(0), ""));
+    for flag in ["listen", "data", "sync", "kdf-rounds", "rate", "replay", "max-connections", "per-address"] {
+        assert!(printed.contains(&format!("--{flag} ")), "{flag}");
+    }
+    let (status, printed, said) = run_chinwagd(&["--version"]);
+    assert_eq!((status, said.as_str()), (Some(0), ""));
+    assert_eq!(printed, format!("chinwagd {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn a_port_in_use_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let data = tempfile::tempdir().unwrap();
+    let data = data.path().to_str().unwrap();
+    let (status, printed, said) = run_chinwagd(&["--listen", &address, "--data", data]);
+    assert_eq!((status, printed.as_str()), (Some(1), ""));
+    assert!(said.lines().last().unwrap().contains(&address), "{said}");
+}
+
+#[test]
+fn it_listens_on_several_addresses_and_prints_nothing_else() {
+    let data = tempfile::tempdir().unwrap();
+    let mut flags = QUICK.to_vec();
+    flags.extend(["--listen", "127.0.0.2:0"]);
+    let server = Setup::new(&flags).data(data.path()).start_on_two();
+    let printed = server.printed();
+    let addresses: Vec<_> =
+        printed.lines().map(|line| line.strip_prefix("listening on ").expect(&printed)).collect();
+    assert_eq!(addresses.len(), 2, "{printed}");
+    let mut sessions: Vec<_> = addresses
+        .iter()
+        .map(|address| {
+            let mut client = Client::connect(address.parse().unwrap());
+            client.greeted();
+            client
+        })
+        .collect();
+    sessions[0].send(&format!("/register alice {PASSWORD}"));
+    sessions[0].expect("* welcome alice");
+    sessions[1].send(&format!("/register bob {PASSWORD}"));
+    sessions[1].expect("* welcome bob");
+    sessions[0].say("alice", "hello");
+    sessions[1].expect_message("alice: hello");
+    assert_eq!(server.printed(), printed);
+}
+
+#[test]
+fn the_log_tells_who_came_from_where_and_never_what_was_said() {
+    let server = Setup::new(&QUICK).under(["env", "RUST_LOG=trace"]).start();
+    let mut alice = server.register("alice");
+    let address = alice.stream().local_addr().unwrap().to_string();
+    let start = server.logged(&["chinwagd", env!("CARGO_PKG_VERSION")]);
+    assert!(
+        start.contains(&server.address.to_string()) && start.contains(server.data.to_str().unwrap()),
+        "{start}"
+    );
+    server.logged(&[&address, "alice", "registered"]);
+    alice.say("alice", "topsecret words");
+    alice.send("/msg alice topsecret whisper");
+    alice.expect_message("alice -> alice: topsecret whisper");
+    alice.send("/passwd correct-horse topsecret-staple");
+    alice.expect("* password changed");
+    alice.send("/topsecret");
+    alice.expect_error("unknown-command");
+    alice.send("/passwd topsecret-staple correct-horse");
+    alice.expect("* password changed");
+    server.login("alice").send("/quit");
+    server.logged(&["alice", "logged in"]);
+    server.logged(&["closed", "quit", "alice"]);
+
+    let mut mallory = server.connect();
+    let address = mallory.stream().local_addr().unwrap().to_string();
+    mallory.send("/login alice topsecret-guess");
+    mallory.expect_error("bad-login");
+    server.logged(&["WARN", &address, "wrong name or password", "alice"]);
+    mallory.send("/login topsecret!\x1b[2J topsecret-guess");
+    mallory.expect_error("bad-login");
+    drop(mallory);
+    server.logged(&[&address, "closed", "end of input"]);
+    let log = server.log();
+    assert!(!log.contains("topsecret") && !log.contains(PASSWORD), "{log}");
+    assert!(log.lines().all(|line| chinwag::record::Timestamp::parse(line.as_bytes()).is_some()), "{log}");
+    assert_eq!(server.printed(), format!("listening on {}\n", server.address));
+}
+
+#[test]
+fn at_its_end_everyone_is_told() {
+    for signal in ["TERM", "INT"] {
+        let mut server = Server::start(&QUICK);
+        let (mut alice, mut bob, mut nobody) =
+            (server.register("alice"), server.register("bob"), server.connect());
+        alice.say("alice", "one");
+        bob.expect_message("alice: one");
+        server.signal(signal);
+        for client in [&mut alice, &mut bob, &mut nobody] {
+            client.expect("* the server is shutting down");
+            assert_eq!(client.next(), None);
+        }
+        assert_eq!(server.wait().code(), Some(0), "{signal}");
+        server.logged(&["shutting down"]);
+        // Nothing was missed by those who were there.
+        let left = server.ended();
+        let again = left.start(&QUICK);
+        let mut bob = again.login("bob");
+        bob.say("bob", "two");
+    }
+}
+
+#[test]
+fn at_its_end_nobody_who_has_stopped_to_read_is_waited_for() {
+    let mut server = Server::start(&UNSYNCED);
+    let mut alice = server.register("alice");
+    let stopped = server.register("stopped");
+    let text = "x".repeat(2000);
+    for _ in 0..6000 {
+        alice.say("alice", &text);
+    }
+    let started = Instant::now();
+    server.signal("TERM");
+    alice.expect("* the server is shutting down");
+    assert_eq!(server.wait().code(), Some(0));
+    assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
+    drop(stopped);
+    let left = server.ended();
+    let server = left.start(&UNSYNCED);
+    let mut late = server.login("stopped");
+    for _ in 0..50 {
+        late.expect_message(&format!("alice: {text}"));
+    }
+    late.say("stopped", "I was only slow");
+}
+
+#[test]
+fn fifty_wrong_logins_at_once_hold_up_nobody_else() {
+    // The first two come in while it costs nothing.
+    let mut server = Server::start(&QUICK);
+    server.register("alice");
+    server.register("bob");
+    let left = server.stop();
+    let users = fs::read_to_string(left.data.join("users.txt")).unwrap();
+    assert_eq!(users.lines().count(), 2);
+    server = left.start(&["--rate", "off", "--per-address", "off"]);
+    let (mut alice, mut bob) = (server.login("alice"), server.login("bob"));
+    let guessers: Vec<_> = (0..50)
+        .map(|number| {
+            let mut guesser = server.connect();
+            guesser.send(&format!("/login nobody{number} wrong-password"));
+            guesser
+        })
+        .collect();
+    let guessed = || server.log().matches("wrong name or password").count();
+    let mut took = Vec::new();
+    while took.len() < 200 || guessed() == 0 {
+        let started = Instant::now();
+        alice.say("alice", "ping");
+        bob.expect_message("alice: ping");
+        took.push(started.elapsed());
+    }
+    assert!(guessed() < 50, "it was over before it could hold up anyone");
+    took.sort();
+    let (median, most) = (took[took.len() / 2], took[took.len() * 95 / 100]);
+    assert!(median < Duration::from_millis(25) && most < Duration::from_millis(100), "{median:?} {most:?}");
+    // Who is gone is not hashed for.
+    guessers.into_iter().for_each(reset);
+    server.logged(&["during a login"]);
+    alice.say("alice", "and on");
+}
+
+#[test]
+fn passwords_are_stored_with_the_rounds_of_today() {
+    let server = Server::start(&QUICK);
+    server.register("alice");
+    let left = server.stop();
+    let rounds = |left: &Stopped| {
+        let users = fs::read_to_string(left.data.join("users.txt")).unwrap();
+        users.lines().last().unwrap().split(':').nth(2).unwrap().to_owned()
+    };
+    assert_eq!(rounds(&left), "1");
+    let server = left.start(&["--kdf-rounds", "3000"]);
+    server.logged(&["WARN", "--kdf-rounds 3000"]);
+    server.login("alice");
+    assert_eq!(rounds(&left), "3000", "raised at the login");
+    let left_again = server.stop();
+    let server = left_again.start(&QUICK);
+    server.login("alice");
+    assert_eq!(rounds(&left_again), "3000", "and never lowered");
+}
+
+#[test]
+fn what_weakens_a_guarantee_says_so() {
+    for (policy, words) in [("second", "last second"), ("never", "can lose")] {
+        let server = Server::start(&["--sync", policy, "--kdf-rounds", "1"]);
+        server.logged(&["WARN", &format!("--sync {policy}"), words]);
+        let mut alice = server.register("alice");
+        alice.say("alice", "kept by the system all the same");
+        // Not a crash of the system, so what was written is there.
+        let left = server.kill();
+        assert_eq!(fs::read_to_string(left.data.join("chat_history.txt")).unwrap().lines().count(), 1);
+    }
+}

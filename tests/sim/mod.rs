@@ -1,0 +1,12 @@
+//! A whole server within a test: its sockets, its disk and its clock are values that the test holds.
+//!
+//! Nothing here knows how the server does what it does. What holds always is looked at whenever a byte reaches a
+//! socket ([`gate`]); what a test is about, it says itself, as a transcript ([`transcript`]) or step by step
+//! ([`harness::Sim`]).
+
+pub mod disk;
+pub mod gate;
+pub mod harness;
+pub mod net;
+pub mod transcript;
+pub mod world;

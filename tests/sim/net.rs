@@ -1,0 +1,363 @@
+//! Sockets as two bounded pipes, with the readiness of an edge-triggered poller: each kind is told once, and not
+//! again before an operation would block.
+
+use std::cell::{RefCell, RefMut};
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use chinwag::net::{Accepted, ConnectionId, Net, Readiness, Stream};
+
+use super::disk::SimDisk;
+use super::gate::Gate;
+
+/// What the kernel holds of one direction where a test says nothing else.
+const RECEIVE_BYTES: usize = 64 << 10;
+
+/// One connection, from its peer's side.
+pub struct Peer {
+    addr: SocketAddr,
+    /// Sent by the peer and not yet taken by the server's kernel.
+    unsent: VecDeque<u8>,
+    /// In the server's kernel, to be read.
+    incoming: VecDeque<u8>,
+    /// Written by the server, to be taken by the peer.
+    outgoing: VecDeque<u8>,
+    /// What `outgoing` holds at most.
+    pub capacity: usize,
+    /// What one read gives at most.
+    pub read_max: usize,
+    /// What one write takes at most.
+    pub write_max: usize,
+    /// Calls of read and write, to see that nobody is visited in vain.
+    pub reads: usize,
+    pub writes: usize,
+    /// The peer will send no more.
+    finished: bool,
+    /// The peer has closed: what it is sent is answered with a reset.
+    closed: bool,
+    reset: bool,
+    /// The server will send no more.
+    server_finished: bool,
+    /// The server has closed.
+    server_closed: bool,
+    watched_as: Option<ConnectionId>,
+    readable_told: bool,
+    writable_told: bool,
+    hang_up_told: bool,
+    gate: Gate,
+}
+
+/// The network.
+pub struct Network {
+    disk: SimDisk,
+    peers: Vec<Peer>,
+    /// Those that are not accepted yet.
+    backlog: VecDeque<usize>,
+    newcomers_told: bool,
+    is_listening: bool,
+    /// What the next calls of accept give before anything else.
+    pub accept_errors: VecDeque<io::ErrorKind>,
+    pub out_of_descriptors: bool,
+    /// There is not even a descriptor to turn anyone away.
+    pub no_spare: bool,
+    pub watch_fails: bool,
+    pub shutdown: bool,
+    /// What the server asked for when it last waited, and how many events it got.
+    pub last_timeout: Option<Duration>,
+    pub last_events: usize,
+    pub accepts: usize,
+}
+
+#[derive(Clone)]
+pub struct SimNet(Rc<RefCell<Network>>);
+
+impl SimNet {
+    pub fn new(disk: SimDisk) -> SimNet {
+        SimNet(Rc::new(RefCell::new(Network {
+            disk,
+            peers: Vec::new(),
+            backlog: VecDeque::new(),
+            newcomers_told: false,
+            is_listening: true,
+            accept_errors: VecDeque::new(),
+            out_of_descriptors: false,
+            no_spare: false,
+            watch_fails: false,
+            shutdown: false,
+            last_timeout: None,
+            last_events: 0,
+            accepts: 0,
+        })))
+    }
+
+    pub fn state(&self) -> RefMut<'_, Network> {
+        self.0.borrow_mut()
+    }
+
+    pub fn peer(&self, id: usize) -> RefMut<'_, Peer> {
+        RefMut::map(self.state(), |state| &mut state.peers[id])
+    }
+
+    pub fn connect(&self, addr: SocketAddr) -> usize {
+        let mut state = self.state();
+        let id = state.peers.len();
+        state.backlog.push_back(id);
+        state.peers.push(Peer {
+            addr,
+            unsent: VecDeque::new(),
+            incoming: VecDeque::new(),
+            outgoing: VecDeque::new(),
+            capacity: usize::MAX,
+            read_max: usize::MAX,
+            write_max: usize::MAX,
+            reads: 0,
+            writes: 0,
+            finished: false,
+            closed: false,
+            reset: false,
+            server_finished: false,
+            server_closed: false,
+            watched_as: None,
+            readable_told: false,
+            writable_told: false,
+            hang_up_told: false,
+            gate: Gate::default(),
+        });
+        id
+    }
+}
+
+impl Peer {
+    pub fn send(&mut self, bytes: &[u8]) {
+        assert!(!self.finished && !self.reset, "who has finished sends no more");
+        self.unsent.extend(bytes);
+        self.deliver();
+    }
+
+    /// Half-closes: what was sent before still arrives.
+    pub fn finish(&mut self) {
+        self.finished = true;
+    }
+
+    /// Closes both directions; the server learns of the second only by writing.
+    pub fn close(&mut self) {
+        self.finished = true;
+        self.closed = true;
+        self.outgoing.clear();
+    }
+
+    /// Breaks the connection. What is in the server's kernel can still be read.
+    pub fn reset(&mut self) {
+        self.reset = true;
+        self.unsent.clear();
+        self.outgoing.clear();
+    }
+
+    /// Takes up to `count` bytes of what the server wrote.
+    pub fn take(&mut self, count: usize) -> Vec<u8> {
+        let count = count.min(self.outgoing.len());
+        self.outgoing.drain(..count).collect()
+    }
+
+    /// Bytes that the server has not read.
+    pub fn unread(&self) -> usize {
+        self.unsent.len() + self.incoming.len()
+    }
+
+    /// What the server wrote and was not taken.
+    pub fn untaken(&self) -> usize {
+        self.outgoing.len()
+    }
+
+    /// Whether the peer can still send.
+    pub fn is_open(&self) -> bool {
+        !self.finished && !self.reset && !self.server_closed
+    }
+
+    /// Whether nothing more will come.
+    pub fn is_at_end(&self) -> bool {
+        self.outgoing.is_empty() && (self.server_finished || self.server_closed || self.reset)
+    }
+
+    /// Whether the server has let go of it.
+    pub fn is_gone(&self) -> bool {
+        self.server_closed
+    }
+
+    /// Whether the server broke the connection, with what was on its way.
+    pub fn was_reset(&self) -> bool {
+        self.reset
+    }
+
+    fn deliver(&mut self) {
+        if self.server_closed && !self.unsent.is_empty() {
+            // The kernel answers what nobody can read with a reset, and what was under way is lost.
+            return self.reset();
+        }
+        let room = RECEIVE_BYTES - self.incoming.len();
+        let count = room.min(self.unsent.len());
+        self.incoming.extend(self.unsent.drain(..count));
+    }
+
+    /// What to tell, if anything.
+    fn readiness(&mut self) -> Option<Readiness> {
+        let id = self.watched_as?;
+        let at_end = self.finished && self.unsent.is_empty();
+        let is_readable = !self.incoming.is_empty() || at_end || self.reset;
+        let is_writable = self.outgoing.len() < self.capacity || self.reset;
+        let hung_up = self.reset && !std::mem::replace(&mut self.hang_up_told, true);
+        let readable = hung_up || is_readable && !std::mem::replace(&mut self.readable_told, true);
+        let writable = hung_up || is_writable && !std::mem::replace(&mut self.writable_told, true);
+        (readable || writable).then_some(Readiness::Connection { id, readable, writable, hung_up })
+    }
+
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.reads += 1;
+        self.deliver();
+        let count = bytes.len().min(self.incoming.len()).min(self.read_max);
+        if count > 0 {
+            for (to, from) in bytes.iter_mut().zip(self.incoming.drain(..count)) {
+                *to = from;
+            }
+            return Ok(count);
+        }
+        if self.reset {
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        if self.finished {
+            return Ok(0);
+        }
+        self.readable_told = false;
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    fn write(&mut self, slices: &[IoSlice<'_>], disk: &SimDisk) -> io::Result<usize> {
+        self.writes += 1;
+        assert!(!self.server_finished, "nothing is written behind the end");
+        if self.reset {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
+        assert!(!bytes.is_empty(), "a write of nothing is a visit in vain");
+        if self.closed {
+            self.reset();
+            return Ok(bytes.len());
+        }
+        let room = self.capacity.saturating_sub(self.outgoing.len());
+        if room == 0 {
+            self.writable_told = false;
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let count = bytes.len().min(room).min(self.write_max);
+        self.gate.pass(&bytes[..count], &disk.state());
+        self.outgoing.extend(&bytes[..count]);
+        Ok(count)
+    }
+}
+
+/// The server's end of a connection.
+pub struct SimStream {
+    net: SimNet,
+    id: usize,
+}
+
+impl Stream for SimStream {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.net.peer(self.id).read(bytes)
+    }
+
+    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let disk = self.net.state().disk.clone();
+        self.net.peer(self.id).write(slices, &disk)
+    }
+
+    fn finish(&mut self) {
+        self.net.peer(self.id).server_finished = true;
+    }
+}
+
+impl Drop for SimStream {
+    fn drop(&mut self) {
+        let mut peer = self.net.peer(self.id);
+        peer.watched_as = None;
+        peer.server_closed = true;
+        if !peer.incoming.is_empty() {
+            // tcp(7): a close with input unread is a reset, which overtakes what was written.
+            peer.reset();
+        }
+    }
+}
+
+impl Net for SimNet {
+    type Stream = SimStream;
+
+    fn wait(&mut self, timeout: Option<Duration>, ready: &mut Vec<Readiness>) -> io::Result<()> {
+        let mut state = self.state();
+        let before = ready.len();
+        if std::mem::take(&mut state.shutdown) {
+            ready.push(Readiness::Shutdown);
+        }
+        for peer in &mut state.peers {
+            peer.deliver();
+            ready.extend(peer.readiness());
+        }
+        if state.is_listening && !state.backlog.is_empty() && !state.newcomers_told {
+            state.newcomers_told = true;
+            ready.push(Readiness::Newcomers);
+        }
+        state.last_timeout = timeout;
+        state.last_events = ready.len() - before;
+        Ok(())
+    }
+
+    fn accept(&mut self) -> io::Result<Accepted<SimStream>> {
+        let mut state = self.state();
+        state.accepts += 1;
+        if let Some(kind) = state.accept_errors.pop_front() {
+            return Err(kind.into());
+        }
+        if state.backlog.is_empty() {
+            state.newcomers_told = false;
+            return Ok(Accepted::Nobody);
+        }
+        if state.out_of_descriptors {
+            return Ok(Accepted::OutOfDescriptors);
+        }
+        let id = state.backlog.pop_front().expect("looked at above");
+        let addr = state.peers[id].addr;
+        Ok(Accepted::Stream(SimStream { net: self.clone(), id }, addr))
+    }
+
+    fn watch(&mut self, stream: &mut SimStream, id: ConnectionId) -> io::Result<()> {
+        if self.state().watch_fails {
+            return Err(io::Error::other("no room for another to be waited for"));
+        }
+        assert!(!self.state().peers.iter().any(|peer| peer.watched_as == Some(id)), "{id} is given twice");
+        self.peer(stream.id).watched_as = Some(id);
+        Ok(())
+    }
+
+    fn turn_away(&mut self, message: &[u8]) -> io::Result<()> {
+        let newcomer = {
+            let mut state = self.state();
+            if state.no_spare {
+                return Err(io::Error::other("too many open files"));
+            }
+            state.backlog.pop_front()
+        };
+        if let Some(id) = newcomer {
+            let mut stream = SimStream { net: self.clone(), id };
+            let _ = stream.write(&[IoSlice::new(message)]);
+            stream.finish();
+            let _ = stream.read(&mut [0; 4096]);
+        }
+        Ok(())
+    }
+
+    fn stop_accepting(&mut self) {
+        self.state().is_listening = false;
+    }
+}

@@ -1,0 +1,476 @@
+//! The commands and what each of them answers, as on a terminal.
+
+use crate::sim::harness::Sim;
+use crate::sim::transcript::{check, play};
+
+/// Alice and bob are registered and here.
+fn check_two(script: &str) -> Sim {
+    let opening = "alice> /register alice correct-horse
+                   alice< * welcome alice
+                   bob> /register bob battery-staple
+                   bob< * welcome bob
+                   alice< * bob joined\n";
+    check(&(opening.to_owned() + script))
+}
+
+#[test]
+fn two_people_talk() {
+    check_two(
+        "bob> hello
+         alice< TS bob: hello
+         bob< TS bob: hello
+         alice> /msg bob psst
+         alice< TS alice -> bob: psst
+         bob< TS alice -> bob: psst
+         alice> /quit
+         alice< * bye
+         alice< ^D
+         bob< * alice left",
+    );
+}
+
+#[test]
+fn a_whole_script_may_come_in_one_packet() {
+    check(
+        "carol>> /register carol correct-horse
+         carol>> hello
+         carol>> /history 5
+         carol>> /quit
+         carol> too late
+         carol< * welcome carol
+         carol< TS carol: hello
+         carol< TS carol: hello
+         carol< * end of history
+         carol< * bye
+         carol< ^D
+         # The same with a half-close instead of a goodbye: every line is done and answered before the end.
+         again>> /login carol correct-horse
+         again>> /replay 7
+         again>> /users
+         again>> bye
+         again> ^D
+         again< * welcome carol
+         again< * replay 7
+         again< * users: carol
+         again< * 1 online
+         again< TS carol: bye
+         again< ^D",
+    );
+}
+
+#[test]
+fn a_slash_is_doubled_to_say_it_and_everything_else_is_text() {
+    check_two(
+        "bob> //quit
+         alice< TS bob: /quit
+         bob< TS bob: /quit
+         bob> * alice left
+         alice< TS bob: * alice left
+         bob< TS bob: * alice left
+         bob> 2026-11-22T12:03:11.042317Z alice: forged
+         alice< TS bob: 2026-11-22T12:03:11.042317Z alice: forged
+         bob< TS bob: 2026-11-22T12:03:11.042317Z alice: forged
+         bob> alice -> bob: forged
+         alice< TS bob: alice -> bob: forged
+         bob< TS bob: alice -> bob: forged
+         # Nothing is no message.
+         bob>
+         bob>  \t ",
+    );
+}
+
+#[test]
+fn nothing_that_is_sent_can_move_anothers_cursor() {
+    let mut sim = check_two("");
+    sim.send("bob", b"a\x1b[2J\x07\xff\x80b\r\n\xe2\x80\xae\xe2\x80\x8d\x09\n\xff\xfd\x01telnet\n\x00\n");
+    sim.send("bob", "caf\u{e9} \u{1f469}\u{200d}\u{1f680}\n");
+    play(
+        &mut sim,
+        "@ 1
+         alice< TS bob: a\u{fffd}[2J\u{fffd}\u{fffd}b
+         alice< TS bob: \u{fffd}\u{200d}\t
+         alice< TS bob: telnet
+         alice< TS bob: \u{fffd}
+         alice< TS bob: café \u{1f469}\u{200d}\u{1f680}
+         bob< TS bob: a\u{fffd}[2J\u{fffd}\u{fffd}b
+         bob< TS bob: \u{fffd}\u{200d}\t
+         bob< TS bob: telnet
+         bob< TS bob: \u{fffd}
+         bob< TS bob: café \u{1f469}\u{200d}\u{1f680}",
+    );
+}
+
+#[test]
+fn a_private_message_reaches_all_sessions_of_two_accounts_and_waits_for_who_is_away() {
+    check_two(
+        "carol> /register carol correct-horse
+         carol< * welcome carol
+         alice< * carol joined
+         bob< * carol joined
+         bob2> /login bob battery-staple
+         bob2< * welcome bob
+         alice2> /login ALICE correct-horse
+         alice2< * welcome alice
+         alice> /msg BOB psst: hey
+         alice< TS alice -> bob: psst: hey
+         alice2< TS alice -> bob: psst: hey
+         bob< TS alice -> bob: psst: hey
+         bob2< TS alice -> bob: psst: hey
+         alice> /msg alice note to self
+         alice< TS alice -> alice: note to self
+         alice2< TS alice -> alice: note to self
+         carol> /quit
+         carol< * bye
+         carol< ^D
+         alice< * carol left
+         alice2< * carol left
+         bob< * carol left
+         bob2< * carol left
+         bob> /msg carol later
+         bob< TS bob -> carol: later
+         bob< * carol is offline and will see it at the next login
+         bob2< TS bob -> carol: later
+         carol2> /login carol correct-horse
+         carol2< * welcome carol
+         carol2< TS bob -> carol: later
+         alice< * carol joined
+         alice2< * carol joined
+         bob< * carol joined
+         bob2< * carol joined
+         # A third account sees nothing of it in history either.
+         carol2> /history
+         carol2< TS bob -> carol: later
+         carol2< * end of history
+         alice> /history
+         alice< TS alice -> bob: psst: hey
+         alice< TS alice -> alice: note to self
+         alice< * end of history",
+    );
+}
+
+#[test]
+fn a_private_message_reaches_the_senders_other_sessions_also_when_this_one_is_gone() {
+    check_two(
+        "bob2> /login bob battery-staple
+         bob2< * welcome bob
+         bob2>> /msg alice last words
+         bob2> ^X
+         alice< TS bob -> alice: last words
+         bob< TS bob -> alice: last words",
+    );
+}
+
+#[test]
+fn joined_and_left_are_said_for_the_first_session_and_the_last() {
+    check_two(
+        "bob2> /login bob battery-staple
+         bob2< * welcome bob
+         bob> /quit
+         bob< * bye
+         bob< ^D
+         alice> /users
+         alice< * users: alice bob
+         alice< * 2 online
+         bob2> ^X
+         alice< * bob left
+         alice> /users
+         alice< * users: alice
+         alice< * 1 online",
+    );
+}
+
+#[test]
+fn history_is_asked_for_whole_in_part_by_time_and_backwards() {
+    let mut sim = check_two(
+        "alice> one
+         alice< TS alice: one
+         bob< TS alice: one
+         alice> two
+         alice< TS alice: two
+         bob< TS alice: two
+         bob> three
+         alice< TS bob: three
+         bob< TS bob: three
+         bob> /history
+         bob< TS alice: one
+         bob< TS alice: two
+         bob< TS bob: three
+         bob< * end of history
+         bob> /history 2
+         bob< TS alice: two
+         bob< TS bob: three
+         bob< * end of history
+         bob> /history 99999999999999999999999999
+         bob< TS alice: one
+         bob< TS alice: two
+         bob< TS bob: three
+         bob< * end of history
+         bob> /history 0
+         bob< * end of history
+         bob> /history 2026-11-22
+         bob< TS alice: one
+         bob< TS alice: two
+         bob< TS bob: three
+         bob< * end of history
+         bob> /history 2027-01
+         bob< * end of history",
+    );
+    let log = sim.visible_to("bob");
+    let (two, three) = (&log[1][..27], &log[2][..27]);
+    let script = format!(
+        "bob> /history {two}
+         bob< TS alice: two
+         bob< TS bob: three
+         bob< * end of history
+         bob> /history 1 before {three}
+         bob< TS alice: two
+         bob< * end of history
+         bob> /history 9 before {two}
+         bob< TS alice: one
+         bob< * end of history
+         # And then it goes on live.
+         alice> four
+         alice< TS alice: four
+         bob< TS alice: four"
+    );
+    play(&mut sim, &script);
+}
+
+#[test]
+fn others_talk_while_history_is_read_and_nothing_is_missed() {
+    check_two(
+        "alice> one
+         alice< TS alice: one
+         bob< TS alice: one
+         bob>> /history
+         alice>> two
+         bob>> three
+         alice> /msg bob four
+         # What was said before is sent before; then the history, which has it again; then live.
+         bob< TS alice: two
+         bob< TS alice -> bob: four
+         bob< TS alice: one
+         bob< TS alice: two
+         bob< TS alice -> bob: four
+         bob< * end of history
+         bob< TS bob: three
+         alice< TS alice: two
+         alice< TS alice -> bob: four
+         alice< TS bob: three",
+    );
+}
+
+#[test]
+fn misuse_is_answered_and_says_how_it_is_done() {
+    check(
+        "alice> hello
+         alice< ! not-logged-in: first /login NAME PASSWORD, or /register NAME PASSWORD
+         alice> /users
+         alice< ! not-logged-in: first /login NAME PASSWORD, or /register NAME PASSWORD
+         alice> /history
+         alice< ! not-logged-in: first /login NAME PASSWORD, or /register NAME PASSWORD
+         alice> /msg bob x
+         alice< ! not-logged-in: first /login NAME PASSWORD, or /register NAME PASSWORD
+         alice> /passwd correct-horse battery-staple
+         alice< ! not-logged-in: first /login NAME PASSWORD, or /register NAME PASSWORD
+         alice> /register 1alice correct-horse
+         alice< ! bad-name: a name is a letter, then up to 19 letters, digits, - or _
+         alice> /register ali:ce correct-horse
+         alice< ! bad-name: a name is a letter, then up to 19 letters, digits, - or _
+         alice> /register aaaaaaaaaabbbbbbbbbbc correct-horse
+         alice< ! bad-name: a name is a letter, then up to 19 letters, digits, - or _
+         alice> /register alice short
+         alice< ! bad-password: a password has 8 to 128 bytes and no control characters
+         alice> /register alice tab\tin-the-middle
+         alice< ! bad-password: a password has 8 to 128 bytes and no control characters
+         alice> /register alice
+         alice< ! bad-usage: /register NAME PASSWORD
+         alice> /login alice
+         alice< ! bad-usage: /login NAME PASSWORD
+         alice> /login alice correct-horse
+         alice< ! bad-login: wrong name or password
+         alice> /login 1 correct-horse
+         alice< ! bad-login: wrong name or password
+         alice> /register alice correct horse
+         alice< * welcome alice
+         alice> /login alice correct horse
+         alice< ! already-logged-in: as alice; /quit first
+         alice> /register bob correct-horse
+         alice< ! already-logged-in: as alice; /quit first
+         alice> /msg nobody hello
+         alice< ! no-such-user: nobody is called nobody
+         alice> /msg alice
+         alice< ! bad-usage: /msg NAME TEXT
+         alice> /nick bob
+         alice< ! unknown-command: there is no /nick; /help tells what there is
+         alice> /history yesterday
+         alice< ! bad-usage: /history [N | TIME | N before TIME], TIME as in 2026-11-22T12:03
+         alice> /replay many
+         alice< ! bad-usage: /replay N
+         bob> /register ALICE correct-horse
+         bob< ! name-taken: ALICE is registered already
+         bob> /login alice correct-horse
+         bob< ! bad-login: wrong name or password",
+    );
+}
+
+#[test]
+fn help_is_there_before_the_login_and_names_every_command() {
+    let mut sim = Sim::new();
+    sim.connect("alice");
+    sim.settle();
+    sim.output("alice");
+    sim.say("alice", "/help");
+    let help = sim.output("alice").join("\n");
+    for command in
+        ["/register", "/login", "/passwd", "/msg", "/history", "/users", "/replay", "/help", "/quit", "//"]
+    {
+        assert!(help.contains(command), "{command}");
+    }
+    assert!(help.lines().all(|line| line.starts_with("* ")));
+    sim.say("alice", "/quit");
+    assert_eq!(sim.output("alice"), ["* bye"]);
+}
+
+#[test]
+fn a_name_is_one_whatever_the_case_and_shown_as_it_was_registered() {
+    check(
+        "a> /register McBob correct-horse
+         a< * welcome McBob
+         a> hi
+         a< TS McBob: hi
+         b> /login mcbob correct-horse
+         b< * welcome McBob
+         a> /msg MCBOB me
+         a< TS McBob -> McBob: me
+         b< TS McBob -> McBob: me",
+    );
+}
+
+#[test]
+fn of_two_who_register_a_name_at_once_one_gets_it() {
+    check(
+        "a>> /register alice correct-horse
+         b>> /register Alice battery-staple
+         a> x
+         a< * welcome alice
+         a< TS alice: x
+         b< ! name-taken: Alice is registered already
+         b> /login alice battery-staple
+         b< ! bad-login: wrong name or password
+         b> /login alice correct-horse
+         b< * welcome alice",
+    );
+}
+
+#[test]
+fn a_changed_password_is_the_only_one_from_then_on() {
+    let sim = check(
+        "alice> /register alice correct-horse
+         alice< * welcome alice
+         alice> /passwd wrong-horse battery-staple
+         alice< ! bad-login: wrong password
+         alice> /passwd correct-horse short
+         alice< ! bad-password: OLD and NEW have 8 to 128 bytes each and no control characters
+         alice> /passwd correct-horse battery staple
+         alice< * password changed
+         b> /login alice correct-horse
+         b< ! bad-login: wrong name or password
+         b> /login alice battery staple
+         b< * welcome alice",
+    );
+    let mut sim = sim.restart();
+    play(
+        &mut sim,
+        "b> /login alice correct-horse
+         b< ! bad-login: wrong name or password
+         b> /login alice battery staple
+         b< * welcome alice",
+    );
+}
+
+#[test]
+fn users_are_listed_in_as_many_lines_as_it_takes() {
+    let mut options = crate::sim::harness::options();
+    options.per_address = None;
+    options.rules.limits_addresses = false;
+    let mut sim = Sim::with(options);
+    let name = |number: usize| format!("somebody-number-{number:04}");
+    for number in 0..450 {
+        sim.connect(&name(number));
+        sim.send(&name(number), format!("/register {} correct-horse\n", name(number)));
+    }
+    sim.run_seconds(5);
+    sim.clear();
+    // Also to who takes it byte by byte.
+    sim.peer(&name(7)).write_max = 1;
+    sim.say(&name(7), "/users");
+    let output = sim.output(&name(7));
+    let (count, pages) = output.split_last().unwrap();
+    assert_eq!(count, "* 450 online");
+    assert!(pages.len() > 1, "that is more than one line holds");
+    let listed: Vec<_> =
+        pages.iter().flat_map(|page| page.strip_prefix("* users: ").unwrap().split(' ')).collect();
+    assert_eq!(listed, (0..450).map(name).collect::<Vec<_>>());
+}
+
+#[test]
+fn lines_have_a_longest_length_and_what_is_beyond_is_refused_whole() {
+    let mut sim = check_two("");
+    let text = |length| "x".repeat(length);
+    // "TS bob: " and the ending take 34 bytes of the 4096.
+    sim.say("bob", &text(4096 - 34));
+    assert_eq!(sim.output("alice")[0].len(), 4095);
+    sim.run_seconds(1);
+    sim.clear();
+    sim.say("bob", &text(4096 - 33));
+    sim.say("bob", &text(4096));
+    sim.say("bob", &text(100_000));
+    sim.say("bob", "still here");
+    assert_eq!(sim.output("alice").iter().map(|line| &line[28..]).collect::<Vec<_>>(), ["bob: still here"]);
+    let output = sim.output("bob");
+    assert!(output[0].starts_with("! line-too-long: with time and name the message is 1 bytes too long"));
+    assert!(output[1].starts_with("! line-too-long: a line has at most 4096 bytes"), "{output:?}");
+    assert!(output[2].starts_with("! line-too-long: a line has at most 4096 bytes"), "{output:?}");
+    assert_eq!(output.len(), 4);
+    // What never ends closes the connection, but not before it was said why.
+    sim.send("bob", text((1 << 20) + 4096));
+    sim.settle();
+    let output = sim.output("bob");
+    assert!(
+        output.last().unwrap().starts_with("! line-too-long: 1048576 bytes without an ending"),
+        "{output:?}"
+    );
+    assert!(sim.peer("bob").is_at_end() && !sim.peer("bob").was_reset());
+}
+
+#[test]
+fn what_was_never_ended_is_no_message_and_is_said_to_be_none() {
+    let mut sim = check_two("");
+    sim.send("bob", "hello\nunfinis");
+    sim.peer("bob").finish();
+    play(
+        &mut sim,
+        "@ 2
+         bob< TS bob: hello
+         bob< ! unfinished-line: the last line had no ending and was not taken
+         bob< ^D
+         alice< TS bob: hello
+         alice< * bob left",
+    );
+    assert!(!sim.peer("bob").was_reset());
+}
+
+#[test]
+fn a_goodbye_is_not_overtaken_by_a_reset() {
+    let mut sim = check_two("");
+    sim.send("bob", "/quit\nmore\n");
+    sim.settle();
+    sim.send("bob", "and more\n".repeat(20_000));
+    sim.settle();
+    assert_eq!(sim.output("bob"), ["* bye"]);
+    assert!(sim.peer("bob").is_at_end() && !sim.peer("bob").was_reset());
+    // It is not waited for without end.
+    sim.run_seconds(3);
+    assert!(sim.peer("bob").is_gone());
+}

@@ -1,0 +1,303 @@
+//! What is shown is on disk, and what cannot be put there is refused: full disks, broken ones, crashes.
+
+use chinwag::storage::SyncPolicy;
+
+use crate::sim::disk::{LOG, USERS};
+use crate::sim::harness::{Sim, options, text_of, without_presence};
+
+fn two() -> Sim {
+    let mut sim = Sim::new();
+    sim.join("alice");
+    sim.join("bob");
+    sim.run_seconds(10);
+    sim.clear();
+    sim
+}
+
+fn texts(lines: &[String]) -> Vec<&str> {
+    lines.iter().map(|line| text_of(line)).collect()
+}
+
+#[test]
+fn all_messages_of_a_turn_cost_one_append_and_one_sync() {
+    let mut sim = two();
+    let (appends, syncs) = sim.disk.counts(LOG);
+    sim.send("alice", "one\ntwo\n/msg bob three\n");
+    sim.send("bob", "four\n");
+    sim.settle();
+    assert_eq!(sim.output("bob").len(), 4);
+    assert_eq!(sim.disk.counts(LOG), (appends + 1, syncs + 1));
+    // And nothing said costs nothing.
+    sim.say("bob", "/users");
+    sim.run_seconds(60);
+    assert_eq!(sim.disk.counts(LOG), (appends + 1, syncs + 1));
+}
+
+#[test]
+fn a_full_disk_is_told_to_each_sender_and_to_nobody_else_and_reading_goes_on() {
+    for room in [0, 1, 40, 75] {
+        let mut sim = two();
+        sim.say("alice", "before");
+        sim.clear();
+        let before = sim.disk.read(LOG);
+        sim.disk.state().room = Some(room);
+        sim.send("alice", "one\n/msg bob two\n");
+        sim.send("bob", "three\n");
+        sim.settle();
+        let refusal = "! not-saved: the server's disk is full; please try again later";
+        assert_eq!(sim.output("alice"), [refusal; 2], "{room} bytes of room");
+        assert_eq!(sim.output("bob"), [refusal]);
+        assert_eq!(sim.disk.read(LOG), before, "no half line is left");
+        // Reading goes on.
+        sim.say("bob", "/history");
+        assert_eq!(texts(&sim.output("bob")), ["before", "* end of history"]);
+        sim.say("bob", "/users");
+        assert_eq!(sim.output("bob").len(), 2);
+        // And it works again as soon as there is room, for the same messages too.
+        sim.disk.state().room = None;
+        sim.say("alice", "after");
+        assert_eq!(texts(&sim.output("bob")), ["after"]);
+        assert_eq!(texts(&sim.output("alice")), ["after"]);
+        assert_eq!(sim.disk.read(LOG).lines().count(), 2);
+        let mut sim = sim.restart();
+        sim.join("bob");
+        sim.say("bob", "/history");
+        assert_eq!(texts(&sim.output("bob")), ["before", "after", "* end of history"]);
+    }
+}
+
+#[test]
+fn appends_that_take_little_at_a_time_lose_nothing() {
+    for most in [1, 7, 28] {
+        let mut sim = two();
+        sim.disk.state().append_max = Some(most);
+        sim.send("alice", "one\ntwo\n");
+        sim.settle();
+        assert_eq!(texts(&sim.output("bob")), ["one", "two"]);
+    }
+}
+
+#[test]
+fn a_failed_sync_ends_the_server_and_nothing_of_the_batch_was_shown() {
+    let mut sim = two();
+    sim.disk.state().sync_fails = Some(LOG);
+    sim.send("alice", "one\n/msg bob two\n/history\n");
+    let error = sim.try_turn().expect_err("it cannot go on").to_string();
+    assert!(error.contains("chat_history.txt"), "{error}");
+    assert_eq!(sim.output("alice"), [""; 0]);
+    assert_eq!(sim.output("bob"), [""; 0]);
+}
+
+#[test]
+fn a_file_that_cannot_be_cut_ends_the_server() {
+    let mut sim = two();
+    sim.disk.state().room = Some(10);
+    sim.disk.state().truncate_fails = true;
+    sim.send("alice", "one\n");
+    assert!(sim.try_turn().is_err());
+    assert_eq!(sim.output("alice"), [""; 0]);
+}
+
+#[test]
+fn nobody_is_welcome_whose_account_is_not_on_disk() {
+    let mut sim = two();
+    sim.connect("carol");
+    sim.settle();
+    sim.clear();
+    sim.disk.state().full = Some(USERS);
+    sim.send("carol", "/register carol correct-horse\nhello\n");
+    sim.settle();
+    let output = sim.output("carol");
+    assert!(output[0].starts_with("! not-saved: "), "{output:?}");
+    assert!(output[1].starts_with("! not-logged-in: "));
+    // The name stays free, and those who are in feel nothing.
+    sim.say("bob", "hello");
+    assert_eq!(texts(&sim.output("alice")), ["hello"]);
+    sim.disk.state().full = None;
+    sim.join("carol2");
+    sim.connect("other");
+    sim.enter("other", "carol");
+
+    sim.connect("dave");
+    sim.settle();
+    sim.clear();
+    sim.disk.state().sync_fails = Some(USERS);
+    sim.send("dave", "/register dave correct-horse\n");
+    let error = (0..10).find_map(|_| sim.try_turn().err()).expect("it cannot go on").to_string();
+    assert!(error.contains("users.txt"), "{error}");
+    assert_eq!(without_presence(sim.output("dave")), [""; 0]);
+}
+
+#[test]
+fn a_password_that_cannot_be_saved_is_not_changed() {
+    let mut sim = two();
+    sim.disk.state().full = Some(USERS);
+    sim.say("alice", "/passwd correct-horse battery-staple");
+    assert!(sim.output("alice")[0].starts_with("! not-saved: "));
+    sim.disk.state().full = None;
+    sim.connect("alice2");
+    sim.enter("alice2", "alice");
+}
+
+#[test]
+fn more_rounds_that_cannot_be_saved_hinder_no_login() {
+    let mut sim = Sim::new();
+    sim.join("alice");
+    sim.options.rules.kdf_rounds = 20;
+    let mut sim = sim.restart();
+    sim.disk.state().full = Some(USERS);
+    sim.join("alice");
+    sim.clear();
+    sim.say("alice", "hello");
+    assert_eq!(texts(&without_presence(sim.output("alice"))), ["hello"]);
+}
+
+#[test]
+fn after_a_crash_everything_shown_is_there_whatever_the_disk_kept_of_the_rest() {
+    // The batch of the crash is written and its sync never returns.
+    let crashed = || {
+        let mut sim = two();
+        sim.say("alice", "one");
+        sim.say("bob", "/msg alice two");
+        sim.disk.state().sync_fails = Some(LOG);
+        sim.send("alice", "never seen\nnor this\n");
+        sim.try_turn().expect_err("the power is gone");
+        sim
+    };
+    let unsynced = crashed().disk.unsynced(LOG);
+    assert!(unsynced > 70);
+    for kept in 0..=unsynced {
+        for zeroed in [false, true] {
+            let sim = crashed();
+            let disk = sim.disk.crash(|name, unsynced| match name {
+                LOG if zeroed => {
+                    unsynced.iter().enumerate().map(|(at, byte)| byte * u8::from(at < kept)).collect()
+                }
+                LOG => unsynced[..kept].to_vec(),
+                _ => Vec::new(),
+            });
+            let mut sim = sim.restart_on(disk);
+            sim.join("alice");
+            sim.clear();
+            sim.say("alice", "after");
+            sim.say("alice", "/history");
+            let output = without_presence(sim.output("alice"));
+            let history = texts(&output[1..output.len() - 1]);
+            assert_eq!(history[..2], ["one", "two"], "{kept} bytes kept");
+            let between = &history[2..history.len() - 1];
+            assert!(["never seen", "nor this"].starts_with(between), "{kept} bytes kept: {history:?}");
+            assert_eq!(history.last(), Some(&"after"));
+            assert!(output[1..output.len() - 1].is_sorted());
+        }
+    }
+}
+
+#[test]
+fn a_torn_tail_is_set_aside_and_not_thrown_away() {
+    let mut sim = two();
+    sim.say("alice", "one");
+    let whole = sim.disk.read(LOG);
+    sim.disk.put(LOG, (whole.clone() + "2026-11-22T12:00:59.000000Z bob: hal").as_bytes());
+    let mut sim = sim.restart();
+    assert_eq!(sim.disk.read(LOG), whole);
+    let aside = format!("{LOG}.torn-at-{}", whole.len());
+    assert_eq!(sim.disk.read(&aside), "2026-11-22T12:00:59.000000Z bob: hal");
+    sim.join("bob");
+}
+
+#[test]
+fn damage_before_the_tail_is_refused_and_its_place_named() {
+    let mut sim = two();
+    for number in 0..5 {
+        sim.say("alice", &number.to_string());
+    }
+    let log = sim.disk.read(LOG);
+    let second = log.find('\n').unwrap() + 1;
+    for damage in ["2027-", "nonsense", "2026-11-22T12:00:00.000000Z"] {
+        let mut bytes = log.clone().into_bytes();
+        bytes[second..second + damage.len()].copy_from_slice(damage.as_bytes());
+        let disk = sim.disk.crash(|_, unsynced| unsynced.to_vec());
+        disk.put(LOG, &bytes);
+        let error =
+            Sim::try_on(disk.clone(), options()).err().unwrap_or_else(|| panic!("{damage:?}: it starts"));
+        assert!(error.contains(LOG), "{error}");
+        let named = [second, log[second..].find('\n').unwrap() + 1 + second];
+        assert!(named.iter().any(|offset| error.contains(&format!("byte {offset}"))), "{damage:?}: {error}");
+        assert_eq!(disk.read(LOG).as_bytes(), bytes, "nothing is changed");
+    }
+    let mut users = sim.disk.read(USERS);
+    users.replace_range(3..4, "!");
+    let disk = sim.disk.crash(|_, unsynced| unsynced.to_vec());
+    disk.put(USERS, users.as_bytes());
+    let error = Sim::try_on(disk, options()).err().expect("it must not start");
+    assert!(error.contains(USERS) && error.contains("byte 0"), "{error}");
+}
+
+#[test]
+fn every_welcomed_account_is_there_after_a_crash_and_a_torn_one_was_not_welcomed() {
+    let mut sim = two();
+    sim.disk.state().sync_fails = Some(USERS);
+    sim.connect("carol");
+    sim.send("carol", "/register carol correct-horse\n");
+    (0..10).find_map(|_| sim.try_turn().err()).expect("the power is gone");
+    for kept in [0, 1, 30, 100] {
+        let disk = sim.disk.crash(|_, unsynced| unsynced[..unsynced.len().min(kept)].to_vec());
+        let mut sim = Sim::on(disk, options());
+        sim.join("alice");
+        sim.join("bob");
+        sim.connect("carol");
+        sim.say("carol", "/register carol correct-horse");
+        assert_eq!(sim.output("carol")[3], "* welcome carol");
+    }
+}
+
+#[test]
+fn with_sync_second_the_log_is_synced_within_a_second_and_then_rests() {
+    let mut options = options();
+    options.sync = SyncPolicy::Second;
+    let mut sim = Sim::with(options);
+    sim.join("alice");
+    sim.say("alice", "one");
+    assert_eq!(texts(&without_presence(sim.output("alice"))).last(), Some(&"one"));
+    assert!(sim.disk.unsynced(LOG) > 0);
+    assert_eq!(sim.disk.unsynced(USERS), 0, "accounts are always synced");
+    sim.run_seconds(1);
+    assert_eq!(sim.disk.unsynced(LOG), 0);
+    let syncs = sim.disk.counts(LOG);
+    sim.run_seconds(100);
+    assert_eq!(sim.disk.counts(LOG), syncs);
+    sim.say("alice", "two");
+    sim.disk.state().sync_fails = Some(LOG);
+    sim.world.advance(1_000_000);
+    assert!(sim.try_turn().is_err(), "what was shown may be lost: it must not go on");
+}
+
+#[test]
+fn with_sync_never_the_system_syncs_when_it_likes_to() {
+    let mut options = options();
+    options.sync = SyncPolicy::Never;
+    let mut sim = Sim::with(options);
+    sim.join("alice");
+    let (_, syncs) = sim.disk.counts(LOG);
+    sim.say("alice", "one");
+    sim.run_seconds(100);
+    assert_eq!(sim.disk.counts(LOG).1, syncs);
+    assert!(sim.disk.unsynced(LOG) > 0);
+    assert!(sim.timeout_us().is_none());
+}
+
+#[test]
+fn a_log_that_cannot_be_read_is_said_to_be_so_and_no_gap_is_shown() {
+    let mut sim = two();
+    sim.say("alice", "one");
+    sim.clear();
+    sim.disk.state().read_fails = true;
+    sim.say("bob", "/history");
+    assert!(sim.output("bob")[0].starts_with("! history-unavailable"));
+    assert!(sim.peer("bob").is_at_end());
+    sim.say("alice", "two");
+    assert_eq!(texts(&without_presence(sim.output("alice"))), ["two"]);
+    sim.disk.state().read_fails = false;
+    sim.run_seconds(3);
+    sim.join("bob");
+}

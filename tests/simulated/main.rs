@@ -1,0 +1,14 @@
+//! The whole server against simulated sockets, disks and clocks: what it promises, each promise a test that reads
+//! as a sentence.
+
+#[path = "../sim/mod.rs"]
+mod sim;
+
+mod commands;
+mod durable;
+mod everything;
+mod logins;
+mod missed;
+mod presence;
+mod slow_readers;
+mod sockets;

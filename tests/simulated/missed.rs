@@ -1,0 +1,214 @@
+//! What one missed while away, and how much of it is shown.
+
+use crate::sim::disk::SEEN;
+use crate::sim::harness::{Sim, options, text_of, without_presence};
+use crate::sim::transcript::check;
+
+/// Bob was here and went; then alice said 60 things, every tenth of them to him alone.
+fn bob_was_away() -> Sim {
+    let mut options = options();
+    options.rate = None;
+    let mut sim = Sim::with(options);
+    sim.join("alice");
+    sim.join("bob");
+    sim.say("alice", "he sees this");
+    sim.say("bob", "/quit");
+    for number in 0..60 {
+        sim.say("alice", &if number % 10 == 0 { format!("/msg bob p{number}") } else { format!("{number}") });
+    }
+    sim.run_seconds(10);
+    sim.clear();
+    sim.connect("bob");
+    sim.settle();
+    sim.clear();
+    sim
+}
+
+fn texts(lines: &[String]) -> Vec<String> {
+    lines.iter().map(|line| text_of(line).to_owned()).collect()
+}
+
+/// What he is to be shown: every private message, and so many of the last public ones.
+fn expected(public: usize) -> Vec<String> {
+    let from = (0..60).filter(|number| number % 10 != 0).rev().nth(public.saturating_sub(1)).unwrap_or(0);
+    (0..60)
+        .filter(|&number| number % 10 == 0 || (number >= from && public > 0))
+        .map(|number| if number % 10 == 0 { format!("p{number}") } else { number.to_string() })
+        .collect()
+}
+
+#[test]
+fn a_login_shows_the_last_50_public_and_every_private_message_since_the_last_visit_in_order() {
+    let mut sim = bob_was_away();
+    sim.say("bob", "/login bob correct-horse");
+    let output = sim.output("bob");
+    assert_eq!(output[0], "* welcome bob");
+    assert_eq!(texts(&output[1..]), expected(50));
+    assert_eq!(expected(50).len(), 56, "of 54 public ones the first 4 are left out, and no private one");
+    assert!(output[1..].is_sorted());
+    // Once: neither again by time, nor at the next visit, and what comes now is live.
+    sim.say("alice", "now");
+    assert_eq!(texts(&without_presence(sim.output("bob"))), ["now"]);
+    sim.say("bob", "/quit");
+    sim.join("bob");
+    sim.run_seconds(3);
+    assert_eq!(sim.output("bob"), [""; 0]);
+}
+
+#[test]
+fn an_account_chooses_how_much_it_is_shown_before_its_login() {
+    for replay in [1, 5, 1000] {
+        let mut sim = bob_was_away();
+        sim.say("bob", &format!("/replay {replay}"));
+        sim.say("bob", "/login bob correct-horse");
+        let output = sim.output("bob");
+        assert_eq!(output[..2], [format!("* replay {replay}"), "* welcome bob".into()]);
+        assert_eq!(texts(&output[2..]), expected(replay), "/replay {replay}");
+    }
+}
+
+#[test]
+fn a_choice_made_after_the_login_holds_for_the_next_one() {
+    let mut sim = bob_was_away();
+    sim.say("bob", "/login bob correct-horse");
+    sim.say("bob", "/replay 2");
+    sim.say("bob", "/quit");
+    for number in 0..5 {
+        sim.say("alice", &format!("again {number}"));
+    }
+    sim.connect("bob");
+    sim.settle();
+    sim.clear();
+    sim.say("bob", "/login bob correct-horse");
+    assert_eq!(texts(&sim.output("bob")), ["* welcome bob", "again 3", "again 4"]);
+}
+
+#[test]
+fn a_bot_asks_for_nothing_and_is_shown_nothing() {
+    let mut sim = bob_was_away();
+    sim.send("bob", "/replay 0\n/login bob correct-horse\n");
+    sim.settle();
+    assert_eq!(sim.output("bob"), ["* replay 0", "* welcome bob"]);
+    sim.say("alice", "/msg bob live");
+    assert_eq!(texts(&without_presence(sim.output("bob"))), ["live"]);
+}
+
+#[test]
+fn who_comes_for_the_first_time_is_shown_the_last_50_public_messages() {
+    let mut sim = bob_was_away();
+    sim.say("bob", "/quit");
+    sim.connect("carol");
+    sim.say("carol", "/register carol correct-horse");
+    let output = sim.output("carol");
+    let public: Vec<_> = expected(50).into_iter().filter(|text| !text.starts_with('p')).collect();
+    assert_eq!(texts(&output[4..]), public);
+    assert_eq!(public.len(), 50);
+    assert_eq!(output[3], "* welcome carol");
+}
+
+#[test]
+fn the_server_chooses_where_nobody_does() {
+    let mut options = options();
+    options.rules.replay = 2;
+    let mut sim = Sim::with(options);
+    sim.join("alice");
+    for number in 0..4 {
+        sim.say("alice", &number.to_string());
+    }
+    sim.connect("bob");
+    sim.say("bob", "/register bob correct-horse");
+    assert_eq!(texts(&sim.output("bob")[3..]), ["* welcome bob", "2", "3"]);
+}
+
+#[test]
+fn what_one_session_was_shown_another_of_the_account_did_not_miss() {
+    check(
+        "alice> /register alice correct-horse
+         alice< * welcome alice
+         bob> /register bob correct-horse
+         bob< * welcome bob
+         alice< * bob joined
+         alice> one
+         alice< TS alice: one
+         bob< TS alice: one
+         bob2> /login bob correct-horse
+         bob2< * welcome bob
+         bob> /quit
+         bob< * bye
+         bob< ^D
+         alice> two
+         alice< TS alice: two
+         bob2< TS alice: two
+         bob2> ^C
+         alice< * bob left
+         alice> three
+         alice< TS alice: three
+         bob3> /login bob correct-horse
+         bob3< * welcome bob
+         bob3< TS alice: three
+         alice< * bob joined",
+    );
+}
+
+#[test]
+fn what_was_missed_outlives_a_restart_and_is_shown_once() {
+    let mut sim = bob_was_away().restart();
+    for visit in 0..2 {
+        sim.connect("bob");
+        sim.settle();
+        sim.clear();
+        sim.say("bob", "/login bob correct-horse");
+        let output = sim.output("bob");
+        let shown = if visit == 0 { expected(50) } else { Vec::new() };
+        assert_eq!(texts(&output[1..]), shown, "visit {visit}");
+        sim.say("bob", "/quit");
+        sim = sim.restart();
+    }
+}
+
+#[test]
+fn how_far_someone_online_has_read_is_saved_within_seconds() {
+    let mut sim = Sim::new();
+    sim.join("alice");
+    sim.join("bob");
+    sim.say("alice", "one");
+    sim.run_seconds(6);
+    // Neither of them leaves: the server is killed.
+    let mut sim = sim.restart();
+    sim.connect("bob");
+    sim.say("bob", "/login bob correct-horse");
+    assert_eq!(sim.output("bob")[3..], ["* welcome bob"]);
+}
+
+#[test]
+fn losing_how_far_all_have_read_repeats_and_never_skips() {
+    for left in ["", "bob 2026-11-22T12:00:0", "\0\0\0\0", "bob 2026-11-22T11:00:00.000000Z\nnonsense\n"] {
+        let sim = bob_was_away();
+        let disk = sim.disk.crash(|_, unsynced| unsynced.to_vec());
+        disk.put(SEEN, left.as_bytes());
+        let mut sim = sim.restart_on(disk);
+        sim.connect("bob");
+        sim.say("bob", "/login bob correct-horse");
+        let output = sim.output("bob");
+        assert_eq!(texts(&output[4..]), expected(50), "{left:?}");
+        sim.say("bob", "/history");
+        let history = sim.output("bob");
+        assert_eq!(history[..history.len() - 1], sim.visible_to("bob"));
+    }
+}
+
+#[test]
+fn a_disk_that_does_not_take_how_far_all_have_read_hinders_nobody() {
+    let mut sim = Sim::new();
+    sim.join("alice");
+    sim.join("bob");
+    sim.disk.state().full = Some(SEEN);
+    sim.clear();
+    sim.say("alice", "one");
+    sim.run_seconds(10);
+    assert_eq!(texts(&without_presence(sim.output("bob"))), ["one"]);
+    let mut sim = sim.restart();
+    sim.connect("bob");
+    sim.say("bob", "/login bob correct-horse");
+    assert_eq!(texts(&sim.output("bob")[4..]), ["one"]);
+}
