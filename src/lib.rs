@@ -42,14 +42,14 @@
 //!
 //! # The turn
 //!
-//! [`server::Server::turn`]: wait, expire, accept, fill, handle, commit, release, flush, catch up, work,
+//! [`server::Server::turn`]: wait, expire, accept, handle, commit, release, flush, catch up, work,
 //! reap. Catching up and hashing passwords come after flush, so that what was just said waits for neither.
 //!
 //! # One line's way through it
 //!
-//! 1. *fill* reads `hello\n` into the connection's [`line::LineBuffer`], which exists only while it holds
+//! 1. *handle* reads `hello\n` into the connection's [`line::LineBuffer`], which exists only while it holds
 //!    something.
-//! 2. *handle* cleans the line, [`protocol::parse`] says what it is, and [`chat::Chat::line`] stages it in the
+//! 2. It cleans the line, [`protocol::parse`] says what it is, and [`chat::Chat::line`] stages it in the
 //!    turn's [`journal::Batch`]: here it gets its timestamp and its final bytes. An [`effects::Effect::Say`] waits.
 //! 3. *commit* appends all of the batch at once and syncs it. Only then is there a [`journal::Committed`], and
 //!    only that gives the line's bytes back.

@@ -116,8 +116,10 @@ pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 
 /// How far back from the end a start looks at the log. The tail that a crash can tear lies within it.
 pub const RECOVERY_BYTES: usize = 512 << 10;
-/// Buffers kept for reuse by all connections together.
-pub const POOLED_BUFFERS_MAX: usize = 256;
+/// Input buffers kept for reuse; connections need them one after the other.
+pub const POOLED_INPUTS_MAX: usize = 4;
+/// Lists of own bytes kept for reuse, each of at most [`LINE_BYTES_MAX`].
+pub const POOLED_OUTBOXES_MAX: usize = 256;
 
 const _: () = {
     assert!(INPUT_BYTES_MAX >= 2 * LINE_BYTES_MAX, "a whole line fits behind the rest of another");

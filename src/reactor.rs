@@ -14,7 +14,7 @@ use slab::Slab;
 
 use crate::feed::Feed;
 use crate::limits::{
-    ACCEPT_PAUSE_US, ACCEPTS_PER_TURN_MAX, LINGER_US, Micros, POOLED_BUFFERS_MAX, SLICES_PER_WRITE_MAX,
+    ACCEPT_PAUSE_US, ACCEPTS_PER_TURN_MAX, LINGER_US, Micros, POOLED_INPUTS_MAX, SLICES_PER_WRITE_MAX,
 };
 use crate::line::{InputBuffer, LineBuffer};
 use crate::net::{Accepted, ConnectionId, Net, Readiness, Stream};
@@ -319,12 +319,12 @@ impl<N: Net> Reactor<N> {
                 },
             }
         }
-        connection.input.release(&mut self.input_pool, POOLED_BUFFERS_MAX);
+        connection.input.release(&mut self.input_pool, POOLED_INPUTS_MAX);
     }
 
     /// Gives back the input buffer of a connection whose lines are all handled.
     pub fn release_input(&mut self, id: ConnectionId) {
-        self.connections[id as usize].input.release(&mut self.input_pool, POOLED_BUFFERS_MAX);
+        self.connections[id as usize].input.release(&mut self.input_pool, POOLED_INPUTS_MAX);
     }
 
     /// Throws away what a lingering connection still sends, a bounded amount; it is doomed at the end of it.

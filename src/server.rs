@@ -192,7 +192,6 @@ impl<N: Net, S: Storage> Server<N, S> {
         }
         self.expire();
         self.accept();
-        self.fill();
         self.handle(world);
         // From here to release nothing may be staged: what release shows is what commit saved.
         let gate = self.commit()?;
@@ -314,23 +313,6 @@ impl<N: Net, S: Storage> Server<N, S> {
         }
     }
 
-    fn fill(&mut self) {
-        let mut ready = std::mem::take(&mut self.ready);
-        self.reactor.take_ready(&mut ready);
-        for &id in &ready {
-            let Some(connection) = self.reactor.connection(id) else { continue };
-            if connection.is_lingering() {
-                self.reactor.discard_input(id);
-            } else if self.takes_lines(id) {
-                self.reactor.fill(id);
-                if self.reactor.connection(id).is_some_and(|it| it.input.take_timing_mark()) {
-                    self.reactor.push_own(id, TIMING_MARK_ANSWER, &self.feed);
-                }
-            }
-        }
-        self.ready = ready;
-    }
-
     /// Whether lines of a connection may be handled: nothing that it said before is still to be answered, and
     /// not too much to be sent.
     fn takes_lines(&mut self, id: ConnectionId) -> bool {
@@ -341,14 +323,18 @@ impl<N: Net, S: Storage> Server<N, S> {
             && !self.chat.is_waiting(id)
     }
 
+    /// Reads and handles the lines of those that are ready, one connection after the other, so that what was read
+    /// is handled before anything else takes its place in the cache, and one buffer serves all.
     fn handle(&mut self, world: &mut dyn World) {
         let mut ready = std::mem::take(&mut self.ready);
+        self.reactor.take_ready(&mut ready);
         for (position, &id) in ready.iter().enumerate() {
             if self.batch.is_full() {
                 // Those who were not heard come before those who filled it.
                 self.reactor.schedule_first(&ready[position..]);
                 break;
             }
+            self.fill(id);
             if self.is_gone_while_hashing(id) {
                 self.leave(id, "disconnected during a login");
                 self.reactor.doom(id);
@@ -356,8 +342,19 @@ impl<N: Net, S: Storage> Server<N, S> {
                 self.handle_lines(id, world);
             }
         }
-        ready.clear();
         self.ready = ready;
+    }
+
+    fn fill(&mut self, id: ConnectionId) {
+        let Some(connection) = self.reactor.connection(id) else { return };
+        if connection.is_lingering() {
+            self.reactor.discard_input(id);
+        } else if self.takes_lines(id) {
+            self.reactor.fill(id);
+            if self.reactor.connection(id).is_some_and(|it| it.input.take_timing_mark()) {
+                self.reactor.push_own(id, TIMING_MARK_ANSWER, &self.feed);
+            }
+        }
     }
 
     /// Nobody is there any more to whom the result of a costly derivation could matter.

@@ -251,55 +251,6 @@ fn the_number_of_one_that_is_gone_brings_nothing_of_it_to_the_next() {
 }
 
 #[test]
-fn what_one_that_is_gone_was_waiting_for_is_not_done_by_the_next() {
-    let mut sim = unlimited(&["alice", "slow"]);
-    sim.peer("slow").capacity = 10;
-    sim.say("alice", "hello");
-    // It waits for the socket, which never takes anything again.
-    sim.say("slow", "/quit");
-    sim.peer("slow").reset();
-    sim.settle();
-    assert!(sim.peer("slow").is_gone());
-    sim.join("slow");
-    sim.clear();
-    sim.peer("slow").capacity = 10;
-    for _ in 0..100 {
-        sim.say("alice", &"x".repeat(4_000));
-    }
-    sim.peer("slow").capacity = usize::MAX;
-    sim.settle();
-    sim.clear();
-    sim.say("slow", "still here");
-    assert_eq!(texts(sim.output("slow")), ["still here"]);
-}
-
-#[test]
-fn those_who_wait_for_their_turn_and_are_gone_leave_it_to_nobody() {
-    let mut sim = unlimited(&["alice"]);
-    for _ in 0..100 {
-        sim.say("alice", &"x".repeat(4_000));
-    }
-    // More than go on in one turn, so that some are waiting when they are gone.
-    for number in 0..60 {
-        sim.connect(&format!("old{number}"));
-        sim.enter(&format!("old{number}"), &format!("reader{}", number / 10));
-    }
-    for number in 0..60 {
-        sim.send(&format!("old{number}"), "/history\n/quit\n");
-    }
-    sim.turns(2);
-    for number in 0..60 {
-        sim.peer(&format!("old{number}")).reset();
-        sim.connect(&format!("new{number}"));
-    }
-    sim.settle();
-    for number in 0..60 {
-        assert!(sim.peer(&format!("old{number}")).is_gone());
-        assert_eq!(sim.output(&format!("new{number}")).len(), 3, "only the greeting");
-    }
-}
-
-#[test]
 fn errors_of_accept_end_nothing_and_do_not_make_it_spin() {
     let mut sim = two();
     for kind in [ErrorKind::Other, ErrorKind::OutOfMemory, ErrorKind::PermissionDenied] {
