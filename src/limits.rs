@@ -97,7 +97,7 @@ pub const PRESENCE_PAUSE_US: Micros = SECOND_US;
 /// Names written out in such a notice, before "and N others".
 pub const PRESENCE_NAMES_MAX: usize = 5;
 /// Between two saves of how far the accounts online have read.
-pub const SEEN_PAUSE_US: Micros = 5 * SECOND_US;
+pub const SEEN_PAUSE_US: Micros = SECOND_US;
 /// Accounts saved in one of those.
 pub const SEEN_PER_SAVE_MAX: usize = 256;
 /// `seen.txt` is rewritten once it has grown by this much, and to four times what it needs.
