@@ -11,7 +11,7 @@ pub const PASSWORD: &str = "load-test-password";
 
 /// Fewer than the server lets wait for a hash, or the kernel for an accept.
 const UNDER_WAY_MAX: usize = 48;
-const RETRY_AFTER: Duration = Duration::from_millis(100);
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// The account of this number. All names are of the same length.
 pub fn name(number: usize) -> String {
