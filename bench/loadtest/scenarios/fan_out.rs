@@ -1,0 +1,104 @@
+//! What a few say, everyone hears: flat out, and at a pace.
+
+use std::io;
+
+use crate::bench::{Bench, Pace, Server, Talk, Target, Until};
+use crate::limit::Audience;
+use crate::report::{Goal, Row, count, duration, median, time};
+
+const FLAT_UNDER_WAY: usize = 256;
+const FLAT_RECEIVERS: [usize; 3] = [200, 1000, 5000];
+const PACED_RECEIVERS: usize = 1000;
+/// Server and bare loop are measured in turn, so many times: the machine's mood is then the same for both.
+const ROUNDS: usize = 3;
+
+/// As fast as it goes.
+pub fn flat_out(bench: &mut Bench) -> io::Result<()> {
+    let wanted = bench.options.clients.map_or(FLAT_RECEIVERS.to_vec(), |clients| vec![clients]);
+    for wanted in wanted {
+        let talks = talk_in_turn(bench, "fan-out", wanted, Pace::Flat(FLAT_UNDER_WAY))?;
+        let scenario = format!("fan-out, {}", count(talks.receivers as f64));
+        let cpu = talks.row(&scenario, "CPU per delivery", Talk::cpu_per_delivery, time);
+        let is_judged = talks.receivers <= 1000 && !talks.limit.is_empty();
+        bench.report.add(if is_judged { judged(cpu, &talks, 1.25) } else { cpu });
+        bench.report.add(talks.row(&scenario, "deliveries a second", Talk::deliveries_a_second, count));
+    }
+    Ok(())
+}
+
+/// At a pace that leaves time between messages.
+pub fn paced(bench: &mut Bench) -> io::Result<()> {
+    let wanted = bench.options.clients.unwrap_or(PACED_RECEIVERS);
+    let rate = bench.options.rate;
+    let talks = talk_in_turn(bench, "paced", wanted, Pace::PerSecond(rate))?;
+    let scenario = format!("paced {rate}/s, {}", count(talks.receivers as f64));
+    let cpu = talks.row(&scenario, "CPU per delivery", Talk::cpu_per_delivery, time);
+    bench.report.add(if talks.limit.is_empty() { cpu } else { judged(cpu, &talks, 1.1) });
+    for (figure, share) in [("latency p50", 0.5), ("latency p99", 0.99), ("latency p99.9", 0.999)] {
+        let of = |talk: &Talk| talk.latencies.percentile(share).as_secs_f64();
+        bench.report.add(talks.row(&scenario, figure, of, time));
+    }
+    Ok(())
+}
+
+fn judged(row: Row, talks: &Talks, most: f64) -> Row {
+    let ratio = median(&talks.ratios(Talk::cpu_per_delivery));
+    row.goal(Goal::AtMost(most), ratio, &format!("≤ {most:.2} × limit"))
+}
+
+struct Talks {
+    receivers: usize,
+    server: Vec<Talk>,
+    /// Empty where there is nothing to compare with.
+    limit: Vec<Talk>,
+}
+
+impl Talks {
+    fn row(
+        &self,
+        scenario: &str,
+        figure: &'static str,
+        value: impl Fn(&Talk) -> f64,
+        show: impl Fn(f64) -> String,
+    ) -> Row {
+        let shown = |talks: &[Talk]| show(median(&talks.iter().map(&value).collect::<Vec<_>>()));
+        let row = Row::new(scenario, figure, shown(&self.server));
+        match self.limit.is_empty() {
+            true => row,
+            false => row.limit(shown(&self.limit)).ratio(&self.ratios(&value)),
+        }
+    }
+
+    fn ratios(&self, value: impl Fn(&Talk) -> f64) -> Vec<f64> {
+        self.server.iter().zip(&self.limit).map(|(server, limit)| value(server) / value(limit)).collect()
+    }
+}
+
+fn talk_in_turn(bench: &mut Bench, what: &str, wanted: usize, pace: Pace) -> io::Result<Talks> {
+    let receivers = bench.connections(wanted, 2);
+    bench.progress(format!("{what}: {} receivers log in", count(receivers as f64)));
+    let mut targets: Vec<Target> = vec![bench.server(Server::EMPTY)?];
+    targets.extend(bench.limit_beside(Audience::All)?);
+    let mut crowds = Vec::new();
+    for target in &mut targets {
+        target.admit(0, receivers)?;
+        crowds.push(target.crowd(bench.options.senders, bench.options.size));
+    }
+    let mut talks = Talks { receivers, server: Vec::new(), limit: Vec::new() };
+    for round in 1..=ROUNDS {
+        bench.progress(format!("{what}: {} receivers, round {round} of {ROUNDS}", count(receivers as f64)));
+        for (index, (target, crowd)) in targets.iter_mut().zip(&mut crowds).enumerate() {
+            let talk = target.talk(crowd, pace, &mut Until::after(bench.options.duration))?;
+            let by = if index == 0 { "server" } else { "limit" };
+            bench.progress(format!(
+                "{what}: {by}: {} deliveries, {:.0} at once, in {}, {} of CPU each",
+                count(talk.deliveries),
+                talk.deliveries / talk.reads,
+                duration(talk.elapsed),
+                time(talk.cpu_per_delivery())
+            ));
+            if index == 0 { &mut talks.server } else { &mut talks.limit }.push(talk);
+        }
+    }
+    Ok(talks)
+}

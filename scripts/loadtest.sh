@@ -1,0 +1,8 @@
+#!/bin/sh
+# Builds the server and the load test, and runs it; see scripts/loadtest.sh --help.
+set -eu
+cd "$(dirname "$0")/.."
+# As many connections as the system allows, where it allows more than is set.
+ulimit -n "$(ulimit -Hn)" 2>/dev/null || true
+cargo build --release --quiet
+exec cargo bench --quiet --bench loadtest -- "$@"
