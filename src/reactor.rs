@@ -574,8 +574,10 @@ impl<N: Net> Reactor<N> {
             connection.outbox.advance(taken, feed, &mut self.own_pool);
             pending -= taken;
             if connection.is_broken() {
-                attention.push((id, Attention::Broken));
-            } else if connection.stalled_since_us().is_some() && !was_stalled {
+                // And nothing else: what it had still to be sent is given up, not caught up with.
+                return attention.push((id, Attention::Broken));
+            }
+            if connection.stalled_since_us().is_some() && !was_stalled {
                 attention.push((id, Attention::Stalled));
             }
         }

@@ -285,3 +285,20 @@ fn a_slow_reader_costs_no_turns_while_it_takes_nothing() {
     sim.turns(2);
     assert!(sim.net.state().last_timeout.is_none_or(|timeout| timeout > Duration::from_millis(500)));
 }
+
+#[test]
+fn a_reset_in_the_turn_that_would_leave_a_reader_behind_ends_only_its_connection() {
+    // One of these counts is the one with which the next line is too much.
+    for lines in 60..70 {
+        let mut sim = chatty(&["alice", "slow"]);
+        sim.peer("slow").capacity = 10;
+        for _ in 0..lines {
+            sim.say("alice", &"x".repeat(4_000));
+        }
+        sim.clear_but("slow");
+        sim.send("alice", "y".repeat(4_000) + "\n");
+        sim.peer("slow").reset();
+        sim.settle();
+        assert!(sim.output("alice").iter().any(|line| line.contains("yyyy")), "{lines}");
+    }
+}
