@@ -263,7 +263,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         if !is_open {
             return;
         }
-        if self.chat.account_of(id).is_none() && !self.chat.is_hashing(id) {
+        if self.chat.account_of(id).is_none() && !self.chat.is_waiting(id) {
             if since_us + LOGIN_GRACE_US <= now_us {
                 self.chat.login_timeout(id, &mut self.effects);
                 return self.hang_up(id, "no login in time");
@@ -600,6 +600,8 @@ impl<N: Net, S: Storage> Server<N, S> {
         if connection.is_open() && !self.chat.is_hashing(id) {
             connection.readable = true;
             self.reactor.schedule(id);
+            // Where its input does not end by itself, the stall ends it.
+            self.reactor.arm(id, self.now.mono_us + STALL_US);
             // What it is in the midst of is skipped, so that it gets to its next line.
             return self.queue_task(id);
         }
