@@ -14,7 +14,8 @@ use slab::Slab;
 
 use crate::feed::Feed;
 use crate::limits::{
-    ACCEPT_PAUSE_US, ACCEPTS_PER_TURN_MAX, LINGER_US, Micros, POOLED_INPUTS_MAX, SLICES_PER_WRITE_MAX,
+    ACCEPT_PAUSE_US, ACCEPTS_PER_TURN_MAX, INPUT_BYTES_MAX, LINGER_US, Micros, POOLED_INPUTS_MAX,
+    SLICES_PER_WRITE_MAX,
 };
 use crate::line::{InputBuffer, LineBuffer};
 use crate::net::{Accepted, ConnectionId, Net, Readiness, Stream};
@@ -299,14 +300,16 @@ impl<N: Net> Reactor<N> {
     /// Reads until it would block, or its buffer is full.
     pub fn fill(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(id as usize) else { return };
-        while connection.readable && connection.input.has_room() {
+        // Of bytes as they come: telnet's commands leave the room as it is, and could go on for ever.
+        let mut budget = INPUT_BYTES_MAX;
+        while connection.readable && budget > 0 && connection.input.has_room() {
             let stream = &mut connection.socket.stream;
             match connection.input.fill(&mut self.input_pool, |into| stream.read(into)) {
                 Ok(0) => {
                     connection.ended = true;
                     connection.readable = false;
                 }
-                Ok(_) => {}
+                Ok(count) => budget = budget.saturating_sub(count),
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => connection.readable = false,
                     io::ErrorKind::Interrupted => {}
