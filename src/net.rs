@@ -78,6 +78,9 @@ pub enum Readiness {
         writable: bool,
         /// The peer is gone altogether.
         hung_up: bool,
+        /// A read may give less than it was given room for, and not be the last: the end of the input is behind
+        /// it, or urgent data are in it (tcp(7)). Else a short read has emptied the socket (epoll(7)).
+        reads_short: bool,
     },
     /// The operator wants an end.
     Shutdown,
@@ -112,6 +115,7 @@ struct Listener {
 const LISTENERS_FROM: usize = u32::MAX as usize + 1;
 const SIGNALS: Token = Token(usize::MAX - 1);
 const EVENTS_PER_WAIT: usize = 1024;
+const TELLS_OF_URGENT_DATA: bool = cfg!(any(target_os = "linux", target_os = "android"));
 /// ENFILE and EMFILE, the same number on every Unix.
 const OUT_OF_DESCRIPTORS: [i32; 2] = [23, 24];
 
@@ -207,7 +211,11 @@ impl Net for MioNet {
     }
 
     fn watch(&mut self, stream: &mut TcpStream, id: ConnectionId) -> io::Result<()> {
-        self.poll.registry().register(stream, Token(id as usize), Interest::READABLE | Interest::WRITABLE)
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        // Only so that urgent data are told of.
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        let interest = interest | Interest::PRIORITY;
+        self.poll.registry().register(stream, Token(id as usize), interest)
     }
 
     fn turn_away(&mut self, message: &[u8]) -> io::Result<()> {
@@ -253,6 +261,7 @@ fn readiness(id: ConnectionId, event: &Event) -> Readiness {
         // After a hang-up a write tells so, which a waiting one would never.
         writable: event.is_writable() || hung_up,
         hung_up,
+        reads_short: hung_up || event.is_read_closed() || event.is_priority() || !TELLS_OF_URGENT_DATA,
     }
 }
 

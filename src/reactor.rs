@@ -50,6 +50,8 @@ pub struct Connection<S> {
     deadline_us: Micros,
     /// A read may give something.
     pub readable: bool,
+    /// A read that gives less than it could is not the last.
+    reads_short: bool,
     /// The peer is gone altogether.
     pub hung_up: bool,
     /// Its input has ended.
@@ -99,6 +101,12 @@ impl<S> Connection<S> {
     /// Since when its socket took nothing while there was something to take.
     pub fn stalled_since_us(&self) -> Option<Micros> {
         (self.socket.stalled_since_us > 0).then_some(self.socket.stalled_since_us)
+    }
+
+    /// Reads what there still is, whether or not more is told of.
+    pub fn read_to_the_end(&mut self) {
+        self.readable = true;
+        self.reads_short = true;
     }
 
     fn has_input(&self) -> bool {
@@ -207,15 +215,18 @@ impl<N: Net> Reactor<N> {
             match ready {
                 Readiness::Shutdown => shutdown = true,
                 Readiness::Newcomers => self.newcomers = true,
-                Readiness::Connection { id, readable, writable, hung_up } => {
+                Readiness::Connection { id, readable, writable, hung_up, reads_short } => {
                     let Some(connection) = self.connections.get_mut(id as usize) else { continue };
                     connection.hung_up |= hung_up;
+                    connection.readable |= readable;
+                    connection.reads_short |= reads_short;
+                    // Told with every event, but news only for who was waiting for it.
+                    let has_room_again =
+                        writable && !std::mem::replace(&mut connection.socket.writable, true);
                     if readable {
-                        connection.readable = true;
                         self.schedule(id);
                     }
-                    if writable {
-                        self.connections[id as usize].socket.writable = true;
+                    if has_room_again {
                         self.make_dirty(id);
                     }
                 }
@@ -297,21 +308,32 @@ impl<N: Net> Reactor<N> {
         }
     }
 
-    /// Reads until it would block, or its buffer is full.
+    /// Reads all that is there, or until its buffer is full.
     pub fn fill(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(id as usize) else { return };
         // Of bytes as they come: telnet's commands leave the room as it is, and could go on for ever.
         let mut budget = INPUT_BYTES_MAX;
         while connection.readable && budget > 0 && connection.input.has_room() {
-            let stream = &mut connection.socket.stream;
-            match connection.input.fill(&mut self.input_pool, |into| stream.read(into)) {
+            let (stream, mut room) = (&mut connection.socket.stream, 0);
+            let mut read = |into: &mut [u8]| {
+                room = into.len();
+                stream.read(into)
+            };
+            match connection.input.fill(&mut self.input_pool, &mut read) {
                 Ok(0) => {
                     connection.ended = true;
                     connection.readable = false;
                 }
-                Ok(count) => budget = budget.saturating_sub(count),
+                Ok(count) => {
+                    budget = budget.saturating_sub(count);
+                    // Asking once more, only to hear that there is nothing, would be every other read.
+                    connection.readable = count == room || connection.reads_short;
+                }
                 Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock => connection.readable = false,
+                    io::ErrorKind::WouldBlock => {
+                        connection.readable = false;
+                        connection.reads_short = false;
+                    }
                     io::ErrorKind::Interrupted => {}
                     // A reset comes after all data that was received before it.
                     _ => {
@@ -528,6 +550,7 @@ impl<N: Net> Reactor<N> {
             line_due_us: 0,
             deadline_us: 0,
             readable: false,
+            reads_short: false,
             hung_up: false,
             ended: false,
             busy: false,

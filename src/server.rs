@@ -598,7 +598,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         self.reactor.give_up_output(id);
         let Some(connection) = self.reactor.connection(id) else { return };
         if connection.is_open() && !self.chat.is_hashing(id) {
-            connection.readable = true;
+            connection.read_to_the_end();
             self.reactor.schedule(id);
             // Where its input does not end by itself, the stall ends it.
             self.reactor.arm(id, self.now.mono_us + STALL_US);

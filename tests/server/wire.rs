@@ -324,3 +324,17 @@ fn who_is_shown_nothing_by_choice_misses_no_private_message() {
     let missed: Vec<_> = (70..120).map(|number| format!("alice: public {number}")).collect();
     assert_eq!(bot.until("* bye"), missed, "fifty unless one asks for another number");
 }
+
+#[test]
+fn what_stands_behind_urgent_data_is_read_as_well() {
+    let server = Server::start(&QUICK);
+    let mut alice = server.register("alice");
+    // All of it is there before the server looks. A read stops at the urgent byte, which is no part of the text.
+    server.signal("STOP");
+    alice.send("before");
+    socket2::SockRef::from(alice.stream()).send_out_of_band(b"!").unwrap();
+    alice.send("behind");
+    server.signal("CONT");
+    alice.expect_message("alice: before");
+    alice.expect_message("alice: behind");
+}

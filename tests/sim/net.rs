@@ -211,7 +211,14 @@ impl Peer {
         let hung_up = self.reset && !std::mem::replace(&mut self.hang_up_told, true);
         let readable = hung_up || is_readable && !std::mem::replace(&mut self.readable_told, true);
         let writable = hung_up || is_writable && !std::mem::replace(&mut self.writable_told, true);
-        (readable || writable).then_some(Readiness::Connection { id, readable, writable, hung_up })
+        let reads_short = hung_up || at_end || self.read_max < usize::MAX;
+        (readable || writable).then_some(Readiness::Connection {
+            id,
+            readable,
+            writable,
+            hung_up,
+            reads_short,
+        })
     }
 
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
@@ -222,6 +229,8 @@ impl Peer {
             for (to, from) in bytes.iter_mut().zip(self.incoming.drain(..count)) {
                 *to = from;
             }
+            // What comes from here on is told of, as is an end that came already, but was not told of yet.
+            self.readable_told &= !self.incoming.is_empty();
             return Ok(count);
         }
         if self.reset {
