@@ -119,7 +119,7 @@ pub const RECOVERY_BYTES: usize = 512 << 10;
 /// Input buffers kept for reuse; connections need them one after the other.
 pub const POOLED_INPUTS_MAX: usize = 4;
 /// Lists of own bytes kept for reuse, each of at most [`LINE_BYTES_MAX`].
-pub const POOLED_OUTBOXES_MAX: usize = 256;
+pub const POOLED_OUTBOXES_MAX: usize = 1024;
 
 const _: () = {
     assert!(INPUT_BYTES_MAX >= 2 * LINE_BYTES_MAX, "a whole line fits behind the rest of another");

@@ -120,9 +120,14 @@ impl Outbox {
         self.live && (self.pending(feed) > OUTBOX_BYTES_MAX || self.pending_own() > OWN_BYTES_MAX)
     }
 
-    /// All that is to be written, where it is of the feed alone.
-    pub fn only_slice<'a>(&self, feed: &'a Feed) -> Option<&'a [u8]> {
-        (self.own.is_none() && self.live).then(|| feed.range(self.position, feed.end()))
+    /// All that is to be written, where it lies in one piece: of the feed alone, or of its own bytes alone.
+    pub fn only_slice<'a>(&'a self, feed: &'a Feed) -> Option<&'a [u8]> {
+        let has_all_of_feed = !self.live || self.position == feed.end();
+        match &self.own {
+            Some(own) if has_all_of_feed => Some(&own.bytes[own.sent..]),
+            None if self.live => Some(feed.range(self.position, feed.end())),
+            _ => None,
+        }
     }
 
     /// What to write next, in order, as far as `slices` has room; returns how many slices and bytes that is.

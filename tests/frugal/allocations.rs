@@ -1,0 +1,157 @@
+//! Allocations of a whole server on real sockets, in this thread: those of its turns are counted, and not those of
+//! the clients around it.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+
+use chinwag::net::MioNet;
+use chinwag::server::{Options, Server};
+use chinwag::storage::Directory;
+use tempfile::TempDir;
+
+use crate::common::PATIENCE;
+use crate::world::SimWorld;
+
+/// More than what a turn could be sized for by accident, and few enough for a limit of 1,024 open files.
+const CLIENTS: usize = 300;
+/// Before what is reused from turn to turn has its size.
+const WARM_UP_ROUNDS: usize = 5;
+const ROUNDS: usize = 20;
+
+/// A server, and sessions that are logged in to it.
+struct Party {
+    server: Server<MioNet, Directory>,
+    world: SimWorld,
+    clients: Vec<TcpStream>,
+    allocations: u64,
+    _directory: TempDir,
+}
+
+impl Party {
+    fn new() -> Party {
+        let directory = TempDir::new().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut options = Options { rate: None, per_address: None, ..Options::default() };
+        options.rules.kdf_rounds = 1;
+        options.rules.limits_addresses = false;
+        let storage = Directory::open(&directory.path().join("data")).unwrap();
+        let server = Server::new(MioNet::new(vec![listener]).unwrap(), storage, options);
+        let mut party = Party {
+            server: server.unwrap_or_else(|error| panic!("{error}")),
+            world: SimWorld::new(),
+            clients: Vec::new(),
+            allocations: 0,
+            _directory: directory,
+        };
+        for number in 0..CLIENTS {
+            party.join(address, number);
+        }
+        // Who came is told to all by now; the clock stands still from here on, so nothing is due any more.
+        party.world.advance(2_000_000);
+        party.say(0, "hello");
+        party.hear_all(1);
+        party
+    }
+
+    fn join(&mut self, address: SocketAddr, number: usize) {
+        let client = TcpStream::connect(address).unwrap();
+        client.set_nodelay(true).unwrap();
+        client.set_nonblocking(true).unwrap();
+        self.clients.push(client);
+        self.say(number, &format!("/register {} correct-horse", name(number)));
+        self.until(number, |line| line.starts_with("* welcome "));
+    }
+
+    fn say(&mut self, client: usize, line: &str) {
+        self.clients[client].write_all(format!("{line}\n").as_bytes()).unwrap();
+    }
+
+    fn turn(&mut self) {
+        let (server, world) = (&mut self.server, &mut self.world);
+        let info = allocation_counter::measure(|| {
+            server.turn(world).unwrap_or_else(|error| panic!("{error}"));
+        });
+        self.allocations += info.count_total;
+    }
+
+    /// Lets the server go on until a client has been told a line like this.
+    fn until(&mut self, client: usize, is_it: impl Fn(&str) -> bool) {
+        let mut told = String::new();
+        let started = std::time::Instant::now();
+        while !told.lines().any(&is_it) {
+            assert!(started.elapsed() < PATIENCE, "{client} is told {told:?}");
+            self.turn();
+            take(&mut self.clients[client], &mut told);
+        }
+    }
+
+    /// Lets the server go on until each client has been told so many messages.
+    fn hear_all(&mut self, messages: usize) {
+        let mut told = vec![String::new(); self.clients.len()];
+        let started = std::time::Instant::now();
+        loop {
+            for (client, told) in self.clients.iter_mut().zip(&mut told) {
+                take(client, told);
+            }
+            let heard =
+                |told: &String| told.lines().filter(|line| line.starts_with("20")).count() >= messages;
+            if told.iter().all(heard) {
+                return;
+            }
+            assert!(started.elapsed() < PATIENCE, "{told:?}");
+            self.turn();
+        }
+    }
+
+    /// Allocations in so many rounds of the same, once it is under way.
+    fn count(&mut self, mut round: impl FnMut(&mut Party)) -> u64 {
+        (0..WARM_UP_ROUNDS).for_each(|_| round(self));
+        self.allocations = 0;
+        (0..ROUNDS).for_each(|_| round(self));
+        self.allocations
+    }
+}
+
+fn name(number: usize) -> String {
+    format!("guest{number:03}")
+}
+
+fn take(client: &mut TcpStream, told: &mut String) {
+    let mut bytes = [0; 16 << 10];
+    while let Ok(count @ 1..) = client.read(&mut bytes) {
+        told.push_str(std::str::from_utf8(&bytes[..count]).unwrap());
+    }
+}
+
+#[test]
+fn a_public_message_allocates_nothing_however_many_get_it() {
+    let mut party = Party::new();
+    let count = party.count(|party| {
+        party.say(0, "hello everyone");
+        party.hear_all(1);
+    });
+    assert_eq!(count, 0);
+}
+
+#[test]
+fn messages_of_many_in_one_turn_allocate_nothing() {
+    let mut party = Party::new();
+    let count = party.count(|party| {
+        (0..CLIENTS).for_each(|client| party.say(client, "hello everyone"));
+        party.hear_all(CLIENTS);
+    });
+    assert_eq!(count, 0);
+}
+
+#[test]
+fn a_private_message_and_its_copy_allocate_nothing() {
+    let mut party = Party::new();
+    let count = party.count(|party| {
+        for client in (0..CLIENTS).step_by(2) {
+            party.say(client, &format!("/msg {} psst", name(client + 1)));
+        }
+        party.hear_all(1);
+    });
+    assert_eq!(count, 0);
+}

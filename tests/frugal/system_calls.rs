@@ -1,0 +1,116 @@
+//! System calls of the real program, as strace tells them.
+
+use std::fs;
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+
+use crate::common::{Client, QUICK, Server, Setup, can_trace, wait_for};
+
+const CLIENTS: usize = 20;
+const MESSAGES: usize = 50;
+/// How far everyone has read is saved once a second, and that wakes the server: calls that no message brings about.
+const BY_THE_CLOCK: usize = 30;
+
+/// A traced server, and sessions that are logged in to it.
+struct Traced {
+    server: Server,
+    clients: Vec<Client>,
+    trace: PathBuf,
+    _directory: TempDir,
+}
+
+impl Traced {
+    fn start() -> Option<Traced> {
+        if !can_trace() {
+            return None;
+        }
+        let directory = TempDir::new().unwrap();
+        let trace = directory.path().join("trace");
+        let strace = ["strace", "-D", "-f", "-s", "256", "-o", trace.to_str().unwrap()];
+        let server = Setup::new(&QUICK).under(strace).start();
+        let clients = (0..CLIENTS).map(|number| server.register(&name(number))).collect();
+        Some(Traced { server, clients, trace, _directory: directory })
+    }
+
+    fn say(&mut self, client: usize, line: &str) {
+        self.clients[client].send(line);
+    }
+
+    fn hear(&mut self, client: usize, text: &str) {
+        self.clients[client].expect_message(text);
+    }
+
+    /// Ends the server, and returns the names of the calls from the reading of one text to the reading of another.
+    fn calls_between(self, first: &str, last: &str) -> Vec<String> {
+        self.server.kill();
+        let text = wait_for("the end of the trace", || {
+            let text = fs::read_to_string(&self.trace).unwrap();
+            text.contains("+++ killed by SIGKILL +++").then_some(text)
+        });
+        let lines = text.lines().skip_while(|line| !is_read_of(line, first));
+        lines.take_while(|line| !is_read_of(line, last)).filter_map(name_of_call).collect()
+    }
+}
+
+fn name(number: usize) -> String {
+    format!("guest{number:02}")
+}
+
+fn is_read_of(line: &str, text: &str) -> bool {
+    line.contains("recvfrom(") && line.contains(text)
+}
+
+/// `1234  recvfrom(9, "…", 8192, 0, NULL, NULL) = 3`
+fn name_of_call(line: &str) -> Option<String> {
+    let (_, call) = line.split_once(' ')?;
+    Some(call.trim_start().split_once('(')?.0.to_owned())
+}
+
+/// How many there are of each kind, at most so many for each message; and no others.
+fn check(calls: &[String], messages: usize, each: &[(&str, usize)]) {
+    let mut others = calls.len();
+    for (name, most) in each {
+        let count = calls.iter().filter(|call| call == name).count();
+        others -= count;
+        assert!(count >= messages, "{count} {name}: the trace is not what it should be");
+        let most = most * messages + BY_THE_CLOCK;
+        assert!(count <= most, "{count} {name} for {messages} messages, at most {most}");
+    }
+    assert!(others <= BY_THE_CLOCK, "{others} other calls for {messages} messages: {calls:?}");
+}
+
+#[test]
+fn a_public_message_costs_one_read_one_append_one_sync_and_one_write_for_each_who_gets_it() {
+    let Some(mut traced) = Traced::start() else { return };
+    traced.say(0, "begin");
+    for number in 0..MESSAGES {
+        traced.say(0, &format!("hello {number}"));
+        for client in 0..CLIENTS {
+            if number == 0 {
+                traced.hear(client, "guest00: begin");
+            }
+            traced.hear(client, &format!("guest00: hello {number}"));
+        }
+    }
+    traced.say(0, "the end");
+    traced.hear(0, "guest00: the end");
+    let calls = traced.calls_between("hello 0", "the end");
+    let each = [("epoll_wait", 1), ("recvfrom", 1), ("write", 1), ("fdatasync", 1), ("sendto", CLIENTS)];
+    check(&calls, MESSAGES, &each);
+}
+
+#[test]
+fn a_private_message_costs_one_read_one_append_one_sync_and_two_writes() {
+    let Some(mut traced) = Traced::start() else { return };
+    for number in 0..MESSAGES {
+        traced.say(0, &format!("/msg guest01 psst {number}"));
+        traced.hear(0, &format!("guest00 -> guest01: psst {number}"));
+        traced.hear(1, &format!("guest00 -> guest01: psst {number}"));
+    }
+    traced.say(0, "the end");
+    traced.hear(0, "guest00: the end");
+    let calls = traced.calls_between("psst 0", "the end");
+    let each = [("epoll_wait", 1), ("recvfrom", 1), ("write", 1), ("fdatasync", 1), ("sendto", 2)];
+    check(&calls, MESSAGES, &each);
+}
