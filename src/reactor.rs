@@ -502,6 +502,13 @@ impl<N: Net> Reactor<N> {
         }
     }
 
+    /// Whatever was due on a connection is not any more.
+    pub fn disarm(&mut self, id: ConnectionId) {
+        let connection = &mut self.connections[id as usize];
+        self.deadlines.remove(&(connection.deadline_us, id));
+        connection.deadline_us = 0;
+    }
+
     /// A connection with something due, which then has no deadline.
     pub fn take_due(&mut self, now_us: Micros) -> Option<ConnectionId> {
         let &(due_us, id) = self.deadlines.first().filter(|&&(due_us, _)| due_us <= now_us)?;

@@ -542,6 +542,10 @@ impl<N: Net, S: Storage> Server<N, S> {
     /// A session that just logged in is shown what it missed, and then follows the feed.
     fn enter(&mut self, id: ConnectionId, replay: u32, is_new: bool) {
         let Some(account) = self.chat.account_of(id) else { return };
+        // The time to log in is over for it: thousands who are in have no entry among the deadlines, nor does
+        // anything wake up for them.
+        self.reactor.disarm(id);
+        self.look_at(id);
         self.note_seen(account);
         let seen = self.chat.accounts[account].seen;
         let cursor = if is_new {

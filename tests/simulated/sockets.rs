@@ -345,7 +345,7 @@ fn an_idle_server_sleeps() {
     sim.say("bob", "hello");
     // Whoever is logged in, or was and is gone, leaves no timer behind.
     sim.say("bob", "/quit");
-    sim.run_seconds(120);
+    sim.run_seconds(5);
     assert_eq!(sim.timeout_us(), None);
     let writes = sim.peer("alice").writes;
     assert_eq!(sim.run_seconds(3600), 0);
