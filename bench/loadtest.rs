@@ -134,7 +134,7 @@ fn measure(bench: &mut Bench) -> io::Result<()> {
         if bench.options.address.is_some() && !scenario.works_remotely {
             return Err(failure(format!("{}: not with --addr", scenario.name)));
         }
-        bench.deadline = Instant::now() + scenario.time_max;
+        bench.deadline = Instant::now() + bench.options.stretched(scenario.time_max);
         (scenario.run)(bench).map_err(|error| failure(format!("{}: {error}", scenario.name)))?;
     }
     Ok(())

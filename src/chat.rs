@@ -69,12 +69,12 @@ pub struct Chat {
 }
 
 impl Chat {
-    /// A chat that nobody is in yet.
-    pub fn new(rules: Rules, accounts: Accounts) -> Chat {
+    /// A chat that nobody is in yet, with room for so many sessions.
+    pub fn new(rules: Rules, accounts: Accounts, sessions: usize) -> Chat {
         Chat {
             rules,
             accounts,
-            sessions: Vec::new(),
+            sessions: Vec::with_capacity(sessions),
             presence: Presence::default(),
             throttle: Throttle::new(!rules.limits_addresses),
             hashing: HashingQueue::default(),

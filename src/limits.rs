@@ -17,8 +17,12 @@ pub const LINE_BYTES_MAX: usize = 4096;
 pub const UNENDED_BYTES_MAX: u32 = 1 << 20;
 /// Input of one connection that is read but not handled yet.
 pub const INPUT_BYTES_MAX: usize = 8192;
+/// Of that, what is kept in memory of its own size while it waits.
+pub const SHELVED_BYTES_MAX: usize = 1024;
 /// Lines handled for one connection in one turn.
 pub const LINES_PER_TURN_MAX: u32 = 32;
+/// Connections for which the tables have room from the start; address space only, until they come.
+pub const CONNECTIONS_RESERVED_MAX: usize = 1 << 16;
 /// Connections accepted in one turn.
 pub const ACCEPTS_PER_TURN_MAX: u32 = 64;
 /// How long nothing is accepted after an error of `accept` that is not the newcomer's own.

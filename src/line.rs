@@ -6,11 +6,12 @@
 //!  [ handled | not yet    | room to read    ]
 //! ```
 //!
-//! The buffer exists only while it holds something; an idle connection has none.
+//! The buffer exists only while it holds something; an idle connection has none. A short rest that waits, such as
+//! a line half typed, is kept in as many bytes as it has.
 
 use std::io;
 
-use crate::limits::{INPUT_BYTES_MAX, LINE_BYTES_MAX, UNENDED_BYTES_MAX};
+use crate::limits::{INPUT_BYTES_MAX, LINE_BYTES_MAX, SHELVED_BYTES_MAX, UNENDED_BYTES_MAX};
 
 /// What a [`LineBuffer`] reads into. Kept in a pool by its user between two uses.
 pub type InputBuffer = Box<[u8]>;
@@ -23,7 +24,7 @@ pub fn new_input_buffer() -> InputBuffer {
 /// The input of one connection that was read and not handled yet.
 #[derive(Default)]
 pub struct LineBuffer {
-    /// None while there is nothing between `start` and `end`.
+    /// None while there is nothing between `start` and `end`. Of [`INPUT_BYTES_MAX`], or just a rest.
     buffer: Option<InputBuffer>,
     /// Where the first line begins.
     start: u16,
@@ -73,7 +74,12 @@ impl LineBuffer {
         pool: &mut Vec<InputBuffer>,
         read: impl FnOnce(&mut [u8]) -> io::Result<usize>,
     ) -> io::Result<usize> {
-        let buffer = self.buffer.get_or_insert_with(|| pool.pop().unwrap_or_else(new_input_buffer));
+        let mut take = || pool.pop().unwrap_or_else(new_input_buffer);
+        let buffer = self.buffer.get_or_insert_with(&mut take);
+        if buffer.len() < INPUT_BYTES_MAX {
+            let rest = std::mem::replace(buffer, take());
+            buffer[..rest.len()].copy_from_slice(&rest);
+        }
         if usize::from(self.end) == INPUT_BYTES_MAX {
             buffer.copy_within(usize::from(self.start).., 0);
             self.end -= self.start;
@@ -121,11 +127,23 @@ impl LineBuffer {
     pub fn release(&mut self, pool: &mut Vec<InputBuffer>, pool_max: usize) {
         if self.start == self.end {
             (self.start, self.scanned, self.end) = (0, 0, 0);
-            if let Some(buffer) = self.buffer.take()
-                && pool.len() < pool_max
-            {
-                pool.push(buffer);
-            }
+            give_back(self.buffer.take(), pool, pool_max);
+        }
+    }
+
+    /// Gives the buffer back also where a short rest is left in it, which is kept apart. For when the rest will
+    /// wait.
+    pub fn shelve(&mut self, pool: &mut Vec<InputBuffer>, pool_max: usize) {
+        self.release(pool, pool_max);
+        let rest = usize::from(self.start)..usize::from(self.end);
+        if let Some(buffer) = &mut self.buffer
+            && buffer.len() == INPUT_BYTES_MAX
+            && rest.len() <= SHELVED_BYTES_MAX
+        {
+            self.scanned -= self.start;
+            (self.start, self.end) = (0, rest.len() as u16);
+            let rest = buffer[rest].into();
+            give_back(Some(std::mem::replace(buffer, rest)), pool, pool_max);
         }
     }
 
@@ -145,6 +163,11 @@ impl LineBuffer {
             _ => Next::Nothing,
         }
     }
+}
+
+fn give_back(buffer: Option<InputBuffer>, pool: &mut Vec<InputBuffer>, pool_max: usize) {
+    // A rest that was kept apart is no buffer to read into.
+    pool.extend(buffer.filter(|buffer| buffer.len() == INPUT_BYTES_MAX && pool.len() < pool_max));
 }
 
 fn position_of_newline(bytes: &[u8]) -> Option<usize> {
@@ -293,7 +316,7 @@ mod tests {
                         other => seen.push(format!("{other:?}")),
                     }
                 }
-                buffer.release(&mut pool, 1);
+                buffer.shelve(&mut pool, 1);
             }
         }
         if !buffer.is_empty() {
@@ -364,6 +387,24 @@ mod tests {
         buffer.release(&mut pool, 1);
         assert!(buffer.buffer.is_none());
         assert_eq!(pool.len(), 1);
+    }
+
+    #[test]
+    fn a_line_half_typed_holds_as_much_memory_as_it_has_bytes() {
+        let mut pool = Vec::new();
+        let mut buffer = LineBuffer::default();
+        for (mut typed, line, rest_bytes) in
+            [(&b"hi\nwhat"[..], Some(&b"hi"[..]), 4), (b"ev", None, 6), (b"er\n", Some(b"whatever"), 0)]
+        {
+            buffer.fill(&mut pool, |into| io::Read::read(&mut typed, into)).unwrap();
+            if let Some(line) = line {
+                assert_eq!(buffer.next_line(), Next::Line(line));
+            }
+            assert_eq!(buffer.next_line(), Next::Nothing);
+            buffer.shelve(&mut pool, 1);
+            assert_eq!(buffer.buffer.as_ref().map_or(0, |rest| rest.len()), rest_bytes);
+            assert_eq!(pool.len(), 1);
+        }
     }
 
     fn check_text(raw: &[u8], expected: &str) {

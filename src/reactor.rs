@@ -131,6 +131,8 @@ pub enum Attention {
 pub struct Reactor<N: Net> {
     net: N,
     connections: Slab<Connection<N::Stream>>,
+    /// No connection ever had this number or a higher one.
+    ids_end: ConnectionId,
     /// To be looked at for input in the next turn.
     ready: Vec<ConnectionId>,
     /// To be flushed in this turn, or the next.
@@ -150,11 +152,13 @@ pub struct Reactor<N: Net> {
 }
 
 impl<N: Net> Reactor<N> {
-    /// Over these sockets.
-    pub fn new(net: N) -> Reactor<N> {
+    /// Over these sockets, with room for so many connections.
+    pub fn new(net: N, connections: usize) -> Reactor<N> {
         Reactor {
             net,
-            connections: Slab::new(),
+            // A table that grows is copied in the midst of a turn, and leaves holes in memory where it was.
+            connections: Slab::with_capacity(connections),
+            ids_end: 0,
             ready: Vec::new(),
             dirty: Vec::new(),
             doomed: Vec::new(),
@@ -347,9 +351,13 @@ impl<N: Net> Reactor<N> {
         connection.input.release(&mut self.input_pool, POOLED_INPUTS_MAX);
     }
 
-    /// Gives back the input buffer of a connection whose lines are all handled.
-    pub fn release_input(&mut self, id: ConnectionId) {
-        self.connections[id as usize].input.release(&mut self.input_pool, POOLED_INPUTS_MAX);
+    /// Gives back the input buffer of a connection that was looked at, unless it is to be looked at again at once.
+    pub fn shelve_input(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(id as usize)
+            && !connection.is_ready
+        {
+            connection.input.shelve(&mut self.input_pool, POOLED_INPUTS_MAX);
+        }
     }
 
     /// Throws away what a lingering connection still sends, a bounded amount; it is doomed at the end of it.
@@ -402,9 +410,9 @@ impl<N: Net> Reactor<N> {
     ) {
         let mut dirty = std::mem::take(&mut self.dirty);
         if feed_has_grown {
-            for id in 0..self.connections.capacity() {
-                if self.connections.get(id).is_some_and(|it| it.outbox.is_live() || it.is_dirty) {
-                    self.flush_one(id as ConnectionId, feed, mark, now_us, attention);
+            for id in 0..self.ids_end {
+                if self.connections.get(id as usize).is_some_and(|it| it.outbox.is_live() || it.is_dirty) {
+                    self.flush_one(id, feed, mark, now_us, attention);
                 }
             }
         } else {
@@ -548,6 +556,7 @@ impl<N: Net> Reactor<N> {
             warn!("a newcomer cannot be waited for: {error}");
             return None;
         }
+        self.ids_end = self.ids_end.max(id + 1);
         entry.insert(Connection {
             socket: Socket { stream, writable: true, broken: false, stalled_since_us: 0 },
             input: LineBuffer::default(),

@@ -18,9 +18,9 @@ use crate::effects::{Context, Effect, Effects};
 use crate::feed::Feed;
 use crate::journal::{Batch, Commit, Committed, Journal, RecoverError};
 use crate::limits::{
-    CONNECTIONS_PER_ADDRESS, LINE_BYTES_MAX, LINES_PER_TURN_MAX, LINGER_US, LOGIN_GRACE_US, Micros,
-    RATE_BURST_SECONDS, RATE_LINES_PER_SECOND, SECOND_US, SEEN_PAUSE_US, SEEN_PER_SAVE_MAX,
-    SHUTDOWN_FLUSH_US, STALL_US, UNENDED_BYTES_MAX,
+    CONNECTIONS_PER_ADDRESS, CONNECTIONS_RESERVED_MAX, LINE_BYTES_MAX, LINES_PER_TURN_MAX, LINGER_US,
+    LOGIN_GRACE_US, Micros, RATE_BURST_SECONDS, RATE_LINES_PER_SECOND, SECOND_US, SEEN_PAUSE_US,
+    SEEN_PER_SAVE_MAX, SHUTDOWN_FLUSH_US, STALL_US, UNENDED_BYTES_MAX,
 };
 use crate::line::{Next, TIMING_MARK_ANSWER, sanitise};
 use crate::net::{ConnectionId, Net};
@@ -152,15 +152,16 @@ impl<N: Net, S: Storage> Server<N, S> {
             0 => info!("accounts: {}; history: empty", accounts.len()),
             end => info!("accounts: {}; history: {end} bytes, up to {}", accounts.len(), journal.last()),
         }
+        let reserved = options.max_connections.min(CONNECTIONS_RESERVED_MAX);
         Ok(Server {
             options,
-            reactor: Reactor::new(net),
+            reactor: Reactor::new(net, reserved),
             storage,
             batch: journal.new_batch(),
             journal,
             users,
             seen,
-            chat: Chat::new(options.rules, accounts),
+            chat: Chat::new(options.rules, accounts, reserved),
             feed: Feed::default(),
             flushed: 0,
             effects: Effects::default(),
@@ -168,7 +169,7 @@ impl<N: Net, S: Storage> Server<N, S> {
             task_queue: VecDeque::new(),
             chunk: Chunk::default(),
             connections_by_origin: HashMap::new(),
-            origins: Vec::new(),
+            origins: Vec::with_capacity(reserved),
             now: Now::default(),
             seen_due_us: None,
             seen_next: 0,
@@ -341,6 +342,7 @@ impl<N: Net, S: Storage> Server<N, S> {
             } else {
                 self.handle_lines(id, world);
             }
+            self.reactor.shelve_input(id);
         }
         self.ready = ready;
     }
@@ -409,7 +411,6 @@ impl<N: Net, S: Storage> Server<N, S> {
 
     /// All whole lines are handled.
     fn end_of_lines(&mut self, id: ConnectionId) {
-        self.reactor.release_input(id);
         let Some(connection) = self.reactor.connection(id) else { return };
         if connection.readable {
             return self.reactor.schedule(id);

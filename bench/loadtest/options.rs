@@ -62,6 +62,11 @@ impl Options {
         Ok(Some(options))
     }
 
+    /// How long something may take that takes `usual` where a measured stretch takes as long as by default.
+    pub fn stretched(&self, usual: Duration) -> Duration {
+        usual.mul_f64((self.duration.as_secs_f64() / Options::default().duration.as_secs_f64()).max(1.0))
+    }
+
     fn set(&mut self, flag: &str, value: &str) -> Result<(), String> {
         let number = |least: usize| match value.parse() {
             Ok(number) if number >= least => Ok(number),

@@ -155,3 +155,18 @@ fn a_private_message_and_its_copy_allocate_nothing() {
     });
     assert_eq!(count, 0);
 }
+
+#[test]
+fn a_line_half_typed_keeps_no_more_memory_than_it_has_bytes() {
+    const EACH_BYTES_MAX: i64 = 200;
+    let mut party = Party::new();
+    let mut kept = 0;
+    for client in 0..CLIENTS {
+        party.clients[client].write_all(b"hello every").unwrap();
+        let (server, world) = (&mut party.server, &mut party.world);
+        kept += allocation_counter::measure(|| assert!(server.turn(world).is_ok())).bytes_current;
+    }
+    assert!(kept <= CLIENTS as i64 * EACH_BYTES_MAX, "{kept} bytes for {CLIENTS}");
+    (0..CLIENTS).for_each(|client| party.say(client, "one"));
+    party.hear_all(CLIENTS);
+}
