@@ -100,17 +100,17 @@ impl Report {
 
     /// For a terminal.
     pub fn table(&self) -> String {
-        self.lined_up(" ", "  ", "")
+        self.lined_up(" ", "  ", "", |cell| cell.to_owned())
     }
 
     /// For a README.
     pub fn markdown(&self) -> String {
-        self.lined_up("| ", " | ", " |")
+        self.lined_up("| ", " | ", " |", |cell| cell.replace('|', "\\|"))
     }
 
-    fn lined_up(&self, left: &str, between: &str, right: &str) -> String {
-        let mut lines = vec![HEADINGS];
-        lines.extend(self.rows.iter().map(Row::cells));
+    fn lined_up(&self, left: &str, between: &str, right: &str, escape: fn(&str) -> String) -> String {
+        let mut lines = vec![HEADINGS.map(escape)];
+        lines.extend(self.rows.iter().map(|row| row.cells().map(escape)));
         let widths: Vec<usize> = (0..HEADINGS.len())
             .map(|column| lines.iter().map(|cells| cells[column].chars().count()).max().unwrap_or(0))
             .collect();
@@ -129,7 +129,7 @@ impl Report {
 
     /// A bar for each figure that has a goal: how much of what is allowed it uses up.
     pub fn svg(&self) -> String {
-        const LABEL: usize = 370;
+        const LABEL: usize = 420;
         const UNIT: f64 = 300.0;
         const ROW: usize = 28;
         const TOP: usize = 76;
