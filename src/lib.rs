@@ -22,6 +22,7 @@
 //! | 0 | [`mod@line`] | bytes to lines: lengths, telnet, UTF-8, what may not stand in a text |
 //! | 0 | [`record`] | a message and its line; the timestamp that only rises; who may see it |
 //! | 0 | [`protocol`] | a line to a command |
+//! | 0 | [`client`] | the client's side of the protocol, without I/O; the server does not use it |
 //! | 0 | [`storage`] | a small trait over files, its real one, and the append of all or nothing |
 //! | 1 | [`journal`] | the log: recover, stage, commit, find, read |
 //! | 1 | [`cursor`] | a place in the log that moves towards its end |
@@ -79,6 +80,7 @@
 pub mod accounts;
 pub mod chat;
 pub mod check;
+pub mod client;
 pub mod cursor;
 pub mod effects;
 pub mod feed;

@@ -52,8 +52,8 @@ const TOP_LEVEL: [&str; 10] = [
 ];
 
 /// Files that decide by what they are given: no clock, no file, no socket.
-const PURE: [&str; 14] = [
-    "limits", "name", "kdf", "line", "record", "protocol", "feed", "throttle", "hashing", "login",
+const PURE: [&str; 15] = [
+    "client", "limits", "name", "kdf", "line", "record", "protocol", "feed", "throttle", "hashing", "login",
     "presence", "effects", "chat", "cursor",
 ];
 

@@ -1,0 +1,417 @@
+//! The client's side of the protocol, without I/O: bytes and submitted lines come in, events and bytes to be sent
+//! come out. What shows it to a person, and what moves the bytes, is elsewhere.
+//!
+//! ```text
+//!  connected ─▶ /login ─▶ * welcome ─▶ what was missed ─▶ /users, /history 1     the first time
+//!                            └────────▶ /history T ─────▶ /users                 after a lost connection
+//! ```
+//!
+//! T is the newest message that was told of. The server shows a message that was said meanwhile twice, as it is said
+//! and in the answer; it is told of once, in its place. What had been sent without a receipt is looked for in that
+//! answer: what is not in it was not taken. Nothing is ever sent a second time.
+
+mod answers;
+mod event;
+mod pending;
+
+use std::collections::{BTreeSet, VecDeque};
+use std::io::Read;
+
+pub use self::event::{Event, LineId, Message, Origin, Refusal};
+use self::pending::{Asked, Pending, Purpose, Queue};
+use crate::limits::LINE_BYTES_MAX;
+use crate::line::{InputBuffer, LineBuffer, Next, sanitise};
+use crate::name::Name;
+use crate::protocol::{self, Command};
+use crate::record::{Timestamp, line_length};
+
+/// What is read of a resumed history before its first known message; more than that can only be the answer.
+const EARLY_MAX: usize = 4096;
+
+/// What the client itself understands beside the server's commands.
+const OWN_COMMANDS: [(&str, &str); 4] = [
+    ("/reply TEXT", "a private message to who wrote you the last one"),
+    ("/me TEXT", "says what you do, as in: * alice waves"),
+    ("/ignore NAME", "hides what somebody says; /ignore alone tells who is ignored"),
+    ("/unignore NAME", "shows it again"),
+];
+
+/// How to log in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// Whose account.
+    pub name: String,
+    /// Its password.
+    pub password: String,
+    /// Whether the account is to be made.
+    pub is_new: bool,
+}
+
+/// How far a connection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Down,
+    /// Connected and not logged in.
+    Outside,
+    In,
+}
+
+/// The answer to a question of the client's own about messages, while it is read.
+#[derive(Default)]
+struct Gathering {
+    /// What came before the answer can have begun, or its beginning.
+    early: Vec<Message>,
+    has_begun: bool,
+}
+
+/// One person's connection to a server, over all times that it is lost and made again.
+pub struct Client {
+    state: State,
+    credentials: Option<Credentials>,
+    /// The name of the account, once logged in.
+    name: Option<Name>,
+    input: LineBuffer,
+    input_pool: Vec<InputBuffer>,
+    text: String,
+    output: Vec<u8>,
+    events: VecDeque<Event>,
+    pending: Queue,
+    /// Messages whose connection went before their receipt came, until the next one tells.
+    unconfirmed: Queue,
+    next_id: LineId,
+    /// The newest message that was told of; what is not newer was. `None` before the first login.
+    told: Option<Timestamp>,
+    gathering: Option<Gathering>,
+    /// What comes was said before the login.
+    is_catching_up: bool,
+    online: BTreeSet<Name>,
+    /// The names of an answer to `/users`, until its end.
+    listed: Vec<Name>,
+    ignored: BTreeSet<Name>,
+    /// Who wrote the last private message.
+    correspondent: Option<Name>,
+}
+
+impl Client {
+    /// Not connected, and hearing nothing of those who are ignored.
+    pub fn new(ignored: impl IntoIterator<Item = Name>) -> Client {
+        Client {
+            state: State::Down,
+            credentials: None,
+            name: None,
+            input: LineBuffer::default(),
+            input_pool: Vec::new(),
+            text: String::new(),
+            output: Vec::new(),
+            events: VecDeque::new(),
+            pending: Queue::new(),
+            unconfirmed: Queue::new(),
+            next_id: 0,
+            told: None,
+            gathering: None,
+            is_catching_up: false,
+            online: BTreeSet::new(),
+            listed: Vec::new(),
+            ignored: ignored.into_iter().collect(),
+            correspondent: None,
+        }
+    }
+
+    /// Logs in with these, now or as soon as there is a connection, and again after it was lost.
+    pub fn log_in(&mut self, credentials: Credentials) {
+        self.credentials = Some(credentials);
+        if self.state == State::Outside && self.pending.is_empty() {
+            self.send_login();
+        }
+    }
+
+    /// There is a connection.
+    pub fn connected(&mut self) {
+        assert!(self.state == State::Down, "one connection at a time");
+        self.state = State::Outside;
+        self.send_login();
+    }
+
+    /// The connection is gone. What was sent and not acknowledged is told of.
+    pub fn disconnected(&mut self) {
+        self.state = State::Down;
+        self.output.clear();
+        self.input = LineBuffer::default();
+        self.listed.clear();
+        self.online.clear();
+        let is_baseline =
+            matches!(self.pending.front(), Some(it) if it.asked == Asked::History(Purpose::Baseline));
+        if let Some(gathering) = self.gathering.take().filter(|_| is_baseline) {
+            // There is no time yet from which they could be asked for again.
+            gathering.early.into_iter().for_each(|message| self.tell_new(message, Origin::Live));
+        }
+        for pending in std::mem::take(&mut self.pending) {
+            let Some(id) = pending.id else { continue };
+            let line = pending.line.clone();
+            if matches!(pending.asked, Asked::Message { .. }) {
+                self.events.push_back(Event::Unconfirmed { id, line });
+                self.unconfirmed.push_back(pending);
+            } else if pending.asked != Asked::Quit {
+                self.events.push_back(Event::NotSent { id, line });
+            }
+        }
+    }
+
+    /// Takes what the server sent.
+    pub fn receive(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let filled = self.input.fill(&mut self.input_pool, |into| bytes.read(into));
+            filled.expect("reading a slice cannot fail");
+            loop {
+                let mut text = std::mem::take(&mut self.text);
+                let is_line = match self.input.next_line() {
+                    Next::Line(line) => {
+                        sanitise(line, &mut text);
+                        true
+                    }
+                    // Not even a server that means harm gets more memory than a line.
+                    Next::TooLong | Next::Endless => false,
+                    Next::Nothing => break self.text = text,
+                };
+                if is_line {
+                    self.line(&text);
+                }
+                self.text = text;
+            }
+            self.input.release(&mut self.input_pool, 1);
+        }
+    }
+
+    /// Takes a line that the user wants to say or to be done. What becomes of it is told by events with its number;
+    /// `None` where there is nothing to wait for.
+    pub fn submit(&mut self, line: &str) -> Option<LineId> {
+        let mut clean = String::new();
+        sanitise(line.trim_end_matches(['\r', '\n']).as_bytes(), &mut clean);
+        if clean.trim().is_empty() {
+            return None;
+        }
+        let id = self.next_id;
+        self.next_id += 1;
+        if !self.own_command(id, &clean) {
+            self.send_line(id, &clean, &clean);
+        }
+        Some(id)
+    }
+
+    /// The next thing to be told.
+    pub fn next_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// What is to be sent; [`Client::sent`] takes it off.
+    pub fn output(&self) -> &[u8] {
+        &self.output
+    }
+
+    /// The first so many bytes of [`Client::output`] are on their way.
+    pub fn sent(&mut self, count: usize) {
+        self.output.drain(..count);
+    }
+
+    /// Whether one is logged in, and nothing keeps lines from being taken.
+    pub fn is_in(&self) -> bool {
+        self.state == State::In
+    }
+
+    /// Lines that the server has not answered yet, its own questions not counted.
+    pub fn unanswered(&self) -> usize {
+        self.pending.iter().chain(&self.unconfirmed).filter(|pending| pending.id.is_some()).count()
+    }
+
+    /// Whether everything was answered, what the client itself asked for included.
+    pub fn is_settled(&self) -> bool {
+        self.pending.is_empty() && self.unconfirmed.is_empty() && self.gathering.is_none()
+    }
+
+    /// Messages of which it is not known whether they were taken.
+    pub fn unacknowledged(&self) -> impl Iterator<Item = &str> {
+        let messages = self.unconfirmed.iter().chain(&self.pending);
+        messages.filter(|it| matches!(it.asked, Asked::Message { .. })).map(|it| it.line.as_str())
+    }
+
+    /// One's own name, once logged in.
+    pub fn name(&self) -> Option<&Name> {
+        self.name.as_ref()
+    }
+
+    /// Who is online, as far as it is known.
+    pub fn online(&self) -> &BTreeSet<Name> {
+        &self.online
+    }
+
+    /// Who is ignored.
+    pub fn ignored(&self) -> &BTreeSet<Name> {
+        &self.ignored
+    }
+
+    // What is sent
+
+    fn send_login(&mut self) {
+        let Some(Credentials { name, password, is_new }) = &self.credentials else { return };
+        let mut lines = String::new();
+        if self.told.is_some() {
+            // What was missed is asked for by its time instead, so that nothing is left out.
+            lines.push_str("/replay 0\n");
+        }
+        lines += &format!("/{} {name} {password}\n", if *is_new { "register" } else { "login" });
+        if self.told.is_some() {
+            self.ask(Asked::Replay { is_shown: false });
+        }
+        self.ask(Asked::Login);
+        self.output.extend_from_slice(lines.as_bytes());
+    }
+
+    fn welcome(&mut self, name: Name) {
+        self.state = State::In;
+        self.name = Some(name);
+        if let Some(credentials) = &mut self.credentials {
+            credentials.is_new = false;
+        }
+        self.events.push_back(Event::Welcome(name));
+        if let Some(told) = self.told {
+            self.output.extend_from_slice(format!("/history {told}\n").as_bytes());
+            self.ask(Asked::History(Purpose::Resume));
+            self.gathering = Some(Gathering::default());
+        }
+        self.is_catching_up = self.told.is_none();
+        self.ask_users();
+        if self.told.is_none() {
+            self.output.extend_from_slice(b"/history 1\n");
+            self.ask(Asked::History(Purpose::Baseline));
+            self.gathering = Some(Gathering::default());
+        }
+    }
+
+    fn ask(&mut self, asked: Asked) {
+        self.pending.push_back(Pending { id: None, line: String::new(), asked });
+    }
+
+    fn ask_users(&mut self) {
+        self.output.extend_from_slice(b"/users\n");
+        self.ask(Asked::Users { is_shown: false });
+    }
+
+    /// Sends `sent`, which the user submitted as `line`.
+    fn send_line(&mut self, id: LineId, line: &str, sent: &str) {
+        let Some(own) = self.name.filter(|_| self.is_in()) else {
+            return self.events.push_back(Event::NotSent { id, line: line.into() });
+        };
+        let asked = match protocol::parse(sent) {
+            Err(misuse) => {
+                let misuse = misuse.to_string();
+                return self.refuse(id, line, Refusal::parse(misuse.trim_start_matches("! ")));
+            }
+            Ok(Command::Nothing) => return,
+            Ok(Command::Help) => return self.help(),
+            Ok(Command::Say(text)) => Asked::Message { to: None, text: text.into() },
+            Ok(Command::Whisper { to, text }) => match Name::parse(to.as_bytes()) {
+                Some(to) => Asked::Message { to: Some(to), text: text.into() },
+                None => return self.refuse(id, line, Refusal::parse("no-such-user: that is no name")),
+            },
+            Ok(Command::Register { .. } | Command::Login { .. }) => {
+                let words = format!("already-logged-in: as {own}; /quit first");
+                return self.refuse(id, line, Refusal::parse(&words));
+            }
+            Ok(Command::Passwd { passwords }) => Asked::Passwd { new: self.new_password(passwords) },
+            Ok(Command::History(_)) => Asked::History(Purpose::Show),
+            Ok(Command::Users) => Asked::Users { is_shown: true },
+            Ok(Command::Replay(_)) => Asked::Replay { is_shown: true },
+            Ok(Command::Quit) => Asked::Quit,
+        };
+        let stored_bytes = match &asked {
+            Asked::Message { to, text } => line_length(&own, to.as_ref(), text),
+            _ => 0,
+        };
+        if stored_bytes.max(sent.len() + 1) > LINE_BYTES_MAX {
+            let words = format!(
+                "line-too-long: a message has at most {LINE_BYTES_MAX} bytes with its time and names"
+            );
+            return self.refuse(id, line, Refusal::parse(&words));
+        }
+        self.output.extend_from_slice(sent.as_bytes());
+        self.output.push(b'\n');
+        self.pending.push_back(Pending { id: Some(id), line: line.into(), asked });
+    }
+
+    /// The second one of `/passwd OLD NEW`, where the first is the one that is in use.
+    fn new_password(&self, passwords: &str) -> Option<String> {
+        let old = &self.credentials.as_ref()?.password;
+        passwords.strip_prefix(old.as_str())?.strip_prefix(' ').map(str::to_owned)
+    }
+
+    fn refuse(&mut self, id: LineId, line: &str, refusal: Refusal) {
+        self.events.push_back(Event::Refused { id, line: line.into(), refusal });
+    }
+
+    // What the client does by itself
+
+    /// Whether the line is one of the client's own commands, which is then done.
+    fn own_command(&mut self, id: LineId, line: &str) -> bool {
+        let Some((word, rest)) = line.strip_prefix('/').map(|it| it.split_once(' ').unwrap_or((it, "")))
+        else {
+            return false;
+        };
+        let rest = rest.trim();
+        let usage = |at: usize| Refusal::parse(&format!("bad-usage: {}", OWN_COMMANDS[at].0));
+        match (word.to_ascii_lowercase().as_str(), Name::parse(rest.as_bytes())) {
+            ("reply", _) if rest.is_empty() => self.refuse(id, line, usage(0)),
+            ("reply", _) => match self.correspondent {
+                Some(to) => self.send_line(id, line, &format!("/msg {to} {rest}")),
+                None => {
+                    let words = "nobody-wrote: there is no private message to reply to";
+                    self.refuse(id, line, Refusal::parse(words));
+                }
+            },
+            ("me", _) if rest.is_empty() => self.refuse(id, line, usage(1)),
+            ("me", _) => self.send_line(id, line, &format!("//me {rest}")),
+            ("ignore", _) if rest.is_empty() => self.tell_ignored(),
+            ("ignore", Some(name)) => self.ignore(name),
+            ("unignore", Some(name)) => self.unignore(&name),
+            ("ignore", None) => self.refuse(id, line, usage(2)),
+            ("unignore", None) => self.refuse(id, line, usage(3)),
+            _ => return false,
+        }
+        true
+    }
+
+    fn notice(&mut self, text: impl Into<String>) {
+        self.events.push_back(Event::Notice(text.into()));
+    }
+
+    fn help(&mut self) {
+        for (usage, does) in OWN_COMMANDS {
+            self.notice(format!("{usage:<24} {does}"));
+        }
+        for line in protocol::help() {
+            self.notice(line.trim_start_matches("* "));
+        }
+    }
+
+    fn ignore(&mut self, name: Name) {
+        self.ignored.insert(name);
+        self.notice(format!("{name} is ignored from now on"));
+        self.events.push_back(Event::IgnoredChanged);
+    }
+
+    fn unignore(&mut self, name: &Name) {
+        if self.ignored.remove(name) {
+            self.notice(format!("{name} is heard again"));
+            self.events.push_back(Event::IgnoredChanged);
+        } else {
+            self.notice(format!("{name} was not ignored"));
+        }
+    }
+
+    fn tell_ignored(&mut self) {
+        let names: Vec<_> = self.ignored.iter().map(Name::as_str).collect();
+        self.notice(match &names[..] {
+            [] => "nobody is ignored".to_owned(),
+            names => format!("ignored: {}", names.join(" ")),
+        });
+    }
+}

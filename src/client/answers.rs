@@ -1,0 +1,238 @@
+//! What the server's lines mean: which of them answers what, and what is to be told.
+
+use super::event::{Event, Message, Origin, Refusal};
+use super::pending::{Asked, Pending, Purpose};
+use super::{Client, EARLY_MAX, Gathering, State};
+use crate::name::Name;
+use crate::record::Timestamp;
+
+/// Errors that end a connection, or answer no line.
+const OF_THE_CONNECTION: [&str; 5] =
+    ["server-full", "too-many-connections", "login-timeout", "history-unavailable", "unfinished-line"];
+
+impl Client {
+    /// A clean line of the server, without its ending.
+    pub(super) fn line(&mut self, line: &str) {
+        if let Some(text) = line.strip_prefix("* ") {
+            self.server_notice(text);
+        } else if let Some(text) = line.strip_prefix("! ") {
+            self.error(Refusal::parse(text));
+        } else if self.state == State::Outside {
+            self.events.push_back(Event::NotChinwag(line.into()));
+        } else if let Some(message) = Message::parse(line) {
+            self.message(message);
+        } else {
+            self.notice(line);
+        }
+    }
+
+    fn asked(&self) -> Option<&Asked> {
+        self.pending.front().map(|pending| &pending.asked)
+    }
+
+    fn server_notice(&mut self, text: &str) {
+        if self.state == State::Outside {
+            return self.notice_outside(text);
+        }
+        match (self.asked().cloned(), text) {
+            (Some(Asked::History(purpose)), "end of history") => self.end_of_history(purpose),
+            (Some(Asked::Users { .. }), _) if text.starts_with("users: ") => {
+                let names = text["users: ".len()..].split(' ');
+                self.listed.extend(names.filter_map(|name| Name::parse(name.as_bytes())));
+            }
+            (Some(Asked::Users { is_shown }), _) if is_count_online(text) => self.end_of_users(is_shown),
+            (Some(Asked::Replay { is_shown }), _) if text.starts_with("replay ") => {
+                self.pending.pop_front();
+                if is_shown {
+                    self.notice(text);
+                }
+            }
+            (Some(Asked::Passwd { new }), "password changed") => {
+                self.pending.pop_front();
+                if let (Some(credentials), Some(new)) = (&mut self.credentials, new) {
+                    credentials.password = new;
+                }
+                self.notice(text);
+            }
+            (Some(Asked::Quit), "bye") => {
+                self.pending.pop_front();
+                self.events.push_back(Event::Bye);
+            }
+            _ => match presence(text) {
+                Some((names, others, is_here)) => self.presence(names, others, is_here),
+                None => self.notice(text),
+            },
+        }
+    }
+
+    fn notice_outside(&mut self, text: &str) {
+        if let Some(name) = text.strip_prefix("welcome ").and_then(|name| Name::parse(name.as_bytes())) {
+            self.pending.clear();
+            self.welcome(name);
+        } else if text.starts_with("after failed logins ") {
+            self.notice(text);
+        }
+        // What else is said here is for people who type the commands themselves.
+    }
+
+    fn error(&mut self, refusal: Refusal) {
+        if OF_THE_CONNECTION.contains(&refusal.code.as_str()) {
+            return self.events.push_back(Event::Error(refusal));
+        }
+        if self.state == State::Outside {
+            self.pending.clear();
+            self.credentials = None;
+            return self.events.push_back(Event::LoginFailed(refusal));
+        }
+        match self.pending.pop_front() {
+            Some(Pending { id: Some(id), line, .. }) => self.refuse(id, &line, refusal),
+            Some(Pending { asked: Asked::History(purpose), .. }) => self.end_of_question(purpose),
+            Some(_) => {}
+            None => self.events.push_back(Event::Error(refusal)),
+        }
+    }
+
+    fn presence(&mut self, names: Vec<Name>, others: u32, is_here: bool) {
+        for name in &names {
+            match is_here {
+                true => self.online.insert(*name),
+                false => self.online.remove(name),
+            };
+        }
+        if others > 0 {
+            self.ask_users();
+        }
+        self.events.push_back(if is_here {
+            Event::Joined(names, others)
+        } else {
+            Event::Left(names, others)
+        });
+    }
+
+    fn end_of_users(&mut self, is_shown: bool) {
+        self.pending.pop_front();
+        self.is_catching_up = false;
+        let listed = std::mem::take(&mut self.listed);
+        self.online = listed.iter().copied().collect();
+        if is_shown {
+            self.events.push_back(Event::Users(listed));
+        }
+    }
+
+    fn end_of_history(&mut self, purpose: Purpose) {
+        self.pending.pop_front();
+        match purpose {
+            Purpose::Show => self.events.push_back(Event::EndOfHistory),
+            Purpose::Baseline | Purpose::Resume => self.end_of_question(purpose),
+        }
+    }
+
+    /// The client's own question is answered, or will not be.
+    fn end_of_question(&mut self, purpose: Purpose) {
+        let Some(mut gathering) = self.gathering.take() else { return };
+        if purpose == Purpose::Baseline {
+            // It is the newest message there is: what came before it was said just now, and it is the last of that.
+            let newest = gathering.early.pop().map(|message| message.at);
+            gathering.early.into_iter().for_each(|message| self.tell_new(message, Origin::Live));
+            self.told = self.told.max(newest).or(Some(Timestamp::default()));
+            // Of a connection before this one, which knew no time from which to look for them.
+            self.unconfirmed.clear();
+            return;
+        }
+        gathering.early.into_iter().for_each(|message| self.tell_new(message, Origin::Missed));
+        for pending in std::mem::take(&mut self.unconfirmed) {
+            if let Some(id) = pending.id {
+                self.events.push_back(Event::NotSent { id, line: pending.line });
+            }
+        }
+    }
+
+    fn message(&mut self, message: Message) {
+        match self.asked() {
+            Some(Asked::History(Purpose::Baseline)) => self.early().push(message),
+            Some(Asked::History(Purpose::Resume)) => self.resumed(message),
+            Some(Asked::History(Purpose::Show)) if self.told.is_some_and(|told| message.at <= told) => {
+                self.tell(message, Origin::Asked);
+            }
+            _ => {
+                let origin = if self.is_catching_up { Origin::Missed } else { Origin::Live };
+                self.tell_new(message, origin);
+            }
+        }
+    }
+
+    fn early(&mut self) -> &mut Vec<Message> {
+        &mut self.gathering.get_or_insert_with(Gathering::default).early
+    }
+
+    /// A message of the answer to what was missed, or said live before it.
+    fn resumed(&mut self, message: Message) {
+        let told = self.told;
+        let gathering = self.gathering.get_or_insert_with(Gathering::default);
+        let last = gathering.early.last().map(|message| message.at).or(told);
+        // The answer begins with a message that was told of before, so before those that were said meanwhile.
+        if !gathering.has_begun && last.is_some_and(|last| message.at <= last) {
+            gathering.has_begun = true;
+            gathering.early.clear();
+        }
+        if gathering.has_begun {
+            return self.tell_new(message, Origin::Missed);
+        }
+        gathering.early.push(message);
+        if gathering.early.len() > EARLY_MAX {
+            gathering.has_begun = true;
+            let early = std::mem::take(&mut gathering.early);
+            early.into_iter().for_each(|message| self.tell_new(message, Origin::Missed));
+        }
+    }
+
+    /// Tells of a message, unless it is a repeat.
+    pub(super) fn tell_new(&mut self, message: Message, origin: Origin) {
+        if self.told.is_none_or(|told| message.at > told) {
+            self.told = Some(message.at);
+            self.tell(message, origin);
+        }
+    }
+
+    fn tell(&mut self, mut message: Message, origin: Origin) {
+        message.origin = origin;
+        if Some(message.from) == self.name {
+            message.receipt = self.take_receipt(&message);
+        } else if self.ignored.contains(&message.from) {
+            return;
+        } else if message.to.is_some() && origin != Origin::Asked {
+            self.correspondent = Some(message.from);
+        }
+        self.events.push_back(Event::Message(message));
+    }
+
+    /// The submitted line whose copy this message is.
+    fn take_receipt(&mut self, message: &Message) -> Option<u64> {
+        if self.pending.front().is_some_and(|pending| pending.is_receipt(message)) {
+            return self.pending.pop_front()?.id;
+        }
+        let at = self.unconfirmed.iter().position(|pending| pending.is_receipt(message))?;
+        self.unconfirmed.remove(at)?.id
+    }
+}
+
+/// `3 online`
+fn is_count_online(text: &str) -> bool {
+    text.strip_suffix(" online").is_some_and(|count| count.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// `a joined`, `a and b joined`, `a, b and c left`, `a, b and 41 others left`: the names, how many others, and
+/// whether they came.
+fn presence(text: &str) -> Option<(Vec<Name>, u32, bool)> {
+    let (who, is_here) = match (text.strip_suffix(" joined"), text.strip_suffix(" left")) {
+        (Some(who), _) => (who, true),
+        (_, Some(who)) => (who, false),
+        _ => return None,
+    };
+    let (who, others) = match who.strip_suffix(" others").and_then(|it| it.rsplit_once(" and ")) {
+        Some((who, count)) => (who.to_owned(), count.parse().ok()?),
+        None => (who.replacen(" and ", ", ", 1), 0),
+    };
+    let parsed: Option<Vec<Name>> = who.split(", ").map(|name| Name::parse(name.as_bytes())).collect();
+    Some((parsed?, others, is_here))
+}

@@ -1,0 +1,140 @@
+//! What a client's user is to be told.
+
+use crate::name::Name;
+use crate::record::{Audience, TIMESTAMP_BYTES, Timestamp, ends_of};
+
+/// A line that was submitted: numbered from 0 on, in order.
+pub type LineId = u64;
+
+/// Something to be told, in the order in which it is to be told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Logged in, under the name as it was registered.
+    Welcome(Name),
+    /// The server did not let one in.
+    LoginFailed(Refusal),
+    /// The other side does not speak as a chinwag server does; one of its lines, cleaned.
+    NotChinwag(String),
+    /// A message.
+    Message(Message),
+    /// These came, and so many others.
+    Joined(Vec<Name>, u32),
+    /// These went, and so many others.
+    Left(Vec<Name>, u32),
+    /// Who is online, as it was asked for.
+    Users(Vec<Name>),
+    /// The end of the messages that were asked for.
+    EndOfHistory,
+    /// Words of the server or of the client itself, without a mark at their beginning.
+    Notice(String),
+    /// A line was not taken, by the server or already here.
+    Refused {
+        /// Which.
+        id: LineId,
+        /// As it was submitted.
+        line: String,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// The connection went before the line was acknowledged; whether it was taken is not known yet.
+    Unconfirmed {
+        /// Which.
+        id: LineId,
+        /// As it was submitted.
+        line: String,
+    },
+    /// The line was not taken, and never will be.
+    NotSent {
+        /// Which.
+        id: LineId,
+        /// As it was submitted.
+        line: String,
+    },
+    /// An error that answers no line.
+    Error(Refusal),
+    /// The list of who is ignored has changed, and is to be kept.
+    IgnoredChanged,
+    /// The server has said goodbye.
+    Bye,
+}
+
+/// An error: `! CODE: WORDS`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Stable, in kebab-case.
+    pub code: String,
+    /// For people.
+    pub words: String,
+}
+
+impl Refusal {
+    /// From what follows the `! `.
+    pub fn parse(text: &str) -> Refusal {
+        let (code, words) = text.split_once(": ").unwrap_or(("error", text));
+        Refusal { code: code.into(), words: words.into() }
+    }
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.code, self.words)
+    }
+}
+
+/// How a message came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// It was said just now.
+    Live,
+    /// It was missed, while away or while the connection was down.
+    Missed,
+    /// It was asked for and is not new.
+    Asked,
+}
+
+/// A message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// When it was said, and its id.
+    pub at: Timestamp,
+    /// Who said it.
+    pub from: Name,
+    /// Who it is for; `None` for everyone.
+    pub to: Option<Name>,
+    /// What was said, clean.
+    pub text: String,
+    /// How it came.
+    pub origin: Origin,
+    /// The submitted line whose receipt it is.
+    pub receipt: Option<LineId>,
+}
+
+impl Message {
+    /// The message in a clean line without its ending, or `None` where it is none.
+    pub fn parse(line: &str) -> Option<Message> {
+        let at = Timestamp::parse(line.as_bytes())?;
+        let ends = ends_of(line.as_bytes()).filter(|_| line.as_bytes()[TIMESTAMP_BYTES] == b' ')?;
+        let to = match ends.to {
+            Audience::Public => None,
+            Audience::Private(to) => Some(Name::parse(to)?),
+        };
+        let (from, text) = (Name::parse(ends.from)?, line[ends.text_at..].to_owned());
+        Some(Message { at, from, to, text, origin: Origin::Live, receipt: None })
+    }
+
+    /// What its sender does, where the text is written as `/me does`.
+    pub fn action(&self) -> Option<&str> {
+        self.text.strip_prefix("/me ").map(str::trim).filter(|action| !action.is_empty())
+    }
+}
+
+impl std::fmt::Display for Message {
+    /// As the server writes it, without the ending.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.at, self.from)?;
+        if let Some(to) = &self.to {
+            write!(f, " -> {to}")?;
+        }
+        write!(f, ": {}", self.text)
+    }
+}
