@@ -68,6 +68,8 @@ struct Gathering {
 pub struct Client {
     state: State,
     credentials: Option<Credentials>,
+    /// The server has said no to them.
+    is_refused: bool,
     /// The name of the account, once logged in.
     name: Option<Name>,
     input: LineBuffer,
@@ -93,11 +95,18 @@ pub struct Client {
 }
 
 impl Client {
+    /// The words of all commands that can be given once logged in, without the slash; some of them twice.
+    pub fn command_words() -> impl Iterator<Item = &'static str> {
+        let own = OWN_COMMANDS.iter().filter_map(|(usage, _)| usage[1..].split(' ').next());
+        own.chain(protocol::command_words()).filter(|word| !matches!(*word, "register" | "login"))
+    }
+
     /// Not connected, and hearing nothing of those who are ignored.
     pub fn new(ignored: impl IntoIterator<Item = Name>) -> Client {
         Client {
             state: State::Down,
             credentials: None,
+            is_refused: false,
             name: None,
             input: LineBuffer::default(),
             input_pool: Vec::new(),
@@ -120,6 +129,12 @@ impl Client {
     /// Logs in with these, now or as soon as there is a connection, and again after it was lost.
     pub fn log_in(&mut self, credentials: Credentials) {
         self.credentials = Some(credentials);
+        self.log_in_again();
+    }
+
+    /// Does so with the same credentials although the server has said no to them.
+    pub fn log_in_again(&mut self) {
+        self.is_refused = false;
         if self.state == State::Outside && self.pending.is_empty() {
             self.send_login();
         }
@@ -252,7 +267,11 @@ impl Client {
     // What is sent
 
     fn send_login(&mut self) {
-        let Some(Credentials { name, password, is_new }) = &self.credentials else { return };
+        let Some(Credentials { name, password, is_new }) =
+            self.credentials.as_ref().filter(|_| !self.is_refused)
+        else {
+            return;
+        };
         let mut lines = String::new();
         if self.told.is_some() {
             // What was missed is asked for by its time instead, so that nothing is left out.

@@ -80,6 +80,14 @@ pub fn help() -> impl Iterator<Item = String> {
     commands.chain([format!("* {text}")])
 }
 
+/// The words of the commands, without the slash.
+pub fn command_words() -> impl Iterator<Item = &'static str> {
+    COMMANDS
+        .iter()
+        .filter_map(|(usage, _)| split_word(usage).0.strip_prefix('/'))
+        .filter(|it| !it.starts_with('/'))
+}
+
 /// Reads one line, already clean and without its ending.
 ///
 /// # Errors

@@ -29,6 +29,11 @@ impl Timestamp {
         Timestamp(micros).min(LATEST)
     }
 
+    /// Microseconds since the Unix epoch.
+    pub fn micros(self) -> Micros {
+        self.0
+    }
+
     /// The start of a line that is a timestamp, or `None` where it is none.
     pub fn parse(line: &[u8]) -> Option<Timestamp> {
         let text: &[u8; TIMESTAMP_BYTES] = line.first_chunk()?;

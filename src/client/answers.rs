@@ -81,7 +81,7 @@ impl Client {
         }
         if self.state == State::Outside {
             self.pending.clear();
-            self.credentials = None;
+            self.is_refused = true;
             return self.events.push_back(Event::LoginFailed(refusal));
         }
         match self.pending.pop_front() {

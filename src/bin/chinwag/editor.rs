@@ -1,0 +1,342 @@
+//! The line that is being typed, and the lines that appear above it.
+//!
+//! Line editing is rustyline's. What is to appear is gathered by [`Screen`] and printed by a thread of its own, a
+//! burst of lines at once, by rustyline's external printer. That writes to the terminal by itself while no line is
+//! edited, past what still waits to be printed above one; so it is used only within a [`Gate`], which is open
+//! exactly while a line is edited.
+
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use chinwag::client::Client;
+use rustyline::completion::Completer;
+use rustyline::error::ReadlineError;
+use rustyline::highlight::Highlighter;
+use rustyline::hint::Hinter;
+use rustyline::history::DefaultHistory;
+use rustyline::validate::{ValidationContext, ValidationResult, Validator};
+use rustyline::{
+    Cmd, ColorMode, CompletionType, Config, Context, Editor, ExternalPrinter, Helper, KeyEvent, Movement,
+};
+use unicode_width::UnicodeWidthStr;
+
+const PROMPT: &str = "> ";
+/// What is printed in one go; in between, keys are looked at.
+const BURST_BYTES: usize = 64 << 10;
+
+/// What is to appear, from whichever thread.
+#[derive(Clone, Default)]
+pub struct Screen(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    waiting: Mutex<Waiting>,
+    something_waits: Condvar,
+    gate: Gate,
+    names: Mutex<BTreeSet<String>>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    text: String,
+    is_over: bool,
+}
+
+/// Whether a line is being edited.
+#[derive(Default)]
+struct Gate {
+    is_open: AtomicBool,
+    /// The line is done: what is drawn from here on is its end.
+    is_leaving: AtomicBool,
+    /// Held while something is handed to the external printer.
+    passing: Mutex<()>,
+    opened: Condvar,
+    waits: Mutex<()>,
+}
+
+/// A lock whose holder panicked guards nothing that could be half done.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Gate {
+    /// A line is being edited, unless it is done.
+    fn open(&self) {
+        if !self.is_leaving.load(Ordering::SeqCst) && !self.is_open.swap(true, Ordering::SeqCst) {
+            drop(lock(&self.waits));
+            self.opened.notify_all();
+        }
+    }
+
+    /// The line is done. Waits for who is passing: it is through at once, or waits for the line editor and is past
+    /// the point where it would write by itself.
+    fn close(&self) {
+        const PASSED_BY: Duration = Duration::from_millis(50);
+        self.is_leaving.store(true, Ordering::SeqCst);
+        self.is_open.store(false, Ordering::SeqCst);
+        let started = Instant::now();
+        while self.passing.try_lock().is_err() && started.elapsed() < PASSED_BY {
+            thread::yield_now();
+        }
+    }
+
+    fn wait_until_open(&self) {
+        let mut waits = lock(&self.waits);
+        while !self.is_open.load(Ordering::SeqCst) {
+            waits = self.opened.wait(waits).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl Screen {
+    /// Lets this appear above the line that is being typed.
+    pub fn show(&self, text: &str) {
+        if !text.is_empty() {
+            lock(&self.0.waiting).text.push_str(text);
+            self.0.something_waits.notify_one();
+        }
+    }
+
+    /// The names that are completed.
+    pub fn set_names(&self, names: BTreeSet<String>) {
+        *lock(&self.0.names) = names;
+    }
+
+    /// Takes what did not appear yet, for when no line is edited any more.
+    pub fn take_rest(&self) -> String {
+        std::mem::take(&mut lock(&self.0.waiting).text)
+    }
+
+    /// Whole lines, up to a burst; `None` at the end.
+    fn next_burst(&self) -> Option<String> {
+        let mut waiting = lock(&self.0.waiting);
+        while waiting.text.is_empty() {
+            if waiting.is_over {
+                return None;
+            }
+            waiting = self.0.something_waits.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+        drop(waiting);
+        self.0.gate.wait_until_open();
+        let mut waiting = lock(&self.0.waiting);
+        let text = &waiting.text;
+        let burst = text.as_bytes().iter().take(BURST_BYTES).rposition(|&byte| byte == b'\n');
+        let end = burst.map_or(text.len(), |at| at + 1);
+        let rest = waiting.text.split_off(end);
+        Some(std::mem::replace(&mut waiting.text, rest))
+    }
+
+    fn print_all(&self, mut printer: impl ExternalPrinter) {
+        while let Some(burst) = self.next_burst() {
+            let _passing = lock(&self.0.gate.passing);
+            if !self.0.gate.is_open.load(Ordering::SeqCst) {
+                // The line was done just now: for the next one, or the end.
+                let mut waiting = lock(&self.0.waiting);
+                waiting.text.insert_str(0, &burst);
+                continue;
+            }
+            if printer.print(burst).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// What came of editing a line.
+pub enum Line {
+    /// It is to be done.
+    Submitted(String),
+    /// The user leaves.
+    Ended,
+}
+
+/// The line editor.
+pub struct LineEditor {
+    editor: Editor<Assistant, DefaultHistory>,
+    screen: Screen,
+}
+
+impl LineEditor {
+    /// An editor above which a screen's lines appear.
+    ///
+    /// # Errors
+    /// Where the terminal does not allow it.
+    pub fn new(screen: Screen, has_colours: bool) -> Result<LineEditor, ReadlineError> {
+        let config = Config::builder()
+            .completion_type(CompletionType::List)
+            .color_mode(if has_colours { ColorMode::Enabled } else { ColorMode::Disabled })
+            .max_history_size(1000)?
+            .history_ignore_space(false)
+            .auto_add_history(false)
+            .build();
+        let mut editor = Editor::with_config(config)?;
+        editor.set_helper(Some(Assistant { screen: screen.clone() }));
+        // It clears the line and stays, as in any shell.
+        editor.bind_sequence(KeyEvent::ctrl('C'), Cmd::Kill(Movement::WholeLine));
+        Ok(LineEditor { editor, screen })
+    }
+
+    /// Begins to print, from now on, what is to appear.
+    ///
+    /// # Errors
+    /// Where the terminal does not allow it.
+    pub fn start_printing(&mut self) -> Result<(), ReadlineError> {
+        let printer = self.editor.create_external_printer()?;
+        let screen = self.screen.clone();
+        thread::Builder::new().name("printer".into()).spawn(move || screen.print_all(printer))?;
+        Ok(())
+    }
+
+    /// Asks for a line, which is not kept for recalling.
+    ///
+    /// # Errors
+    /// Where the terminal is gone.
+    pub fn ask(&mut self, question: &str, suggestion: &str) -> Result<Line, ReadlineError> {
+        self.screen.0.gate.is_leaving.store(true, Ordering::SeqCst);
+        ended(self.editor.readline_with_initial(question, (suggestion, "")))
+    }
+
+    /// Edits a line.
+    ///
+    /// # Errors
+    /// Where the terminal is gone.
+    pub fn edit(&mut self) -> Result<Line, ReadlineError> {
+        self.screen.0.gate.is_leaving.store(false, Ordering::SeqCst);
+        let line = ended(self.editor.readline(PROMPT));
+        self.screen.0.gate.close();
+        line
+    }
+
+    /// Keeps a line, so that it can be recalled.
+    pub fn remember(&mut self, line: &str) {
+        // It is only a convenience.
+        let _ = self.editor.add_history_entry(line);
+    }
+
+    /// Takes a line that was just submitted off the screen: it will appear as the server has it.
+    pub fn erase(&mut self, line: &str) {
+        let Some(rows) =
+            self.editor.dimensions().and_then(|(columns, _)| rows_of(line, usize::from(columns)))
+        else {
+            return;
+        };
+        let mut out = io::stdout();
+        let _ = write!(out, "\x1b[{rows}A\r\x1b[J").and_then(|()| out.flush());
+    }
+}
+
+fn ended(outcome: Result<String, ReadlineError>) -> Result<Line, ReadlineError> {
+    match outcome {
+        Ok(line) => Ok(Line::Submitted(line)),
+        Err(ReadlineError::Eof | ReadlineError::Interrupted) => Ok(Line::Ended),
+        Err(error) => Err(error),
+    }
+}
+
+/// The rows that a line and its prompt take; `None` where only the editor knows.
+fn rows_of(line: &str, columns: usize) -> Option<usize> {
+    let width = PROMPT.len() + line.width();
+    if width < columns {
+        return Some(1);
+    }
+    // A wide character does not break at the edge, so only plain text can be counted.
+    let is_plain = line.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    (is_plain && columns > 0).then(|| width / columns + 1)
+}
+
+/// What helps the editor: completion, and the moments at which a line begins and ends.
+struct Assistant {
+    screen: Screen,
+}
+
+impl Helper for Assistant {}
+
+impl Highlighter for Assistant {}
+
+impl Hinter for Assistant {
+    type Hint = String;
+
+    /// Called whenever the line is drawn, first when it is about to be edited.
+    fn hint(&self, _: &str, _: usize, _: &Context<'_>) -> Option<String> {
+        self.screen.0.gate.open();
+        None
+    }
+}
+
+impl Validator for Assistant {
+    /// Called when the line is submitted.
+    fn validate(&self, _: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
+        self.screen.0.gate.close();
+        Ok(ValidationResult::Valid(None))
+    }
+}
+
+impl Completer for Assistant {
+    type Candidate = String;
+
+    fn complete(&self, line: &str, at: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<String>)> {
+        Ok(completions(&line[..at], &lock(&self.screen.0.names)))
+    }
+}
+
+/// Where the word before the cursor begins, and what it can become.
+fn completions(before: &str, names: &BTreeSet<String>) -> (usize, Vec<String>) {
+    let start = before.rfind(' ').map_or(0, |at| at + 1);
+    let word = &before[start..];
+    if start == 0
+        && let Some(begun) = word.strip_prefix('/')
+    {
+        let words: BTreeSet<&str> = Client::command_words().filter(|word| starts_with(word, begun)).collect();
+        return (start, words.into_iter().map(|word| format!("/{word} ")).collect());
+    }
+    if word.is_empty() && start == 0 {
+        return (start, Vec::new());
+    }
+    let names = names.iter().filter(|name| starts_with(name, word));
+    (start, names.map(|name| format!("{name} ")).collect())
+}
+
+fn starts_with(word: &str, begun: &str) -> bool {
+    word.get(..begun.len()).is_some_and(|start| start.eq_ignore_ascii_case(begun))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(before: &str, expected: &[&str]) {
+        let names = ["alice", "Albert", "bob"].map(String::from).into();
+        let (start, words) = completions(before, &names);
+        let completed: Vec<String> = words.iter().map(|word| format!("{}{word}", &before[..start])).collect();
+        assert_eq!(completed, expected, "{before:?}");
+    }
+
+    #[test]
+    fn commands_are_completed_at_the_beginning_and_names_everywhere() {
+        check("/m", &["/me ", "/msg "]);
+        check("/MSG", &["/msg "]);
+        check("/unk", &[]);
+        check("al", &["Albert ", "alice "]);
+        check("hello b", &["hello bob "]);
+        check("/msg a", &["/msg Albert ", "/msg alice "]);
+        check("/msg ", &["/msg Albert ", "/msg alice ", "/msg bob "]);
+        check("hello /m", &[]);
+        check("", &[]);
+        check("grüße al", &["grüße Albert ", "grüße alice "]);
+    }
+
+    #[test]
+    fn a_line_takes_as_many_rows_as_it_fills() {
+        assert_eq!(rows_of("hello", 80), Some(1));
+        assert_eq!(rows_of(&"x".repeat(77), 80), Some(1));
+        assert_eq!(rows_of(&"x".repeat(78), 80), Some(2), "the cursor stands in the next row");
+        assert_eq!(rows_of(&"x".repeat(79), 80), Some(2));
+        assert_eq!(rows_of(&"x".repeat(158), 80), Some(3));
+        assert_eq!(rows_of("漢字", 80), Some(1));
+        assert_eq!(rows_of(&"漢".repeat(60), 80), None);
+    }
+}

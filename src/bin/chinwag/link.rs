@@ -1,0 +1,342 @@
+//! The connection, on a thread of its own that waits for the socket and for the user at once. When it is lost, it is
+//! made again, with growing pauses.
+
+use std::io::{self, Read, Write};
+use std::net::ToSocketAddrs;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use chinwag::client::{Client, Credentials, Event, Refusal};
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token, Waker};
+use socket2::{SockRef, TcpKeepalive};
+
+const SOCKET: Token = Token(0);
+const WAKER: Token = Token(1);
+/// Lines that may wait for their answers before further ones are taken from the user.
+const UNANSWERED_MAX: usize = 64;
+/// Commands that wait for that.
+const COMMANDS_MAX: usize = 64;
+/// One attempt to connect to one address.
+const CONNECT_MAX: Duration = Duration::from_secs(10);
+/// How long a server may take to say its first word.
+const SILENCE_MAX: Duration = Duration::from_secs(20);
+/// How long a goodbye may take.
+const GOODBYE_MAX: Duration = Duration::from_secs(2);
+/// Reads before the user is listened to again.
+const READS_PER_TURN_MAX: usize = 64;
+/// Refusals of a login that may be over soon.
+const PASSING: [&str; 4] = ["busy", "too-many-sessions", "not-saved", "no-randomness"];
+/// From one attempt to the next; the last one stays.
+const PAUSE_SECONDS: [u64; 6] = [1, 2, 4, 8, 15, 30];
+/// A peer that is gone without a word is noticed after this much silence, and some questions.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+
+/// What the user wants.
+pub enum Command {
+    /// To log in.
+    LogIn(Credentials),
+    /// To say something, or have something done.
+    Submit(String),
+    /// To leave now.
+    Leave,
+    /// To leave once everything is answered.
+    Finish,
+}
+
+/// What has happened.
+pub enum Update {
+    /// The client has something to tell.
+    Event(Event),
+    /// The connection is gone; it is tried again after the pause.
+    Lost(String, Duration),
+    /// It is all over.
+    Ended(End),
+}
+
+/// How it was over.
+pub struct End {
+    /// Why it could not go on; `None` where the user left.
+    pub why: Option<String>,
+    /// What was said and never acknowledged.
+    pub unacknowledged: Vec<String>,
+}
+
+/// The user's end of the connection.
+pub struct Link {
+    commands: SyncSender<Command>,
+    waker: Arc<Waker>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Link {
+    /// Connects, and goes on by itself. `update` is told what happens, on the thread of the connection.
+    ///
+    /// # Errors
+    /// Where the server cannot be reached at all.
+    pub fn start(
+        server: &str,
+        client: Client,
+        reconnects: bool,
+        update: impl FnMut(&Client, Update) + Send + 'static,
+    ) -> io::Result<Link> {
+        let poll = Poll::new()?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        let (sender, receiver) = sync_channel(COMMANDS_MAX);
+        let mut worker = Worker {
+            server: server.to_owned(),
+            client,
+            poll,
+            commands: receiver,
+            stream: None,
+            reconnects,
+            attempts: 0,
+            retry_at: None,
+            heard_by: None,
+            leave_by: None,
+            finishes: false,
+            refusal: None,
+            kept_out: None,
+            has_more: false,
+            update,
+        };
+        worker.connect()?;
+        let thread = thread::Builder::new().name("link".into()).spawn(move || worker.run())?;
+        Ok(Link { commands: sender, waker, thread: Some(thread) })
+    }
+
+    /// Passes on what the user wants. It waits where the server is far behind.
+    pub fn send(&self, command: Command) {
+        // Where nobody takes it, it is all over, and that was told.
+        if self.commands.send(command).is_ok() {
+            let _ = self.waker.wake();
+        }
+    }
+
+    /// Waits for the end, and for all that is told of it.
+    pub fn join(mut self) {
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Worker<F> {
+    server: String,
+    client: Client,
+    poll: Poll,
+    commands: Receiver<Command>,
+    stream: Option<TcpStream>,
+    reconnects: bool,
+    /// To connect, since it last worked.
+    attempts: usize,
+    retry_at: Option<Instant>,
+    /// By when the server must have said something; `None` once it has.
+    heard_by: Option<Instant>,
+    /// The user leaves, by then in any case.
+    leave_by: Option<Instant>,
+    /// The user leaves once everything is answered.
+    finishes: bool,
+    /// The last error that answers no line: it may be why the connection ends.
+    refusal: Option<String>,
+    /// Why somebody who was in before is not let in again.
+    kept_out: Option<Refusal>,
+    /// There may be more to read.
+    has_more: bool,
+    update: F,
+}
+
+impl<F: FnMut(&Client, Update)> Worker<F> {
+    fn run(mut self) {
+        let mut events = Events::with_capacity(8);
+        let end = loop {
+            if let Err(error) = self.poll.poll(&mut events, self.timeout())
+                && error.kind() != io::ErrorKind::Interrupted
+            {
+                break Some(format!("waiting for the network: {error}"));
+            }
+            if let Some(end) = self.turn() {
+                break end;
+            }
+        };
+        let unacknowledged = self.client.unacknowledged().map(str::to_owned).collect();
+        (self.update)(&self.client, Update::Ended(End { why: end, unacknowledged }));
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        if self.has_more {
+            return Some(Duration::ZERO);
+        }
+        let due = [self.retry_at, self.heard_by, self.leave_by].into_iter().flatten().min()?;
+        Some(due.saturating_duration_since(Instant::now()))
+    }
+
+    /// Does what can be done. Returns why it is over, where it is.
+    fn turn(&mut self) -> Option<Option<String>> {
+        let now = Instant::now();
+        if self.leave_by.is_some_and(|by| by <= now) {
+            return Some(None);
+        }
+        if self.retry_at.is_some_and(|at| at <= now) {
+            self.retry_at = None;
+            if let Err(error) = self.connect()
+                && let Some(end) = self.lost(&error.to_string())
+            {
+                return Some(end);
+            }
+        }
+        if let Some(why) = self.move_bytes(now)
+            && let Some(end) = self.lost(&why)
+        {
+            return Some(end);
+        }
+        None
+    }
+
+    /// Reads, does what the user wants, and writes. Returns why the connection is gone, where it is.
+    fn move_bytes(&mut self, now: Instant) -> Option<String> {
+        let mut gone = self.read();
+        self.tell();
+        self.obey();
+        self.tell();
+        gone = gone.or_else(|| self.kept_out()).or_else(|| self.write());
+        gone.or_else(|| self.heard_by.filter(|by| *by <= now).map(|_| "the server says nothing".to_owned()))
+    }
+
+    fn connect(&mut self) -> io::Result<()> {
+        let mut outcome = Err(io::Error::new(io::ErrorKind::NotFound, "no such host"));
+        for address in self.server.to_socket_addrs()? {
+            outcome = std::net::TcpStream::connect_timeout(&address, CONNECT_MAX);
+            if outcome.is_ok() {
+                break;
+            }
+        }
+        let stream = outcome?;
+        stream.set_nonblocking(true)?;
+        stream.set_nodelay(true)?;
+        let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE / 3);
+        SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
+        let mut stream = TcpStream::from_std(stream);
+        self.poll.registry().register(&mut stream, SOCKET, Interest::READABLE | Interest::WRITABLE)?;
+        self.stream = Some(stream);
+        self.heard_by = Some(Instant::now() + SILENCE_MAX);
+        self.client.connected();
+        Ok(())
+    }
+
+    /// The connection is gone, or could not be made. Returns why it is over, where it is.
+    fn lost(&mut self, why: &str) -> Option<Option<String>> {
+        let refusal = self.refusal.take();
+        let why = refusal.unwrap_or_else(|| why.to_owned());
+        if self.stream.take().is_some() {
+            self.client.disconnected();
+            // For the next connection.
+            self.client.log_in_again();
+            self.tell();
+        }
+        self.heard_by = None;
+        if self.leave_by.is_some() {
+            return Some(None);
+        }
+        if !self.reconnects {
+            return Some(Some(why));
+        }
+        let pause = Duration::from_secs(PAUSE_SECONDS[self.attempts.min(PAUSE_SECONDS.len() - 1)]);
+        self.attempts += 1;
+        self.retry_at = Some(Instant::now() + pause);
+        (self.update)(&self.client, Update::Lost(why, pause));
+        None
+    }
+
+    fn read(&mut self) -> Option<String> {
+        let mut stream = self.stream.take()?;
+        let outcome = self.read_from(&mut stream);
+        self.stream = Some(stream);
+        outcome
+    }
+
+    fn read_from(&mut self, stream: &mut TcpStream) -> Option<String> {
+        let mut buffer = [0; 16 << 10];
+        self.has_more = false;
+        for _ in 0..READS_PER_TURN_MAX {
+            match stream.read(&mut buffer) {
+                Ok(0) => return Some("the server closed it".into()),
+                Ok(count) => {
+                    self.heard_by = None;
+                    self.client.receive(&buffer[..count]);
+                    // At once, so that a long history is not gathered here.
+                    self.tell();
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Some(error.to_string()),
+            }
+        }
+        // Readiness is not told again before a read would block.
+        self.has_more = true;
+        None
+    }
+
+    fn write(&mut self) -> Option<String> {
+        let stream = self.stream.as_mut()?;
+        while !self.client.output().is_empty() {
+            match stream.write(self.client.output()) {
+                Ok(count) => self.client.sent(count),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Some(error.to_string()),
+            }
+        }
+        None
+    }
+
+    fn tell(&mut self) {
+        while let Some(event) = self.client.next_event() {
+            match &event {
+                Event::Welcome(_) => {
+                    self.attempts = 0;
+                    self.refusal = None;
+                }
+                Event::Error(refusal) => self.refusal = Some(refusal.to_string()),
+                Event::LoginFailed(refusal) if self.client.name().is_some() => {
+                    self.kept_out = Some(refusal.clone());
+                }
+                _ => {}
+            }
+            (self.update)(&self.client, Update::Event(event));
+        }
+    }
+
+    /// Somebody who was in before is not let in again. Returns why this connection is of no use.
+    fn kept_out(&mut self) -> Option<String> {
+        let refusal = self.kept_out.take()?;
+        self.reconnects &= PASSING.contains(&refusal.code.as_str());
+        Some(refusal.to_string())
+    }
+
+    fn obey(&mut self) {
+        while self.client.unanswered() < UNANSWERED_MAX && self.leave_by.is_none() {
+            match self.commands.try_recv() {
+                Ok(Command::LogIn(credentials)) => self.client.log_in(credentials),
+                Ok(Command::Submit(line)) => {
+                    self.client.submit(&line);
+                }
+                Ok(Command::Finish) => self.finishes = true,
+                Ok(Command::Leave) | Err(TryRecvError::Disconnected) => self.leave(),
+                Err(TryRecvError::Empty) => break,
+            }
+        }
+        if self.finishes && self.client.is_in() && self.client.is_settled() {
+            self.finishes = false;
+            self.leave();
+        }
+    }
+
+    fn leave(&mut self) {
+        self.client.submit("/quit");
+        let patience = if self.stream.is_some() { GOODBYE_MAX } else { Duration::ZERO };
+        self.leave_by = Some(Instant::now() + patience);
+    }
+}

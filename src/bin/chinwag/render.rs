@@ -1,0 +1,198 @@
+//! An event as lines of text. What came from the server is clean already: the client has seen to that.
+
+use chinwag::client::{Event, Message, Origin, Refusal};
+use chinwag::name::Name;
+use chinwag::record::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+/// How lines are to look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// As the server writes them.
+    Wire,
+    /// For people, without any escape sequence.
+    Plain,
+    /// For people, with colours.
+    Colour,
+}
+
+/// Of SGR (ECMA-48): the eight basic colours but black and white, and their bright ones, which every theme of a
+/// terminal makes legible.
+const NAME_COLOURS: [u8; 12] = [31, 32, 33, 34, 35, 36, 91, 92, 93, 94, 95, 96];
+const DIM: &str = "2";
+const BOLD: &str = "1";
+const PRIVATE: &str = "1;35";
+const CALLED: &str = "1;7";
+const ERROR: &str = "31";
+
+/// Makes the lines, and knows which day the last one was of.
+pub struct Renderer {
+    style: Style,
+    rings: bool,
+    zone: TimeZone,
+    day: Option<Date>,
+    /// One's own name.
+    own: Option<Name>,
+}
+
+impl Renderer {
+    /// In the local time zone; `rings` where a bell is wanted.
+    pub fn new(style: Style, rings: bool) -> Renderer {
+        Renderer { style, rings, zone: TimeZone::system(), day: None, own: None }
+    }
+
+    /// The lines for an event, each with its ending; none where there is nothing to be seen.
+    pub fn event(&mut self, event: &Event, out: &mut String) {
+        match event {
+            Event::Welcome(name) => {
+                self.own = Some(*name);
+                self.notice(&format!("welcome {name}"), out);
+            }
+            Event::Message(message) => self.message(message, out),
+            Event::Joined(names, others) => self.notice(&presence(names, *others, "joined"), out),
+            Event::Left(names, others) => self.notice(&presence(names, *others, "left"), out),
+            Event::Users(names) => {
+                let shown: Vec<String> = names.iter().map(|name| self.name(name)).collect();
+                self.notice(&format!("{} online: {}", names.len(), shown.join(" ")), out);
+            }
+            Event::EndOfHistory => self.notice("end of history", out),
+            Event::Notice(text) => self.notice(text, out),
+            Event::Refused { line, refusal, .. } => self.refused(line, refusal, out),
+            Event::Unconfirmed { line, .. } => self.error("not confirmed yet", line, out),
+            Event::NotSent { line, .. } => self.error("not sent", line, out),
+            Event::LoginFailed(refusal) | Event::Error(refusal) => {
+                self.error(&refusal.code, &refusal.words, out)
+            }
+            Event::NotChinwag(line) => self.error("that is no chinwag server; it says", line, out),
+            Event::Bye => self.notice("bye", out),
+            Event::IgnoredChanged => {}
+        }
+    }
+
+    /// A line of the client itself.
+    pub fn notice(&self, text: &str, out: &mut String) {
+        let text = format!("* {text}");
+        out.push_str(&self.paint(DIM, &text));
+        out.push('\n');
+    }
+
+    /// Something that did not work.
+    pub fn error(&self, what: &str, about: &str, out: &mut String) {
+        out.push_str(&self.paint(ERROR, &format!("! {what}: {about}")));
+        out.push('\n');
+    }
+
+    fn refused(&self, line: &str, refusal: &Refusal, out: &mut String) {
+        self.error(&refusal.code, &refusal.words, out);
+        // What is a password, or may be meant as one, is not shown again.
+        let is_secret = ["/passwd", "/login", "/register"]
+            .iter()
+            .any(|word| line.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word)));
+        if !is_secret && self.style != Style::Wire {
+            self.error("not taken", line, out);
+        }
+    }
+
+    fn message(&mut self, message: &Message, out: &mut String) {
+        if self.style == Style::Wire {
+            out.push_str(&format!("{message}\n"));
+            return;
+        }
+        let time = self.time(message.at, out);
+        let (mine, called) = (self.own == Some(message.from), self.calls_me(message));
+        let from = self.name(&message.from);
+        let head = match (&message.to, message.action()) {
+            (None, Some(_)) => format!("* {from}"),
+            (None, None) => format!("{from}:"),
+            (Some(to), action) => {
+                let arrow = self.paint(PRIVATE, "->");
+                let star = if action.is_some() { "* " } else { "" };
+                let (label, to) = (self.paint(PRIVATE, "[private]"), self.name(to));
+                format!("{label} {star}{from} {arrow} {to}:")
+            }
+        };
+        let text = message.action().unwrap_or(&message.text);
+        let text = match called {
+            true => self.marked(text),
+            false => text.to_owned(),
+        };
+        out.push_str(&format!("{} {head} {text}\n", self.paint(DIM, &time)));
+        let is_for_me = called || (message.to.is_some() && !mine);
+        if self.rings && is_for_me && !mine && message.origin != Origin::Asked {
+            out.insert(0, '\x07');
+        }
+    }
+
+    /// The time of day in the local zone; before it a line with the date, where that is another than before.
+    fn time(&mut self, at: Timestamp, out: &mut String) -> String {
+        let Ok(moment) = jiff::Timestamp::from_microsecond(at.micros() as i64) else {
+            return at.to_string();
+        };
+        let local = moment.to_zoned_datetime(self.zone.clone());
+        if self.day != Some(local.date()) {
+            self.day = Some(local.date());
+            out.push_str(&self.paint(DIM, &format!("--- {} ---", local.strftime("%A, %-d %B %Y"))));
+            out.push('\n');
+        }
+        local.strftime("%H:%M").to_string()
+    }
+
+    /// Whether somebody else says one's own name.
+    fn calls_me(&self, message: &Message) -> bool {
+        self.own.is_some_and(|own| own != message.from && own_name_at(&message.text, &own).is_some())
+    }
+
+    /// The text with one's own name marked in it.
+    fn marked(&self, text: &str) -> String {
+        let Some(own) = &self.own else { return text.to_owned() };
+        let (mut rest, mut marked) = (text, String::new());
+        while let Some(at) = own_name_at(rest, own) {
+            let end = at + own.as_str().len();
+            marked.push_str(&rest[..at]);
+            marked.push_str(&self.paint(CALLED, &rest[at..end]));
+            rest = &rest[end..];
+        }
+        marked + rest
+    }
+
+    fn name(&self, name: &Name) -> String {
+        let is_own = self.own == Some(*name);
+        // FNV-1a: the same colour for a name in every client.
+        let hash = name.as_bytes().iter().fold(0x811c_9dc5_u32, |hash, byte| {
+            (hash ^ u32::from(byte.to_ascii_lowercase())).wrapping_mul(0x0100_0193)
+        });
+        let colour = NAME_COLOURS[hash as usize % NAME_COLOURS.len()];
+        let weight = if is_own { format!("{BOLD};") } else { String::new() };
+        self.paint(&format!("{weight}{colour}"), name.as_str())
+    }
+
+    fn paint(&self, codes: &str, text: &str) -> String {
+        match self.style {
+            Style::Colour => format!("\x1b[{codes}m{text}\x1b[0m"),
+            Style::Wire | Style::Plain => text.to_owned(),
+        }
+    }
+}
+
+/// Where in a text a name stands as a word of its own, whatever the case.
+fn own_name_at(text: &str, name: &Name) -> Option<usize> {
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    let (bytes, length) = (text.as_bytes(), name.as_bytes().len());
+    (0..=bytes.len().checked_sub(length)?).find(|&at| {
+        bytes[at..at + length].eq_ignore_ascii_case(name.as_bytes())
+            && !bytes[..at].last().is_some_and(is_part)
+            && !bytes.get(at + length).is_some_and(is_part)
+    })
+}
+
+fn presence(names: &[Name], others: u32, verb: &str) -> String {
+    let mut words: Vec<String> = names.iter().map(Name::to_string).collect();
+    if others > 0 {
+        words.push(format!("{others} others"));
+    }
+    match words.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} and {last} {verb}", rest.join(", ")),
+        _ => format!("{} {verb}", words.join("")),
+    }
+}
