@@ -34,6 +34,15 @@ const PAUSE_SECONDS: [u64; 6] = [1, 2, 4, 8, 15, 30];
 /// A peer that is gone without a word is noticed after this much silence, and some questions.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
+/// How it behaves.
+#[derive(Clone, Copy, Debug)]
+pub struct Manner {
+    /// A lost connection is made again.
+    pub reconnects: bool,
+    /// Lines wait until one is logged in; otherwise it is told at once that they were not sent.
+    pub holds_lines: bool,
+}
+
 /// What the user wants.
 pub enum Command {
     /// To log in.
@@ -79,7 +88,7 @@ impl Link {
     pub fn start(
         server: &str,
         client: Client,
-        reconnects: bool,
+        manner: Manner,
         update: impl FnMut(&Client, Update) + Send + 'static,
     ) -> io::Result<Link> {
         let poll = Poll::new()?;
@@ -91,7 +100,7 @@ impl Link {
             poll,
             commands: receiver,
             stream: None,
-            reconnects,
+            manner,
             attempts: 0,
             retry_at: None,
             heard_by: None,
@@ -99,6 +108,7 @@ impl Link {
             finishes: false,
             refusal: None,
             kept_out: None,
+            has_logged_in: false,
             has_more: false,
             update,
         };
@@ -129,7 +139,7 @@ struct Worker<F> {
     poll: Poll,
     commands: Receiver<Command>,
     stream: Option<TcpStream>,
-    reconnects: bool,
+    manner: Manner,
     /// To connect, since it last worked.
     attempts: usize,
     retry_at: Option<Instant>,
@@ -143,6 +153,8 @@ struct Worker<F> {
     refusal: Option<String>,
     /// Why somebody who was in before is not let in again.
     kept_out: Option<Refusal>,
+    /// The user has said how.
+    has_logged_in: bool,
     /// There may be more to read.
     has_more: bool,
     update: F,
@@ -240,7 +252,7 @@ impl<F: FnMut(&Client, Update)> Worker<F> {
         if self.leave_by.is_some() {
             return Some(None);
         }
-        if !self.reconnects {
+        if !self.manner.reconnects {
             return Some(Some(why));
         }
         let pause = Duration::from_secs(PAUSE_SECONDS[self.attempts.min(PAUSE_SECONDS.len() - 1)]);
@@ -312,14 +324,20 @@ impl<F: FnMut(&Client, Update)> Worker<F> {
     /// Somebody who was in before is not let in again. Returns why this connection is of no use.
     fn kept_out(&mut self) -> Option<String> {
         let refusal = self.kept_out.take()?;
-        self.reconnects &= PASSING.contains(&refusal.code.as_str());
+        self.manner.reconnects &= PASSING.contains(&refusal.code.as_str());
         Some(refusal.to_string())
     }
 
     fn obey(&mut self) {
         while self.client.unanswered() < UNANSWERED_MAX && self.leave_by.is_none() {
+            if self.manner.holds_lines && self.has_logged_in && !self.client.is_in() {
+                break;
+            }
             match self.commands.try_recv() {
-                Ok(Command::LogIn(credentials)) => self.client.log_in(credentials),
+                Ok(Command::LogIn(credentials)) => {
+                    self.has_logged_in = true;
+                    self.client.log_in(credentials);
+                }
                 Ok(Command::Submit(line)) => {
                     self.client.submit(&line);
                 }

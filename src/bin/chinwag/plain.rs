@@ -7,7 +7,7 @@ use std::thread;
 
 use chinwag::client::{Client, Credentials, Event};
 
-use crate::link::{Command, End, Link, Update};
+use crate::link::{Command, End, Link, Manner, Update};
 use crate::options::Options;
 use crate::render::{Renderer, Style};
 use crate::settings::Settings;
@@ -24,9 +24,9 @@ pub fn run(options: Options, asks: bool) -> Result<(), Failure> {
         refused: 0,
     };
     // A script that cannot go on is to end, a person wants to go on.
-    let reconnects = io::stdin().is_terminal();
+    let manner = Manner { reconnects: io::stdin().is_terminal(), holds_lines: true };
     let client = Client::new(printer.settings.ignored());
-    let link = Link::start(&options.server, client, reconnects, move |client, update| {
+    let link = Link::start(&options.server, client, manner, move |client, update| {
         printer.update(client, update);
     });
     let link = Arc::new(link.map_err(|error| Failure::new(format!("{}: {error}", options.server)))?);

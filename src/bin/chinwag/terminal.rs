@@ -9,10 +9,13 @@ use chinwag::protocol::{self, Command as Spoken};
 
 use crate::Failure;
 use crate::editor::{Line, LineEditor, Screen};
-use crate::link::{Command, End, Link, Update};
+use crate::link::{Command, End, Link, Manner, Update};
 use crate::options::Options;
 use crate::render::{Renderer, Style};
 use crate::settings::Settings;
+
+/// Somebody who looks at the screen can say it again.
+const MANNER: Manner = Manner { reconnects: true, holds_lines: false };
 
 /// What the main thread waits for before lines can be edited.
 enum Arrival {
@@ -42,8 +45,9 @@ pub fn run(options: Options) -> Result<(), Failure> {
         is_in: false,
     };
     let client = Client::new(settings.ignored());
-    let link = Link::start(&options.server, client, true, move |client, update| shell.update(client, update))
-        .map_err(|error| Failure::new(format!("{}: {error}", options.server)))?;
+    let link =
+        Link::start(&options.server, client, MANNER, move |client, update| shell.update(client, update))
+            .map_err(|error| Failure::new(format!("{}: {error}", options.server)))?;
     let mut entrance = Entrance { options: &options, settings: &settings, editor: &mut editor };
     if !entrance.pass(&link, &arrived)? {
         return Ok(());

@@ -1,0 +1,87 @@
+//! What the client does by itself: the commands that the server does not know, and help.
+
+use super::Client;
+use super::event::{Event, LineId, Refusal};
+use crate::name::Name;
+use crate::protocol;
+
+/// What the client itself understands beside the server's commands.
+const OWN_COMMANDS: [(&str, &str); 4] = [
+    ("/reply TEXT", "a private message to who wrote you the last one"),
+    ("/me TEXT", "says what you do, as in: * alice waves"),
+    ("/ignore NAME", "hides what somebody says; /ignore alone tells who is ignored"),
+    ("/unignore NAME", "shows it again"),
+];
+
+impl Client {
+    /// The words of all commands that can be given once logged in, without the slash; some of them twice.
+    pub fn command_words() -> impl Iterator<Item = &'static str> {
+        let own = OWN_COMMANDS.iter().filter_map(|(usage, _)| usage[1..].split(' ').next());
+        own.chain(protocol::command_words()).filter(|word| !matches!(*word, "register" | "login"))
+    }
+
+    /// Whether the line is one of the client's own commands, which is then done.
+    pub(super) fn own_command(&mut self, id: LineId, line: &str) -> bool {
+        let Some((word, rest)) = line.strip_prefix('/').map(|it| it.split_once(' ').unwrap_or((it, "")))
+        else {
+            return false;
+        };
+        let rest = rest.trim();
+        let usage = |at: usize| Refusal::parse(&format!("bad-usage: {}", OWN_COMMANDS[at].0));
+        match (word.to_ascii_lowercase().as_str(), Name::parse(rest.as_bytes())) {
+            ("reply", _) if rest.is_empty() => self.refuse(id, line, usage(0)),
+            ("reply", _) => match self.correspondent {
+                Some(to) => self.send_line(id, line, &format!("/msg {to} {rest}")),
+                None => {
+                    let words = "nobody-wrote: there is no private message to reply to";
+                    self.refuse(id, line, Refusal::parse(words));
+                }
+            },
+            ("me", _) if rest.is_empty() => self.refuse(id, line, usage(1)),
+            ("me", _) => self.send_line(id, line, &format!("//me {rest}")),
+            ("ignore", _) if rest.is_empty() => self.tell_ignored(),
+            ("ignore", Some(name)) => self.ignore(name),
+            ("unignore", Some(name)) => self.unignore(&name),
+            ("ignore", None) => self.refuse(id, line, usage(2)),
+            ("unignore", None) => self.refuse(id, line, usage(3)),
+            _ => return false,
+        }
+        true
+    }
+
+    pub(super) fn notice(&mut self, text: impl Into<String>) {
+        self.events.push_back(Event::Notice(text.into()));
+    }
+
+    pub(super) fn help(&mut self) {
+        for (usage, does) in OWN_COMMANDS {
+            self.notice(format!("{usage:<24} {does}"));
+        }
+        for line in protocol::help() {
+            self.notice(line.trim_start_matches("* "));
+        }
+    }
+
+    fn ignore(&mut self, name: Name) {
+        self.ignored.insert(name);
+        self.notice(format!("{name} is ignored from now on"));
+        self.events.push_back(Event::IgnoredChanged);
+    }
+
+    fn unignore(&mut self, name: &Name) {
+        if self.ignored.remove(name) {
+            self.notice(format!("{name} is heard again"));
+            self.events.push_back(Event::IgnoredChanged);
+        } else {
+            self.notice(format!("{name} was not ignored"));
+        }
+    }
+
+    fn tell_ignored(&mut self) {
+        let names: Vec<_> = self.ignored.iter().map(Name::as_str).collect();
+        self.notice(match &names[..] {
+            [] => "nobody is ignored".to_owned(),
+            names => format!("ignored: {}", names.join(" ")),
+        });
+    }
+}
