@@ -50,6 +50,8 @@ impl Renderer {
                 self.notice(&format!("welcome {name}"), out);
             }
             Event::Message(message) => self.message(message, out),
+            // That one is here oneself is no news.
+            Event::Joined(names, 0) if self.own.is_some_and(|own| names[..] == [own]) => {}
             Event::Joined(names, others) => self.notice(&presence(names, *others, "joined"), out),
             Event::Left(names, others) => self.notice(&presence(names, *others, "left"), out),
             Event::Users(names) => {
