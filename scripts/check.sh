@@ -14,6 +14,7 @@ cargo fmt --check
 
 echo "== clippy"
 cargo clippy --all-targets -- -D warnings
+cargo clippy --all-targets --features client -- -D warnings
 
 echo "== crates of the default build"
 # For one target, so that the answer is the same on every machine.
@@ -27,6 +28,6 @@ fi
 echo "none but the $(wc -l <<<"$crates") on the list"
 
 echo "== tests"
-cargo test
+cargo test --features client
 
 echo "== all is well"

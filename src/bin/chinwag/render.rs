@@ -17,9 +17,8 @@ pub enum Style {
     Colour,
 }
 
-/// Of SGR (ECMA-48): the eight basic colours but black and white, and their bright ones, which every theme of a
-/// terminal makes legible.
-const NAME_COLOURS: [u8; 12] = [31, 32, 33, 34, 35, 36, 91, 92, 93, 94, 95, 96];
+/// Of the 256 colours, twelve that differ from each other and are legible on black and on white.
+const NAME_COLOURS: [u8; 12] = [30, 37, 67, 68, 71, 98, 100, 133, 136, 167, 168, 172];
 const DIM: &str = "2";
 const BOLD: &str = "1";
 const PRIVATE: &str = "1;35";
@@ -166,7 +165,7 @@ impl Renderer {
         });
         let colour = NAME_COLOURS[hash as usize % NAME_COLOURS.len()];
         let weight = if is_own { format!("{BOLD};") } else { String::new() };
-        self.paint(&format!("{weight}{colour}"), name.as_str())
+        self.paint(&format!("{weight}38;5;{colour}"), name.as_str())
     }
 
     fn paint(&self, codes: &str, text: &str) -> String {
