@@ -5,4 +5,7 @@ cd "$(dirname "$0")/.."
 # As many connections as the system allows, where it allows more than is set.
 ulimit -n "$(ulimit -Hn)" 2>/dev/null || true
 cargo build --release --quiet
-exec cargo bench --quiet --bench loadtest -- "$@"
+# Run by itself and not by cargo, which would add words of its own where it fails.
+program=$(cargo bench --quiet --bench loadtest --no-run --message-format=json-render-diagnostics |
+    sed -n 's/.*"executable":"\([^"]*loadtest[^"]*\)".*/\1/p')
+exec "$program" --bench "$@"

@@ -20,9 +20,7 @@ pub fn flat_out(bench: &mut Bench) -> io::Result<()> {
     for wanted in wanted {
         let talks = talk_in_turn(bench, "fan-out", wanted, Pace::Flat(FLAT_UNDER_WAY), FLAT_ROUNDS)?;
         let scenario = format!("fan-out, {}", count(talks.receivers as f64));
-        let cpu = talks.row(&scenario, "CPU per delivery", Talk::cpu_per_delivery, time);
-        let is_judged = talks.receivers <= 1000 && !talks.limit.is_empty();
-        bench.report.add(if is_judged { judged(cpu, &talks, 1.25) } else { cpu });
+        talks.report_cpu(bench, &scenario, (talks.receivers <= 1000).then_some(1.25));
         bench.report.add(talks.row(&scenario, "deliveries a second", Talk::deliveries_a_second, count));
     }
     Ok(())
@@ -34,18 +32,12 @@ pub fn paced(bench: &mut Bench) -> io::Result<()> {
     let rate = bench.options.rate;
     let talks = talk_in_turn(bench, "paced", wanted, Pace::PerSecond(rate), PACED_ROUNDS)?;
     let scenario = format!("paced {rate}/s, {}", count(talks.receivers as f64));
-    let cpu = talks.row(&scenario, "CPU per delivery", Talk::cpu_per_delivery, time);
-    bench.report.add(if talks.limit.is_empty() { cpu } else { judged(cpu, &talks, 1.1) });
+    talks.report_cpu(bench, &scenario, Some(1.1));
     for (figure, share) in [("latency p50", 0.5), ("latency p99", 0.99), ("latency p99.9", 0.999)] {
         let of = |talk: &Talk| talk.latencies.percentile(share).as_secs_f64();
         bench.report.add(talks.row(&scenario, figure, of, time));
     }
     Ok(())
-}
-
-fn judged(row: Row, talks: &Talks, most: f64) -> Row {
-    let ratio = median(&talks.ratios(Talk::cpu_per_delivery));
-    row.goal(Goal::AtMost(most), ratio, &format!("≤ {most:.2} × limit"))
 }
 
 struct Talks {
@@ -56,6 +48,19 @@ struct Talks {
 }
 
 impl Talks {
+    /// The CPU time, unless the server is another's, which does not tell; with the most that it may be of the limit's.
+    fn report_cpu(&self, bench: &mut Bench, scenario: &str, most: Option<f64>) {
+        if self.limit.is_empty() {
+            return;
+        }
+        let row = self.row(scenario, "CPU per delivery", Talk::cpu_per_delivery, time);
+        let ratio = median(&self.ratios(Talk::cpu_per_delivery));
+        bench.report.add(match most {
+            Some(most) => row.goal(Goal::AtMost(most), ratio, &format!("≤ {most:.2} × limit")),
+            None => row,
+        });
+    }
+
     fn row(
         &self,
         scenario: &str,
