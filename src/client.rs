@@ -28,6 +28,8 @@ use crate::record::{Timestamp, line_length};
 
 /// What is read of a resumed history before its first known message; more than that can only be the answer.
 const EARLY_MAX: usize = 4096;
+/// So many messages are asked for where a connection was lost before the first one was told of.
+const RESUME_BLINDLY: &str = "50";
 
 /// How to log in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,12 +143,7 @@ impl Client {
         self.input = LineBuffer::default();
         self.listed.clear();
         self.online.clear();
-        let is_baseline =
-            matches!(self.pending.front(), Some(it) if it.asked == Asked::History(Purpose::Baseline));
-        if let Some(gathering) = self.gathering.take().filter(|_| is_baseline) {
-            // There is no time yet from which they could be asked for again.
-            gathering.early.into_iter().for_each(|message| self.tell_new(message, Origin::Live));
-        }
+        self.gathering = None;
         for pending in std::mem::take(&mut self.pending) {
             let Some(id) = pending.id else { continue };
             let line = pending.line.clone();
@@ -274,23 +271,29 @@ impl Client {
 
     fn welcome(&mut self, name: Name) {
         self.state = State::In;
-        self.name = Some(name);
+        let is_first = self.name.replace(name).is_none();
         if let Some(credentials) = &mut self.credentials {
             credentials.is_new = false;
         }
         self.events.push_back(Event::Welcome(name));
-        if let Some(told) = self.told {
-            self.output.extend_from_slice(format!("/history {told}\n").as_bytes());
-            self.ask(Asked::History(Purpose::Resume));
-            self.gathering = Some(Gathering::default());
-        }
         self.is_catching_up = self.told.is_none();
-        self.ask_users();
-        if self.told.is_none() {
-            self.output.extend_from_slice(b"/history 1\n");
-            self.ask(Asked::History(Purpose::Baseline));
-            self.gathering = Some(Gathering::default());
+        self.gathering = Some(Gathering::default());
+        match self.told {
+            Some(told) => self.ask_history(&told.to_string(), Purpose::Resume),
+            // What the server takes for shown may have gone with the last connection, before there was a time to ask
+            // from.
+            None if !is_first => self.ask_history(RESUME_BLINDLY, Purpose::Resume),
+            None => {}
         }
+        self.ask_users();
+        if self.told.is_none() && is_first {
+            self.ask_history("1", Purpose::Baseline);
+        }
+    }
+
+    fn ask_history(&mut self, range: &str, purpose: Purpose) {
+        self.output.extend_from_slice(format!("/history {range}\n").as_bytes());
+        self.ask(Asked::History(purpose));
     }
 
     fn ask(&mut self, asked: Asked) {

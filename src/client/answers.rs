@@ -135,11 +135,10 @@ impl Client {
             let newest = gathering.early.pop().map(|message| message.at);
             gathering.early.into_iter().for_each(|message| self.tell_new(message, Origin::Live));
             self.told = self.told.max(newest).or(Some(Timestamp::default()));
-            // Of a connection before this one, which knew no time from which to look for them.
-            self.unconfirmed.clear();
             return;
         }
         gathering.early.into_iter().for_each(|message| self.tell_new(message, Origin::Missed));
+        self.told = self.told.or(Some(Timestamp::default()));
         for pending in std::mem::take(&mut self.unconfirmed) {
             if let Some(id) = pending.id {
                 self.events.push_back(Event::NotSent { id, line: pending.line });
@@ -171,10 +170,7 @@ impl Client {
         let gathering = self.gathering.get_or_insert_with(Gathering::default);
         let last = gathering.early.last().map(|message| message.at).or(told);
         // The answer begins with a message that was told of before, so before those that were said meanwhile.
-        if !gathering.has_begun && last.is_some_and(|last| message.at <= last) {
-            gathering.has_begun = true;
-            gathering.early.clear();
-        }
+        gathering.has_begun |= last.is_some_and(|last| message.at <= last);
         if gathering.has_begun {
             return self.tell_new(message, Origin::Missed);
         }
@@ -187,7 +183,7 @@ impl Client {
     }
 
     /// Tells of a message, unless it is a repeat.
-    pub(super) fn tell_new(&mut self, message: Message, origin: Origin) {
+    fn tell_new(&mut self, message: Message, origin: Origin) {
         if self.told.is_none_or(|told| message.at > told) {
             self.told = Some(message.at);
             self.tell(message, origin);

@@ -4,6 +4,8 @@
 //! socket ([`gate`]); what a test is about, it says itself, as a transcript ([`transcript`]) or step by step
 //! ([`harness::Sim`]).
 
+#![allow(dead_code, reason = "not every test program that shares this needs all of it")]
+
 pub mod disk;
 pub mod gate;
 pub mod harness;
