@@ -1,0 +1,180 @@
+//! The way in: questions, passwords, and what is kept for the next time.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use tempfile::TempDir;
+
+use crate::common::*;
+use crate::screen::*;
+
+fn start(server: &Server, flags: &[&str], config: &TempDir) -> Terminal {
+    Terminal::start(Start { server: server.address, flags, environment: &[], config: config.path() })
+}
+
+fn contains(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+#[test]
+fn it_asks_what_it_needs_and_shows_nothing_of_a_password() {
+    let (server, config) = stage();
+    let mut terminal = start(&server, &[], &config);
+    terminal.shows("log in, or register a new name? [l/r]");
+    terminal.enters("x");
+    terminal.shows("! l to log in, r to register");
+    terminal.enters("r");
+    terminal.shows("name:");
+    terminal.enters("7up");
+    terminal.shows("! a name is a letter");
+    terminal.enters("alice");
+    terminal.shows("password for alice:");
+    terminal.enters_hidden("short");
+    terminal.shows("! a password has 8 to 128 bytes");
+    terminal.enters_hidden("first-secret");
+    terminal.shows("and once more:");
+    terminal.enters_hidden("other-secret");
+    terminal.shows("! these were two different ones");
+    terminal.waits_for("the question again", |screen| screen.matches("password for alice:").count() == 3);
+    terminal.enters_hidden("first-secret");
+    terminal.waits_for("the second question", |screen| screen.matches("and once more:").count() == 2);
+    terminal.enters_hidden("first-secret");
+    terminal.shows("* welcome alice");
+    // Nor can it be recalled.
+    terminal.enters("hello");
+    terminal.shows("alice: hello");
+    terminal.types(&[UP, UP, UP].concat());
+    terminal.last_line_is("> hello");
+    terminal.types(CTRL_C);
+    terminal.last_line_is(">");
+    terminal.types(CTRL_D);
+    assert_eq!(terminal.ended().code(), Some(0));
+    for secret in ["short", "first-secret", "other-secret"] {
+        assert!(!contains(&terminal.written(), secret), "{secret}");
+    }
+}
+
+#[test]
+fn a_wrong_password_is_said_and_asked_for_again() {
+    let (server, config) = stage();
+    drop(server.register("alice"));
+    let terminal = start(&server, &["--user", "alice"], &config);
+    terminal.shows("password of alice:");
+    terminal.enters_hidden("wrong-horse");
+    terminal.shows("! bad-login: wrong name or password");
+    terminal.waits_for("the question again", |screen| screen.matches("password of alice:").count() == 2);
+    terminal.enters_hidden(PASSWORD);
+    terminal.shows("* welcome alice");
+    assert!(!contains(&terminal.written(), PASSWORD));
+    assert!(!contains(&terminal.written(), "wrong-horse"));
+}
+
+#[test]
+fn a_name_that_is_taken_is_said() {
+    let (server, config) = stage();
+    drop(server.register("alice"));
+    let terminal = start(&server, &["--register"], &config);
+    terminal.shows("name:");
+    terminal.enters("alice");
+    terminal.shows("password for alice:");
+    terminal.enters_hidden(PASSWORD);
+    terminal.shows("and once more:");
+    terminal.enters_hidden(PASSWORD);
+    terminal.shows("! name-taken: alice is registered already");
+    terminal.waits_for("the question again", |screen| screen.matches("name:").count() >= 2);
+}
+
+#[test]
+fn the_last_name_on_a_server_is_suggested_and_kept_for_oneself() {
+    let (server, config) = stage();
+    let mut first = start(&server, &[], &config);
+    first.shows("[l/r]");
+    first.enters("r");
+    first.shows("name:");
+    first.enters("Alice");
+    first.shows("password for Alice:");
+    first.enters_hidden(PASSWORD);
+    first.shows("and once more:");
+    first.enters_hidden(PASSWORD);
+    first.shows("* welcome Alice");
+    first.types(CTRL_D);
+    assert_eq!(first.ended().code(), Some(0));
+    let second = start(&server, &[], &config);
+    second.shows("[l/r]");
+    second.enters("");
+    second.shows("name: Alice");
+    second.enters("");
+    second.shows("password of Alice:");
+    second.enters_hidden(PASSWORD);
+    second.shows("* welcome Alice");
+    let directory = config.path().join("chinwag");
+    let mode = |path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(directory.clone()), 0o700);
+    let files: Vec<_> = fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap()).collect();
+    assert_eq!(files.len(), 1, "nothing but what was set is kept: {files:?}");
+    assert_eq!(mode(files[0].path()), 0o600);
+    assert_eq!(fs::read_to_string(files[0].path()).unwrap(), format!("{} Alice\n", server.address));
+}
+
+#[test]
+fn a_password_comes_from_the_environment_or_a_file_and_never_from_an_argument() {
+    let (server, config) = stage();
+    let file = config.path().join("secret");
+    fs::write(&file, format!("{PASSWORD}\n")).unwrap();
+    drop(Terminal::register(&server, "alice", config.path()));
+    let flags = ["--user", "alice", "--password-file", file.to_str().unwrap()];
+    let terminal = start(&server, &flags, &config);
+    terminal.shows("* welcome alice");
+    let mut refused = start(&server, &["--user", "alice", "--password", PASSWORD], &config);
+    refused.shows("chinwag: --password: others could read it");
+    assert_eq!(refused.ended().code(), Some(2));
+}
+
+#[test]
+fn a_wrong_password_that_was_given_beforehand_ends_it() {
+    let (server, config) = stage();
+    drop(server.register("alice"));
+    let environment = [("CHINWAG_PASSWORD", "wrong-horse")];
+    let flags = ["--user", "alice"];
+    let start =
+        Start { server: server.address, flags: &flags, environment: &environment, config: config.path() };
+    let mut terminal = Terminal::start(start);
+    terminal.shows("chinwag: bad-login: wrong name or password");
+    assert_eq!(terminal.ended().code(), Some(1));
+}
+
+#[test]
+fn who_gives_up_at_a_question_leaves() {
+    let (server, config) = stage();
+    let mut terminal = start(&server, &[], &config);
+    terminal.shows("[l/r]");
+    terminal.types(CTRL_D);
+    assert_eq!(terminal.ended().code(), Some(0));
+}
+
+#[test]
+fn a_terminal_that_can_do_nothing_is_written_to_without_escapes() {
+    let (server, config) = stage();
+    let environment = [("TERM", "dumb")];
+    let start = Start {
+        server: server.address,
+        flags: &["--register"],
+        environment: &environment,
+        config: config.path(),
+    };
+    let mut terminal = Terminal::start(start);
+    terminal.shows("name:");
+    terminal.enters("alice");
+    terminal.shows("password of alice:");
+    terminal.enters_hidden(PASSWORD);
+    terminal.shows("* welcome alice");
+    let mut bob = server.register("bob");
+    bob.say("bob", "hello");
+    terminal.shows("bob: hello");
+    terminal.enters("hi");
+    bob.expect_message("alice: hi");
+    terminal.types(CTRL_D);
+    assert_eq!(terminal.ended().code(), Some(0));
+    assert!(!terminal.written().contains(&0x1b), "{:?}", terminal.screen());
+    assert!(!contains(&terminal.written(), PASSWORD));
+}

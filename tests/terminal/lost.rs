@@ -1,0 +1,135 @@
+//! A connection that is lost, and made again.
+
+use tempfile::TempDir;
+
+use crate::common::*;
+use crate::screen::*;
+
+/// The server again, on what it left behind and where it was.
+fn again(stopped: &Stopped, port: &str) -> Server {
+    let address = format!("127.0.0.1:{port}");
+    let flags: Vec<&str> = QUICK.into_iter().chain(["--listen", &address]).collect();
+    Setup::new(&flags).data(&stopped.data).start_on_two()
+}
+
+#[test]
+fn what_was_missed_appears_once_and_what_was_typed_meanwhile_is_said_not_to_be_sent() {
+    let (server, config) = stage();
+    let alice = Terminal::register(&server, "alice", config.path());
+    let mut bob = server.register("bob");
+    bob.say("bob", "before");
+    alice.shows("bob: before");
+    let port = server.port();
+    let stopped = server.kill();
+    alice.shows("! offline: the connection is lost");
+    alice.enters("into the void");
+    alice.shows("! not sent: into the void");
+    alice.types("half");
+    let server = again(&stopped, &port);
+    let mut bob = server.login("bob");
+    bob.send("while you were away");
+    bob.send("/msg alice psst");
+    bob.until("bob -> alice: psst");
+    alice.waits_for("the second welcome", |screen| screen.matches("* welcome alice").count() == 2);
+    alice.shows("bob -> alice: psst");
+    bob.send("after");
+    bob.until("bob: after");
+    alice.shows("bob: after");
+    alice.last_line_is("> half");
+    alice.types(&format!(" and half{ENTER}"));
+    assert!(bob.until("alice: half and half").iter().all(|line| !line.contains("void")));
+    alice.shows("alice: half and half");
+    let screen = alice.screen();
+    for text in ["bob: before", "bob: while you were away", "bob -> alice: psst", "bob: after"] {
+        assert_eq!(screen.matches(text).count(), 1, "{text}: {screen}");
+    }
+    assert!(!server.history().contains("void"));
+}
+
+#[test]
+fn a_line_without_a_receipt_is_shown_so_and_never_sent_twice() {
+    let (server, config) = stage();
+    let alice = Terminal::register(&server, "alice", config.path());
+    alice.enters("first");
+    alice.shows("alice: first");
+    server.signal("STOP");
+    alice.enters("on its way");
+    // It is in the hands of a server that does nothing any more.
+    let port = server.port();
+    alice.last_line_is(">");
+    let stopped = server.kill();
+    alice.shows("! not confirmed yet: on its way");
+    let server = again(&stopped, &port);
+    alice.shows("! not sent: on its way");
+    alice.enters("last");
+    alice.shows("alice: last");
+    assert!(!server.history().contains("on its way"));
+    // The line can be had back.
+    alice.types(&[UP, UP].concat());
+    alice.last_line_is("> on its way");
+}
+
+#[test]
+fn one_that_was_taken_after_all_is_shown_as_it_is() {
+    // A server that takes a line, and ends before it can say so: another's copy of the log is told instead.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let config = TempDir::new().unwrap();
+    let environment = [("CHINWAG_PASSWORD", PASSWORD)];
+    let start = Start {
+        server: listener.local_addr().unwrap(),
+        flags: &["--user", "alice"],
+        environment: &environment,
+        config: config.path(),
+    };
+    let alice = Terminal::start(start);
+    let mut server = Client::over(listener.accept().unwrap().0);
+    server.send("* chinwag 0.1.0: a chat");
+    server.expect(&format!("/login alice {PASSWORD}"));
+    server.send("* welcome alice");
+    server.expect("/users");
+    server.expect("/history 1");
+    server.send("* 1 online\n2026-01-01T00:00:00.000001Z bob: first\n* end of history");
+    alice.enters("hello");
+    server.expect("hello");
+    drop(server);
+    alice.shows("! not confirmed yet: hello");
+    let mut server = Client::over(listener.accept().unwrap().0);
+    server.send("* chinwag 0.1.0: a chat");
+    server.expect("/replay 0");
+    server.expect(&format!("/login alice {PASSWORD}"));
+    server.send("* replay 0\n* welcome alice");
+    server.expect("/history 2026-01-01T00:00:00.000001Z");
+    server.send(
+        "2026-01-01T00:00:00.000001Z bob: first\n2026-01-01T00:00:00.000002Z alice: hello\n* end of history\n* 1 online",
+    );
+    alice.shows("alice: hello");
+    server.expect("/users");
+    alice.enters("next");
+    server.expect("next");
+    assert!(!alice.screen().contains("not sent"), "{}", alice.screen());
+}
+
+#[test]
+fn who_leaves_while_the_connection_is_gone_is_told_what_was_not_acknowledged() {
+    let (server, config) = stage();
+    let mut alice = Terminal::register(&server, "alice", config.path());
+    server.signal("STOP");
+    alice.enters("on its way");
+    alice.last_line_is(">");
+    let _stopped = server.kill();
+    alice.shows("! offline");
+    alice.types(CTRL_D);
+    alice.shows("chinwag: not acknowledged: on its way");
+    assert_eq!(alice.ended().code(), Some(1));
+}
+
+#[test]
+fn a_server_that_is_not_there_is_said_at_once() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = listener.local_addr().unwrap();
+    drop(listener);
+    let config = TempDir::new().unwrap();
+    let mut terminal = Terminal::start(Start { server, flags: &[], environment: &[], config: config.path() });
+    terminal.shows(&format!("chinwag: {server}: Connection refused"));
+    assert_eq!(terminal.ended().code(), Some(1));
+}

@@ -1,0 +1,166 @@
+//! A program in a pseudo-terminal, and what is on its screen.
+
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+use std::num::NonZeroU16;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::process::{Child, ExitStatus};
+use std::sync::{Arc, Mutex};
+
+use pty_process::Size;
+use pty_process::blocking::{Command, Pty, open};
+use tempfile::TempDir;
+
+use crate::common::*;
+
+/// The program under test.
+pub const CHINWAG: &str = env!("CARGO_BIN_EXE_chinwag");
+const ROWS: u16 = 30;
+const COLUMNS: u16 = 80;
+
+/// Keys, as a terminal sends them.
+pub const ENTER: &str = "\r";
+pub const TAB: &str = "\t";
+pub const CTRL_C: &str = "\x03";
+pub const CTRL_D: &str = "\x04";
+pub const UP: &str = "\x1b[A";
+pub const DOWN: &str = "\x1b[B";
+
+struct Seen {
+    /// Everything that was written to the terminal.
+    bytes: Vec<u8>,
+    parser: vt100::Parser,
+}
+
+/// A client in a terminal of its own, with settings of its own. It does not outlive its value.
+pub struct Terminal {
+    pty: Arc<Pty>,
+    child: Child,
+    seen: Arc<Mutex<Seen>>,
+}
+
+/// How a client is to be started.
+pub struct Start<'a> {
+    pub server: SocketAddr,
+    pub flags: &'a [&'a str],
+    pub environment: &'a [(&'a str, &'a str)],
+    /// `$XDG_CONFIG_HOME`
+    pub config: &'a Path,
+}
+
+impl Terminal {
+    /// Starts a client with nothing said beforehand.
+    pub fn start(start: Start<'_>) -> Terminal {
+        let (pty, pts) = open().expect("there are pseudo-terminals");
+        pty.resize(Size::new(ROWS, COLUMNS)).unwrap();
+        let mut command = Command::new(CHINWAG)
+            .args(start.flags)
+            .arg(start.server.to_string())
+            .env("XDG_CONFIG_HOME", start.config)
+            .env("TERM", "xterm-256color")
+            .env("TZ", "UTC0")
+            .env_remove("NO_COLOR")
+            .env_remove("CHINWAG_PASSWORD");
+        for (name, value) in start.environment {
+            command = command.env(name, value);
+        }
+        let child = command.spawn(pts).expect("the client starts");
+        let (rows, columns) = (NonZeroU16::new(ROWS).unwrap(), NonZeroU16::new(COLUMNS).unwrap());
+        let seen = Seen { bytes: Vec::new(), parser: vt100::Parser::new(rows, columns, 0) };
+        let (pty, seen) = (Arc::new(pty), Arc::new(Mutex::new(seen)));
+        let (reader, into) = (Arc::clone(&pty), Arc::clone(&seen));
+        // It ends when the client does: a pseudo-terminal without anyone at its other end cannot be read.
+        std::thread::spawn(move || {
+            let mut buffer = [0; 16 << 10];
+            while let Ok(count @ 1..) = (&*reader).read(&mut buffer) {
+                let mut seen = into.lock().unwrap();
+                seen.bytes.extend_from_slice(&buffer[..count]);
+                seen.parser.process(&buffer[..count]);
+            }
+        });
+        Terminal { pty, child, seen }
+    }
+
+    /// A client that is in, with an account that is made.
+    pub fn register(server: &Server, name: &str, config: &Path) -> Terminal {
+        Terminal::register_with(server, name, config, &[])
+    }
+
+    /// The same in an environment.
+    pub fn register_with(server: &Server, name: &str, config: &Path, more: &[(&str, &str)]) -> Terminal {
+        let mut environment = vec![("CHINWAG_PASSWORD", PASSWORD)];
+        environment.extend(more);
+        let flags = ["--register", "--user", name];
+        let start = Start { server: server.address, flags: &flags, environment: &environment, config };
+        let terminal = Terminal::start(start);
+        terminal.shows(&format!("* welcome {name}"));
+        terminal
+    }
+
+    /// Types keys.
+    pub fn types(&self, keys: &str) {
+        (&*self.pty).write_all(keys.as_bytes()).expect("the terminal takes keys");
+    }
+
+    /// Types a line.
+    pub fn enters(&self, line: &str) {
+        self.types(&format!("{line}{ENTER}"));
+    }
+
+    /// Types what nobody is to see, once the terminal shows nothing of what is typed.
+    pub fn enters_hidden(&self, secret: &str) {
+        wait_for("hidden input", || {
+            let terminal = self.pty.as_fd().try_clone_to_owned().unwrap();
+            let stty = std::process::Command::new("stty").arg("-a").stdin(terminal).output().unwrap();
+            String::from_utf8_lossy(&stty.stdout).contains("-echo ").then_some(())
+        });
+        self.enters(secret);
+    }
+
+    /// What is on the screen, line by line.
+    pub fn screen(&self) -> String {
+        self.seen.lock().unwrap().parser.screen().contents()
+    }
+
+    /// All that was written to the terminal.
+    pub fn written(&self) -> Vec<u8> {
+        self.seen.lock().unwrap().bytes.clone()
+    }
+
+    /// Waits until the screen is as it should be.
+    pub fn waits_for(&self, what: &str, is_it: impl Fn(&str) -> bool) {
+        let started = std::time::Instant::now();
+        while !is_it(&self.screen()) {
+            assert!(started.elapsed() < PATIENCE, "waited in vain for {what}:\n{}", self.screen());
+            std::thread::yield_now();
+        }
+    }
+
+    /// Waits until this is on the screen.
+    pub fn shows(&self, text: &str) {
+        self.waits_for(text, |screen| screen.contains(text));
+    }
+
+    /// Waits until the last line of the screen is this one.
+    pub fn last_line_is(&self, line: &str) {
+        self.waits_for(line, |screen| screen.trim_end().lines().next_back() == Some(line.trim_end()));
+    }
+
+    /// Waits for the end of the program.
+    pub fn ended(&mut self) -> ExitStatus {
+        wait_for("the end of the client", || self.child.try_wait().unwrap())
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A server, and a directory for settings.
+pub fn stage() -> (Server, TempDir) {
+    (Server::start(&QUICK), TempDir::new().unwrap())
+}
