@@ -100,7 +100,8 @@ fn one_that_was_taken_after_all_is_shown_as_it_is() {
     server.send("* replay 0\n* welcome alice");
     server.expect("/history 2026-01-01T00:00:00.000001Z");
     server.send(
-        "2026-01-01T00:00:00.000001Z bob: first\n2026-01-01T00:00:00.000002Z alice: hello\n* end of history\n* 1 online",
+        "2026-01-01T00:00:00.000001Z bob: first\n2026-01-01T00:00:00.000002Z alice: hello\n\
+         * end of history\n* 1 online",
     );
     alice.shows("alice: hello");
     server.expect("/users");

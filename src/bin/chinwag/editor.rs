@@ -19,9 +19,7 @@ use rustyline::highlight::Highlighter;
 use rustyline::hint::Hinter;
 use rustyline::history::DefaultHistory;
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
-use rustyline::{
-    Cmd, ColorMode, CompletionType, Config, Context, Editor, ExternalPrinter, Helper, KeyEvent, Movement,
-};
+use rustyline::{Cmd, CompletionType, Config, Context, Editor, ExternalPrinter, Helper, KeyEvent, Movement};
 use unicode_width::UnicodeWidthStr;
 
 const PROMPT: &str = "> ";
@@ -165,10 +163,9 @@ impl LineEditor {
     ///
     /// # Errors
     /// Where the terminal does not allow it.
-    pub fn new(screen: Screen, has_colours: bool) -> Result<LineEditor, ReadlineError> {
+    pub fn new(screen: Screen) -> Result<LineEditor, ReadlineError> {
         let config = Config::builder()
             .completion_type(CompletionType::List)
-            .color_mode(if has_colours { ColorMode::Enabled } else { ColorMode::Disabled })
             .max_history_size(1000)?
             .history_ignore_space(false)
             .auto_add_history(false)
