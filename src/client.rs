@@ -13,6 +13,8 @@
 mod answers;
 mod commands;
 mod event;
+#[cfg(feature = "link")]
+pub mod link;
 mod pending;
 
 use std::collections::{BTreeSet, VecDeque};

@@ -4,7 +4,6 @@
 //! |---|---|
 //! | `options` | the command line |
 //! | `settings` | what is kept between runs |
-//! | `link` | the connection, on a thread of its own: made, lost, made again |
 //! | `render` | an event as lines of text |
 //! | `terminal` | for a person at a terminal: questions, line editing, lines that appear above what is typed |
 //! | `plain` | for scripts and pipes, and for terminals that can do nothing |
@@ -13,8 +12,6 @@
 
 #[path = "chinwag/editor.rs"]
 mod editor;
-#[path = "chinwag/link.rs"]
-mod link;
 #[path = "chinwag/options.rs"]
 mod options;
 #[path = "chinwag/plain.rs"]

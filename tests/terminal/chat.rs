@@ -314,19 +314,7 @@ fn a_new_password_is_asked_for_so_that_nobody_sees_it() {
 
 #[test]
 fn nothing_that_a_server_sends_reaches_the_terminal_as_a_control_sequence() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let config = TempDir::new().unwrap();
-    let environment = [("CHINWAG_PASSWORD", PASSWORD)];
-    let start = Start {
-        server: listener.local_addr().unwrap(),
-        flags: &["--user", "alice"],
-        environment: &environment,
-        config: config.path(),
-    };
-    let alice = Terminal::start(start);
-    let mut server = Client::over(listener.accept().unwrap().0);
-    server.send("* chinwag 0.1.0: a chat");
-    assert_eq!(server.line(), format!("/login alice {PASSWORD}"));
+    let Played { terminal: alice, mut server, .. } = Played::start();
     server.send("* welcome alice");
     server.expect("/users");
     server.send("* 1 online\n* end of history");

@@ -46,65 +46,54 @@ fn what_was_missed_appears_once_and_what_was_typed_meanwhile_is_said_not_to_be_s
     assert!(!server.history().contains("void"));
 }
 
-#[test]
-fn a_line_without_a_receipt_is_shown_so_and_never_sent_twice() {
-    let (server, config) = stage();
-    let alice = Terminal::register(&server, "alice", config.path());
-    alice.enters("first");
-    alice.shows("alice: first");
-    server.signal("STOP");
-    alice.enters("on its way");
-    // It is in the hands of a server that does nothing any more.
-    let port = server.port();
-    alice.last_line_is(">");
-    let stopped = server.kill();
-    alice.shows("! not confirmed yet: on its way");
-    let server = again(&stopped, &port);
-    alice.shows("! not sent: on its way");
-    alice.enters("last");
-    alice.shows("alice: last");
-    assert!(!server.history().contains("on its way"));
-    // The line can be had back.
-    alice.types(&[UP, UP].concat());
-    alice.last_line_is("> on its way");
-}
-
-#[test]
-fn one_that_was_taken_after_all_is_shown_as_it_is() {
-    // A server that takes a line, and ends before it can say so: another's copy of the log is told instead.
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let config = TempDir::new().unwrap();
-    let environment = [("CHINWAG_PASSWORD", PASSWORD)];
-    let start = Start {
-        server: listener.local_addr().unwrap(),
-        flags: &["--user", "alice"],
-        environment: &environment,
-        config: config.path(),
-    };
-    let alice = Terminal::start(start);
-    let mut server = Client::over(listener.accept().unwrap().0);
-    server.send("* chinwag 0.1.0: a chat");
-    server.expect(&format!("/login alice {PASSWORD}"));
+/// A server that takes `hello`, and goes before it says so; and what is said at the next login.
+fn hello_and_gone() -> Played {
+    let mut played = Played::start();
+    let server = &mut played.server;
     server.send("* welcome alice");
     server.expect("/users");
     server.expect("/history 1");
     server.send("* 1 online\n2026-01-01T00:00:00.000001Z bob: first\n* end of history");
-    alice.enters("hello");
+    played.terminal.enters("hello");
     server.expect("hello");
-    drop(server);
-    alice.shows("! not confirmed yet: hello");
-    let mut server = Client::over(listener.accept().unwrap().0);
+    server.stream().shutdown(std::net::Shutdown::Both).unwrap();
+    played.terminal.shows("! not confirmed yet: hello");
+    played
+}
+
+fn back(played: &Played) -> Client {
+    let mut server = Client::over(played.listener.accept().unwrap().0);
     server.send("* chinwag 0.1.0: a chat");
     server.expect("/replay 0");
     server.expect(&format!("/login alice {PASSWORD}"));
     server.send("* replay 0\n* welcome alice");
     server.expect("/history 2026-01-01T00:00:00.000001Z");
-    server.send(
-        "2026-01-01T00:00:00.000001Z bob: first\n2026-01-01T00:00:00.000002Z alice: hello\n\
-         * end of history\n* 1 online",
-    );
-    alice.shows("alice: hello");
     server.expect("/users");
+    server.send("2026-01-01T00:00:00.000001Z bob: first");
+    server
+}
+
+#[test]
+fn a_line_without_a_receipt_is_shown_so_and_never_sent_twice() {
+    let played = hello_and_gone();
+    let mut server = back(&played);
+    server.send("* end of history\n* 1 online");
+    let alice = &played.terminal;
+    alice.shows("! not sent: hello");
+    alice.enters("next");
+    server.expect("next");
+    // The line can be had back.
+    alice.types(&[UP, UP].concat());
+    alice.last_line_is("> hello");
+}
+
+#[test]
+fn one_that_was_taken_after_all_is_shown_as_it_is() {
+    let played = hello_and_gone();
+    let mut server = back(&played);
+    server.send("2026-01-01T00:00:00.000002Z alice: hello\n* end of history\n* 1 online");
+    let alice = &played.terminal;
+    alice.shows("alice: hello");
     alice.enters("next");
     server.expect("next");
     assert!(!alice.screen().contains("not sent"), "{}", alice.screen());
@@ -112,16 +101,10 @@ fn one_that_was_taken_after_all_is_shown_as_it_is() {
 
 #[test]
 fn who_leaves_while_the_connection_is_gone_is_told_what_was_not_acknowledged() {
-    let (server, config) = stage();
-    let mut alice = Terminal::register(&server, "alice", config.path());
-    server.signal("STOP");
-    alice.enters("on its way");
-    alice.last_line_is(">");
-    let _stopped = server.kill();
-    alice.shows("! offline");
-    alice.types(CTRL_D);
-    alice.shows("chinwag: not acknowledged: on its way");
-    assert_eq!(alice.ended().code(), Some(1));
+    let mut played = hello_and_gone();
+    played.terminal.types(CTRL_D);
+    played.terminal.shows("chinwag: not acknowledged: hello");
+    assert_eq!(played.terminal.ended().code(), Some(1));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A program in a pseudo-terminal, and what is on its screen.
 
 use std::io::{Read, Write};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroU16;
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -157,6 +157,32 @@ impl Drop for Terminal {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// A client before a server that the test plays, up to the login.
+pub struct Played {
+    pub terminal: Terminal,
+    pub server: Client,
+    pub listener: TcpListener,
+    _config: TempDir,
+}
+
+impl Played {
+    /// Alice is about to be welcomed.
+    pub fn start() -> Played {
+        let (listener, config) = (TcpListener::bind("127.0.0.1:0").unwrap(), TempDir::new().unwrap());
+        let start = Start {
+            server: listener.local_addr().unwrap(),
+            flags: &["--user", "alice"],
+            environment: &[("CHINWAG_PASSWORD", PASSWORD)],
+            config: config.path(),
+        };
+        let terminal = Terminal::start(start);
+        let mut server = Client::over(listener.accept().unwrap().0);
+        server.send("* chinwag 0.1.0: a chat");
+        server.expect(&format!("/login alice {PASSWORD}"));
+        Played { terminal, server, listener, _config: config }
     }
 }
 

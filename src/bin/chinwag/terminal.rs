@@ -9,10 +9,10 @@ use chinwag::protocol::{self, Command as Spoken};
 
 use crate::Failure;
 use crate::editor::{Line, LineEditor, Screen};
-use crate::link::{Command, End, Link, Manner, Update};
 use crate::options::Options;
 use crate::render::{Renderer, Style};
 use crate::settings::Settings;
+use chinwag::client::link::{Command, End, Link, Manner, Update};
 
 /// Somebody who looks at the screen can say it again.
 const MANNER: Manner = Manner { reconnects: true, holds_lines: false };

@@ -1,5 +1,6 @@
-//! The connection, on a thread of its own that waits for the socket and for the user at once. When it is lost, it is
-//! made again, with growing pauses.
+//! A client's connection, on a thread of its own that waits for the socket and for the user at once. When it is lost,
+//! it is made again, with growing pauses. Only here does a client touch a socket, a clock or a thread; it is behind the
+//! feature `link`, and no part of the server.
 
 use std::io::{self, Read, Write};
 use std::net::ToSocketAddrs;
@@ -8,10 +9,11 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use chinwag::client::{Client, Credentials, Event, Refusal};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token, Waker};
 use socket2::{SockRef, TcpKeepalive};
+
+use super::{Client, Credentials, Event, Refusal};
 
 const SOCKET: Token = Token(0);
 const WAKER: Token = Token(1);
