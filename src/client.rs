@@ -16,6 +16,8 @@ mod event;
 #[cfg(feature = "link")]
 pub mod link;
 mod pending;
+#[cfg(feature = "link")]
+pub mod settings;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::io::Read;

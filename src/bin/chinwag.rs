@@ -3,7 +3,6 @@
 //! | file | what it is |
 //! |---|---|
 //! | `options` | the command line |
-//! | `settings` | what is kept between runs |
 //! | `render` | an event as lines of text |
 //! | `terminal` | for a person at a terminal: questions, line editing, lines that appear above what is typed |
 //! | `plain` | for scripts and pipes, and for terminals that can do nothing |
@@ -18,8 +17,6 @@ mod options;
 mod plain;
 #[path = "chinwag/render.rs"]
 mod render;
-#[path = "chinwag/settings.rs"]
-mod settings;
 #[path = "chinwag/terminal.rs"]
 mod terminal;
 

@@ -114,6 +114,7 @@ impl Client {
         self.is_catching_up = false;
         let listed = std::mem::take(&mut self.listed);
         self.online = listed.iter().copied().collect();
+        self.events.push_back(Event::Online);
         if is_shown {
             self.events.push_back(Event::Users(listed));
         }

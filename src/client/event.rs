@@ -23,6 +23,8 @@ pub enum Event {
     Left(Vec<Name>, u32),
     /// Who is online, as it was asked for.
     Users(Vec<Name>),
+    /// The list of those online is another than before.
+    Online,
     /// The end of the messages that were asked for.
     EndOfHistory,
     /// Words of the server or of the client itself, without a mark at their beginning.

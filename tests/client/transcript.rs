@@ -94,7 +94,7 @@ fn act(client: &mut Client, line: &str) -> bool {
 
 fn tell(client: &mut Client, played: &mut Vec<String>) {
     while let Some(event) = client.next_event() {
-        played.push(in_words(&event));
+        played.extend(in_words(&event));
     }
     let sent = String::from_utf8(client.output().to_vec()).expect("only text is sent");
     client.sent(sent.len());
@@ -118,9 +118,11 @@ fn marks(line: &str) -> String {
     format!("{before}@{}{}", behind[..6].trim_start_matches('0'), &behind[7..])
 }
 
-fn in_words(event: &Event) -> String {
+/// Nothing where it is only a hint to look at the list of those online.
+fn in_words(event: &Event) -> Option<String> {
     let names = |names: &[Name]| names.iter().map(Name::to_string).collect::<Vec<_>>().join(" ");
-    match event {
+    Some(match event {
+        Event::Online => return None,
         Event::Welcome(name) => format!("welcome {name}"),
         Event::LoginFailed(refusal) => format!("failed: {refusal}"),
         Event::NotChinwag(line) => format!("not chinwag: {line}"),
@@ -136,7 +138,7 @@ fn in_words(event: &Event) -> String {
         Event::Error(refusal) => format!("error: {refusal}"),
         Event::IgnoredChanged => "ignored changed".into(),
         Event::Bye => "bye".into(),
-    }
+    })
 }
 
 fn message_in_words(message: &Message) -> String {

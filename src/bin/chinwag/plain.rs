@@ -9,9 +9,9 @@ use chinwag::client::{Client, Credentials, Event};
 
 use crate::options::Options;
 use crate::render::{Renderer, Style};
-use crate::settings::Settings;
 use crate::{Failure, complain};
 use chinwag::client::link::{Command, End, Link, Manner, Update};
+use chinwag::client::settings::Settings;
 
 /// Runs until the input has ended and everything is acknowledged. `asks` where a person is there to be asked.
 pub fn run(options: Options, asks: bool) -> Result<(), Failure> {

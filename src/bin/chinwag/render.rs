@@ -67,7 +67,7 @@ impl Renderer {
             }
             Event::NotChinwag(line) => self.error("that is no chinwag server; it says", line, out),
             Event::Bye => self.notice("bye", out),
-            Event::IgnoredChanged => {}
+            Event::IgnoredChanged | Event::Online => {}
         }
     }
 

@@ -11,8 +11,8 @@ use crate::Failure;
 use crate::editor::{Line, LineEditor, Screen};
 use crate::options::Options;
 use crate::render::{Renderer, Style};
-use crate::settings::Settings;
 use chinwag::client::link::{Command, End, Link, Manner, Update};
+use chinwag::client::settings::Settings;
 
 /// Somebody who looks at the screen can say it again.
 const MANNER: Manner = Manner { reconnects: true, holds_lines: false };

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::PathBuf;
 
-use chinwag::name::Name;
+use crate::name::Name;
 
 /// One name a line.
 const IGNORED: &str = "ignored";
@@ -36,6 +36,9 @@ impl Settings {
     }
 
     /// Keeps who is ignored.
+    ///
+    /// # Errors
+    /// The system's.
     pub fn keep_ignored<'a>(&self, names: impl Iterator<Item = &'a Name>) -> io::Result<()> {
         self.write(IGNORED, &names.map(|name| format!("{name}\n")).collect::<String>())
     }
@@ -47,7 +50,17 @@ impl Settings {
         Name::parse(name.as_bytes()).map(|name| name.to_string())
     }
 
+    /// The server that somebody logged in to last, and the name.
+    pub fn last_login(&self) -> Option<(String, String)> {
+        let text = self.read(USERS);
+        let (server, name) = text.lines().next_back()?.split_once(' ')?;
+        Some((server.to_owned(), name.to_owned()))
+    }
+
     /// Keeps it.
+    ///
+    /// # Errors
+    /// The system's.
     pub fn keep_last_user(&self, server: &str, name: &str) -> io::Result<()> {
         let text = self.read(USERS);
         let others = text.lines().filter(|line| !line.starts_with(&format!("{server} ")));
