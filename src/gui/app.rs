@@ -1,0 +1,182 @@
+//! The window: what is on its screen, free of any window system.
+
+use std::collections::BTreeSet;
+
+use chinwag::client::link::Update;
+use chinwag::client::{Credentials, Event};
+use chinwag::name::Name;
+use eframe::egui::{CentralPanel, Color32, Context, Theme, Ui, ViewportCommand, vec2};
+use jiff::tz::TimeZone;
+
+use crate::chat::Chat;
+use crate::sign_in::{Field, SignIn};
+
+/// What the user wants of the world outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// A connection to this server, and to log in there.
+    Connect {
+        /// `HOST:PORT`
+        server: String,
+        /// How to log in.
+        credentials: Credentials,
+    },
+    /// To say a line, or have it done.
+    Submit(String),
+    /// To leave the server.
+    SignOut,
+    /// That this is kept for the next time.
+    KeepLogin {
+        /// `HOST:PORT`
+        server: String,
+        /// The account.
+        name: String,
+    },
+    /// To be told outside of the window.
+    Notify {
+        /// Who it is about.
+        title: String,
+        /// What was said.
+        body: String,
+    },
+}
+
+/// What has happened in the world outside.
+pub enum Told {
+    /// There is no connection; why, in words.
+    NotConnected(String),
+    /// Something on the connection.
+    Update(Update),
+    /// Who is online now.
+    Online(BTreeSet<Name>),
+}
+
+/// Everything that is on the screen.
+pub struct App {
+    sign_in: SignIn,
+    chat: Option<Chat>,
+    zone: TimeZone,
+    requests: Vec<Request>,
+    online: BTreeSet<Name>,
+    title: String,
+}
+
+impl App {
+    /// Before the first sign-in, with these filled in.
+    pub fn new(server: String, name: String, zone: TimeZone) -> App {
+        App {
+            sign_in: SignIn::new(server, name),
+            chat: None,
+            zone,
+            requests: Vec::new(),
+            online: BTreeSet::new(),
+            title: String::new(),
+        }
+    }
+
+    /// The looks of both themes.
+    pub fn set_looks(ctx: &Context) {
+        ctx.all_styles_mut(|style| {
+            style.spacing.item_spacing = vec2(8.0, 4.0);
+            style.spacing.button_padding = vec2(8.0, 4.0);
+        });
+        ctx.style_mut_of(Theme::Dark, |style| {
+            style.visuals.widgets.noninteractive.fg_stroke.color = Color32::from_gray(212);
+        });
+        ctx.style_mut_of(Theme::Light, |style| {
+            style.visuals.widgets.noninteractive.fg_stroke.color = Color32::from_gray(32);
+        });
+    }
+
+    /// What is wanted since this was last asked.
+    pub fn take_requests(&mut self) -> Vec<Request> {
+        std::mem::take(&mut self.requests)
+    }
+
+    /// The chat, once somebody is in.
+    pub fn chat(&self) -> Option<&Chat> {
+        self.chat.as_ref()
+    }
+
+    /// What stands in the window's title.
+    pub fn title(&self) -> String {
+        match &self.chat {
+            None => "chinwag".to_owned(),
+            Some(chat) => match chat.unread_private() {
+                0 => format!("{} · chinwag", chat.own),
+                unread => format!("({unread}) {} · chinwag", chat.own),
+            },
+        }
+    }
+
+    /// Takes in what has happened.
+    pub fn handle(&mut self, told: Told) {
+        match (told, &mut self.chat) {
+            (Told::Online(online), chat) => {
+                if let Some(chat) = chat {
+                    chat.set_online(online.clone());
+                }
+                self.online = online;
+            }
+            (Told::Update(update), Some(chat)) => chat.handle(update, &mut self.requests),
+            (Told::Update(update), None) => self.outside(update),
+            (Told::NotConnected(why), _) => self.sign_in.failed(Field::Server, why),
+        }
+    }
+
+    /// Something has happened before anyone was in.
+    fn outside(&mut self, update: Update) {
+        match update {
+            Update::Event(Event::Welcome(name)) => {
+                self.sign_in.is_waiting = false;
+                self.sign_in.registers = false;
+                self.sign_in.forget_password();
+                let mut chat = Chat::new(name, self.zone.clone(), &mut self.requests);
+                chat.set_online(self.online.clone());
+                self.chat = Some(chat);
+                let (server, name) = (self.sign_in.server.clone(), name.to_string());
+                self.requests.push(Request::KeepLogin { server, name });
+            }
+            Update::Event(Event::LoginFailed(refusal) | Event::Error(refusal)) => {
+                self.sign_in.refused(&refusal);
+                self.requests.push(Request::SignOut);
+            }
+            Update::Event(Event::NotChinwag(line)) => {
+                let words = format!("That is no chinwag server; it says: {line}");
+                self.sign_in.failed(Field::Server, words);
+                self.requests.push(Request::SignOut);
+            }
+            Update::Event(Event::Notice(text)) => self.sign_in.problem = Some((Field::Password, text)),
+            Update::Event(_) => {}
+            Update::Lost(why, _) => {
+                if self.sign_in.is_waiting {
+                    self.sign_in.failed(Field::Server, format!("The connection is lost: {why}."));
+                }
+                self.requests.push(Request::SignOut);
+            }
+            Update::Ended(_) => self.sign_in.is_waiting = false,
+        }
+    }
+
+    /// Shows it, and takes in what the user does.
+    pub fn ui(&mut self, ui: &mut Ui) {
+        match &mut self.chat {
+            Some(chat) => chat.show(ui, &mut self.requests),
+            None => {
+                let wanted = CentralPanel::default().show(ui, |ui| self.sign_in.show(ui)).inner;
+                if let Some((server, credentials)) = wanted {
+                    self.requests.push(Request::Connect { server, credentials });
+                }
+            }
+        }
+        if self.chat.is_some() && self.requests.contains(&Request::SignOut) {
+            self.chat = None;
+            self.online.clear();
+        }
+        let title = self.title();
+        if title != self.title {
+            ui.ctx().send_viewport_cmd(ViewportCommand::Title(title.clone()));
+            self.title = title;
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! What was said in one tab: messages by their time, words of the client between them, and lines on their way.
+
+use chinwag::client::{LineId, Message, Origin};
+use chinwag::name::Name;
+use chinwag::record::Timestamp;
+
+use crate::entry::Entry;
+use crate::timeline::Timeline;
+
+/// A height to begin with, until an item is seen: one row.
+const ROW: f32 = 20.0;
+
+/// Something in a conversation that stays.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Item {
+    /// A message.
+    Message(Message),
+    /// Words between messages: who came and went, answers, errors.
+    Note {
+        /// It stands behind the message of this time.
+        behind: Timestamp,
+        /// The words.
+        text: String,
+        /// Whether something did not work.
+        is_error: bool,
+    },
+}
+
+impl Item {
+    fn place(&self) -> Timestamp {
+        match self {
+            Item::Message(message) => message.at,
+            Item::Note { behind, .. } => *behind,
+        }
+    }
+}
+
+/// A line on its way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    /// Its number.
+    pub id: LineId,
+    /// As it was typed.
+    pub line: String,
+    /// What is shown of it: the text, where it is a message.
+    pub text: String,
+    /// How it stands.
+    pub state: Delivery,
+}
+
+/// How a line stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// Its receipt is awaited.
+    Sending,
+    /// The connection went before its receipt came.
+    Unconfirmed,
+    /// It was not taken.
+    NotSent,
+}
+
+/// One tab's worth.
+#[derive(Default)]
+pub struct Conversation {
+    /// Who it is with; `None` for everyone.
+    pub with: Option<Name>,
+    /// What was said, by time.
+    pub items: Vec<Item>,
+    /// Lines on their way, in order.
+    pub outgoing: Vec<Outgoing>,
+    /// Messages that nobody has looked at.
+    pub unread: usize,
+    /// The last message that was looked at when the tab was left; what is behind it is new.
+    pub read_to: Option<Timestamp>,
+    /// What of it is seen.
+    pub timeline: Timeline,
+    /// The line to be said.
+    pub entry: Entry,
+}
+
+impl Conversation {
+    /// An empty one.
+    pub fn new(with: Option<Name>) -> Conversation {
+        Conversation { with, ..Conversation::default() }
+    }
+
+    /// Its name on the tab.
+    pub fn title(&self) -> String {
+        self.with.map_or_else(|| "Everyone".to_owned(), |name| name.to_string())
+    }
+
+    /// Adds a message in its place, once. `is_watched`: somebody looks at the end of it.
+    pub fn add(&mut self, message: Message, is_watched: bool) {
+        let at = message.at;
+        let index = self.items.partition_point(|item| item.place() < at);
+        if matches!(self.items.get(index), Some(Item::Message(other)) if other.at == at) {
+            return;
+        }
+        let is_news = message.origin != Origin::Asked && message.receipt.is_none();
+        if is_news && !is_watched {
+            if self.unread == 0 && self.read_to.is_none() {
+                self.read_to =
+                    index.checked_sub(1).map(|before| self.items[before].place()).or(Some(before(at)));
+            }
+            self.unread += 1;
+        }
+        self.insert(index, Item::Message(message));
+    }
+
+    /// Adds words behind all that was said.
+    pub fn note(&mut self, text: String, is_error: bool) {
+        let behind = self.items.last().map(Item::place).unwrap_or_default();
+        let note = Item::Note { behind, text, is_error };
+        self.insert(self.items.len(), note);
+    }
+
+    fn insert(&mut self, index: usize, item: Item) {
+        self.items.insert(index, item);
+        self.timeline.insert(index, ROW);
+    }
+
+    /// Somebody looks at it now.
+    pub fn enter(&mut self) {
+        self.unread = 0;
+    }
+
+    /// Nobody looks at it any more.
+    pub fn leave(&mut self) {
+        self.unread = 0;
+        self.read_to = self.newest();
+    }
+
+    /// The time of the first message.
+    pub fn oldest(&self) -> Option<Timestamp> {
+        self.items.iter().find_map(as_message).map(|message| message.at)
+    }
+
+    /// The time of the last message.
+    pub fn newest(&self) -> Option<Timestamp> {
+        self.items.iter().rev().find_map(as_message).map(|message| message.at)
+    }
+}
+
+/// A moment earlier.
+fn before(at: Timestamp) -> Timestamp {
+    Timestamp::from_micros(at.micros().saturating_sub(1))
+}
+
+fn as_message(item: &Item) -> Option<&Message> {
+    match item {
+        Item::Message(message) => Some(message),
+        Item::Note { .. } => None,
+    }
+}

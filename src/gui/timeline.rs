@@ -1,0 +1,152 @@
+//! A long list of which only what is visible is laid out.
+//!
+//! ```text
+//!  heights   | 19 | 38 | ~19 | ~57 | …       measured once it was visible, estimated before
+//!  offset          ^ the first visible pixel, held where it is whatever is learned of what is above
+//! ```
+//!
+//! A list that shows its end follows it; one that was scrolled up stays where it is, whatever is added.
+
+use eframe::egui::{AsIdSalt, Rect, ScrollArea, Ui, UiBuilder, pos2, vec2};
+
+/// So near to an end counts as there, in points.
+const NEAR: f32 = 4.0;
+
+/// The heights of a list's items, and what of them is seen.
+#[derive(Default)]
+pub struct Timeline {
+    heights: Vec<f32>,
+    /// Where each item begins; one more than there are, the last is the whole height.
+    tops: Vec<f32>,
+    /// Of what the heights were measured at.
+    width: f32,
+    offset: f32,
+    /// Whether it was scrolled away from the end.
+    is_held: bool,
+    /// Items laid out when it was last shown.
+    pub laid_out: usize,
+}
+
+/// What is seen of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// The last item is.
+    pub end: bool,
+    /// The first item is, or nearly.
+    pub beginning: bool,
+}
+
+impl Timeline {
+    /// One more item at this place.
+    pub fn insert(&mut self, index: usize, height: f32) {
+        let is_above = self.is_held && self.tops.get(index).is_some_and(|&top| top < self.offset + NEAR);
+        if is_above {
+            self.offset += height;
+        }
+        self.heights.insert(index, height);
+        if index + 1 == self.heights.len() && self.tops.len() == self.heights.len() {
+            let end = self.tops.last().copied().unwrap_or(0.0);
+            self.tops.push(end + height);
+        } else {
+            self.sum();
+        }
+    }
+
+    /// Follows the end again.
+    pub fn follow(&mut self) {
+        self.is_held = false;
+    }
+
+    /// Whether the end is followed.
+    pub fn follows(&self) -> bool {
+        !self.is_held
+    }
+
+    fn sum(&mut self) {
+        let mut top = 0.0;
+        self.tops.clear();
+        self.tops.push(top);
+        self.tops.extend(self.heights.iter().map(|height| {
+            top += height;
+            top
+        }));
+    }
+
+    /// Shows what there is room for. `estimate` is asked for all heights when the width changes; `draw` lays an item
+    /// out at the top of the given space.
+    pub fn show(
+        &mut self,
+        ui: &mut Ui,
+        id: impl AsIdSalt,
+        estimate: impl Fn(usize, f32) -> f32,
+        mut draw: impl FnMut(&mut Ui, usize),
+    ) -> Seen {
+        let (width, height) = (ui.available_width(), ui.available_height());
+        if (width - self.width).abs() > 0.5 {
+            self.resize(width, estimate);
+        }
+        let total = self.tops.last().copied().unwrap_or(0.0);
+        let end = (total - height).max(0.0);
+        if !self.is_held || self.offset > end {
+            self.offset = end;
+        }
+        let mut measured: Vec<(usize, f32)> = Vec::new();
+        let area = ScrollArea::vertical().id_salt(id).auto_shrink(false);
+        let shown = area.vertical_scroll_offset(self.offset).show_viewport(ui, |ui, viewport| {
+            let (left, top) = (ui.max_rect().left(), ui.max_rect().top());
+            ui.set_width(ui.available_width());
+            ui.set_height(total.max(height));
+            // Few items stand at the bottom, where the newest always is.
+            let push = (height - total).max(0.0);
+            let first = self.tops.partition_point(|&it| it + push <= viewport.min.y).saturating_sub(1);
+            for index in first..self.heights.len() {
+                let item_top = self.tops[index] + push;
+                if item_top >= viewport.max.y {
+                    break;
+                }
+                let size = vec2(ui.available_width(), self.heights[index]);
+                let rect = Rect::from_min_size(pos2(left, top + item_top), size);
+                let drawn = ui.scope_builder(UiBuilder::new().max_rect(rect), |ui| draw(ui, index));
+                measured.push((index, drawn.response.rect.height()));
+            }
+        });
+        self.laid_out = measured.len();
+        let offset = shown.state.clamped_offset().y;
+        self.is_held = offset < end - NEAR;
+        self.offset = offset;
+        self.learn(ui, &measured);
+        Seen { end: !self.is_held, beginning: offset < height }
+    }
+
+    /// Takes over the heights that were measured, without moving what is seen.
+    fn learn(&mut self, ui: &Ui, measured: &[(usize, f32)]) {
+        let mut changed = false;
+        for &(index, height) in measured {
+            let more = height - self.heights[index];
+            if more.abs() > 0.5 {
+                if self.is_held && self.tops[index] < self.offset {
+                    self.offset += more;
+                }
+                self.heights[index] = height;
+                changed = true;
+            }
+        }
+        if changed {
+            self.sum();
+            ui.ctx().request_discard("heights were only estimated");
+            ui.ctx().request_repaint();
+        }
+    }
+
+    fn resize(&mut self, width: f32, estimate: impl Fn(usize, f32) -> f32) {
+        // What is at the top stays there.
+        let first = self.tops.partition_point(|&top| top <= self.offset).saturating_sub(1);
+        let within = self.offset - self.tops.get(first).copied().unwrap_or(0.0);
+        self.width = width;
+        for (index, height) in self.heights.iter_mut().enumerate() {
+            *height = estimate(index, width);
+        }
+        self.sum();
+        self.offset = self.tops.get(first).copied().unwrap_or(0.0) + within;
+    }
+}
