@@ -51,6 +51,8 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use bench::Bench;
@@ -58,13 +60,16 @@ use limit::Audience;
 use options::Options;
 use process::{Cores, pinned};
 use scenarios::SCENARIOS;
+use signal_hook::consts::{SIGINT, SIGTERM};
 
 /// Set once this process is on its core.
 const PINNED: &str = "CHINWAG_LOADTEST_PINNED";
 const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/loadtest");
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    // Cargo's own flag, which says nothing but that this is a bench.
+    let (is_bench, arguments): (Vec<String>, Vec<String>) =
+        std::env::args().skip(1).partition(|argument| argument == "--bench");
     let outcome = match &arguments[..] {
         [flag, whom, path] if flag == "--limit" => match Audience::parse(whom) {
             Some(audience) => limit::run(audience, Path::new(path)),
@@ -72,7 +77,7 @@ fn main() -> ExitCode {
         },
         [flag, path, address] if flag == "--send" => netcat::send(Path::new(path), address),
         // Without it this is `cargo test --benches`, which only wants to know that it builds.
-        [] => return ExitCode::SUCCESS,
+        [] if is_bench.is_empty() => return ExitCode::SUCCESS,
         _ => match Options::parse(arguments.iter().cloned()) {
             Ok(Some(options)) => run(options, &arguments),
             Ok(None) => {
@@ -101,10 +106,14 @@ fn run(options: Options, arguments: &[String]) -> io::Result<()> {
     {
         let mut command = pinned(Some(cores.load), &std::env::current_exe()?);
         // It returns only where it fails.
-        return Err(command.args(arguments).env(PINNED, cores.to_string()).exec());
+        return Err(command.arg("--bench").args(arguments).env(PINNED, cores.to_string()).exec());
+    }
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register(signal, Arc::clone(&INTERRUPTED))?;
     }
     let directory = Path::new(DIRECTORY);
-    let mut bench = Bench::new(options, cores, directory.join("work"))?;
+    // Of its own, so that two can run at once.
+    let mut bench = Bench::new(options, cores, directory.join(format!("work-{}", std::process::id())))?;
     match bench.cores {
         Some(Cores { server, load }) => {
             bench.progress(format!("server on core {server}, load on core {load}"))
@@ -113,13 +122,27 @@ fn run(options: Options, arguments: &[String]) -> io::Result<()> {
     }
     let outcome = measure(&mut bench);
     let report = &bench.report;
-    print!("{}", report.table());
-    fs::write(directory.join("report.md"), report.markdown())?;
-    fs::write(directory.join("report.svg"), report.svg())?;
-    if outcome.is_ok() {
-        fs::remove_dir_all(&bench.directory)?;
+    if !report.is_empty() {
+        print!("{}", report.table());
+        fs::write(directory.join("report.md"), report.markdown())?;
+        fs::write(directory.join("report.svg"), report.svg())?;
     }
-    outcome
+    let removed = fs::remove_dir_all(&bench.directory);
+    outcome.and(removed)
+}
+
+/// Whoever is in the midst of something ends it, so that no server is left behind.
+static INTERRUPTED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
+
+/// Whether to go on.
+///
+/// # Errors
+/// Where somebody wants an end.
+pub(crate) fn go_on() -> io::Result<()> {
+    match INTERRUPTED.load(Ordering::Relaxed) {
+        true => Err(failure("interrupted")),
+        false => Ok(()),
+    }
 }
 
 fn measure(bench: &mut Bench) -> io::Result<()> {

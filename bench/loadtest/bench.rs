@@ -90,12 +90,20 @@ impl Bench {
     }
 
     /// How many of `wanted` connections the limit on open files leaves room for, with so many to a receiver.
-    pub fn connections(&self, wanted: usize, descriptors_each: usize) -> usize {
+    ///
+    /// # Errors
+    /// Where these are fewer than `least`.
+    pub fn connections(&self, wanted: usize, descriptors_each: usize, least: usize) -> io::Result<usize> {
         let most = open_files_limit().saturating_sub(OTHER_FILES) / descriptors_each;
+        if most < least {
+            return Err(failure(format!(
+                "open files for {most} connections, and {least} are needed: see ulimit -n"
+            )));
+        }
         if wanted > most {
             self.progress(format!("only {most} connections instead of {wanted}: see ulimit -n"));
         }
-        wanted.min(most)
+        Ok(wanted.min(most))
     }
 
     /// A data directory's path, which nothing is at yet.

@@ -1,10 +1,14 @@
 //! The command line.
 
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::scenarios::SCENARIOS;
+
+/// With its time and names it is a line of the server's still.
+const TEXT_BYTES_MAX: usize = 4000;
+const RATE_MAX: usize = 100_000;
 
 /// What was asked for.
 #[derive(Clone, Debug)]
@@ -48,9 +52,6 @@ impl Options {
         let mut options = Options::default();
         let mut arguments = arguments;
         while let Some(flag) = arguments.next() {
-            if flag == "--bench" {
-                continue;
-            }
             if matches!(flag.as_str(), "--help" | "-h") {
                 return Ok(None);
             }
@@ -72,6 +73,10 @@ impl Options {
             Ok(number) if number >= least => Ok(number),
             _ => Err(format!("expected a number, at least {least}")),
         };
+        let at_most = |number: usize, most: usize| match number <= most {
+            true => Ok(number),
+            false => Err(format!("expected at most {most}")),
+        };
         match flag {
             "--scenario" if SCENARIOS.iter().any(|scenario| scenario.name == value) => {
                 self.scenarios.push(value.to_owned());
@@ -79,8 +84,8 @@ impl Options {
             "--scenario" => return Err("no such scenario; see --help".into()),
             "--clients" => self.clients = Some(number(2)?),
             "--senders" => self.senders = number(1)?,
-            "--size" => self.size = number(crate::crowd::TEXT_BYTES_MIN)?,
-            "--rate" => self.rate = number(1)? as u32,
+            "--size" => self.size = at_most(number(crate::crowd::TEXT_BYTES_MIN)?, TEXT_BYTES_MAX)?,
+            "--rate" => self.rate = at_most(number(1)?, RATE_MAX)? as u32,
             "--duration" => {
                 self.duration = value
                     .parse()
@@ -93,6 +98,7 @@ impl Options {
                 let addresses = value.to_socket_addrs().map_err(|error| error.to_string())?;
                 self.address = Some(addresses.into_iter().next().ok_or("no such address")?);
             }
+            "--server" if !Path::new(value).is_file() => return Err("no such file".into()),
             "--server" => self.server = value.into(),
             _ => return Err("unknown; see --help".into()),
         }
@@ -115,7 +121,8 @@ usage: scripts/loadtest.sh [FLAG]...
   --rate N          messages a second, in all scenarios that are not flat out (default 50)
   --duration SECS   of one measured stretch (default 2)
   --addr ADDR:PORT  measure a server that runs already, and nothing beside it; accounts load00000 and so on
-                    are made there, or used again
+                    are made there, or used again; start it with --kdf-rounds 1 --rate off --per-address off,
+                    or its limits are what is measured
   --server PATH     the server's program (default: the one built with this)
   --limit WHOM PATH run the bare loop alone: all, peer or pair get what is said, PATH is appended to
   --help            this

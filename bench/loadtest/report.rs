@@ -98,6 +98,11 @@ impl Report {
         self.rows.push(row);
     }
 
+    /// Whether nothing was measured.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
     /// For a terminal.
     pub fn table(&self) -> String {
         self.lined_up(" ", "  ", "", |cell| cell.to_owned())

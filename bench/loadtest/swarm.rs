@@ -136,8 +136,9 @@ impl Swarm {
         on_bytes: &mut dyn FnMut(PeerId, &[u8]) -> io::Result<()>,
     ) -> io::Result<()> {
         if Instant::now() > self.deadline {
-            return Err(failure("it takes too long"));
+            return Err(failure("it takes too long: the server does not answer, or is slow with passwords"));
         }
+        crate::go_on()?;
         let timeout = if self.unfinished.is_empty() { timeout } else { Duration::ZERO };
         match self.poll.poll(&mut self.events, Some(timeout)) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),

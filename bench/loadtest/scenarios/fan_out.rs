@@ -88,7 +88,7 @@ fn talk_in_turn(
     pace: Pace,
     rounds: usize,
 ) -> io::Result<Talks> {
-    let receivers = bench.connections(wanted, 2);
+    let receivers = bench.connections(wanted, 2, 2)?;
     bench.progress(format!("{what}: {} receivers log in", count(receivers as f64)));
     let mut targets: Vec<Target> = vec![bench.server(Server::EMPTY)?];
     targets.extend(bench.limit_beside(Audience::All)?);

@@ -21,7 +21,7 @@ pub fn run(bench: &mut Bench) -> io::Result<()> {
     let at_rest = target.rss()?;
     let mut connected = 0;
     for wanted in steps {
-        let clients = bench.connections(wanted, 1);
+        let clients = bench.connections(wanted, 1, 2)?;
         if clients <= connected {
             continue;
         }

@@ -19,7 +19,7 @@ const ROUNDS: usize = 3;
 /// Server, the bare loop that answers one peer, and the one that gives the sender its copy too, as the server does.
 pub fn run(bench: &mut Bench) -> io::Result<()> {
     let wanted = bench.options.clients.unwrap_or(2 * PAIRS) / 2 * 2;
-    let clients = bench.connections(wanted, 3) / 2 * 2;
+    let clients = bench.connections(wanted, 3, 2)? / 2 * 2;
     bench.progress(format!("ping-pong: {} pairs log in", count(clients as f64 / 2.0)));
     let mut targets = vec![(bench.server(Server::EMPTY)?, Audience::Pair)];
     for audience in [Audience::Peer, Audience::Pair] {
@@ -163,6 +163,10 @@ impl Rally {
     }
 
     fn heard(&mut self, id: PeerId, line: &[u8]) -> io::Result<()> {
+        // Others may come and go on a server that is not ours.
+        if line.starts_with(b"* ") {
+            return Ok(());
+        }
         let message = ends_of(line).and_then(|ends| {
             let Recipient::Private(to) = ends.to else { return None };
             Some((account_number(ends.from)?, account_number(to)?, text_number(&line[ends.text_at..])?))

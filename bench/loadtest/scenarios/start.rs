@@ -43,7 +43,7 @@ fn startup(bench: &mut Bench, data: &Path) -> io::Result<f64> {
 
 /// Many log in, one after the other; twice as many take twice as long.
 pub fn logins(bench: &mut Bench) -> io::Result<()> {
-    let all = bench.connections(bench.options.clients.unwrap_or(LOGINS), 1);
+    let all = bench.connections(bench.options.clients.unwrap_or(LOGINS), 1, 2)?;
     let half = time_logins(bench, all / 2)?;
     let whole = time_logins(bench, all)?;
     let scenario = format!("logins, {}", count(all as f64));

@@ -29,6 +29,7 @@ const SLOW_TEXT_BYTES: usize = 1000;
 
 /// Many log in at full cost.
 pub fn login_storm(bench: &mut Bench) -> io::Result<()> {
+    bench.connections(CHATTERS + NEWCOMERS, 1, CHATTERS + NEWCOMERS)?;
     let data = bench.new_directory();
     let rounds = chinwag::limits::KDF_ROUNDS_DEFAULT;
     make_accounts(&data, &[(CHATTERS, 1), (NEWCOMERS, rounds)])?;
@@ -46,6 +47,7 @@ pub fn login_storm(bench: &mut Bench) -> io::Result<()> {
 
 /// Some read all that was ever said.
 pub fn history(bench: &mut Bench) -> io::Result<()> {
+    bench.connections(CHATTERS + READERS, 1, CHATTERS + READERS)?;
     let data = bench.big_log()?;
     make_accounts(&data, &[(CHATTERS + READERS, 1)])?;
     let mut target = bench.server(Server { data: Some(&data), kdf_rounds: 1 })?;
@@ -92,7 +94,8 @@ fn one_reader(bench: &mut Bench, data: &Path) -> io::Result<()> {
 pub fn slow_readers(bench: &mut Bench) -> io::Result<()> {
     let mut target = bench.server(Server::EMPTY)?;
     let text_bytes = bench.options.size.max(SLOW_TEXT_BYTES);
-    let receivers = bench.connections(bench.options.clients.unwrap_or(RECEIVERS).max(2 * SLOW), 1);
+    let receivers =
+        bench.connections(bench.options.clients.unwrap_or(RECEIVERS).max(2 * SLOW), 1, 2 * SLOW)?;
     let quick = receivers - SLOW;
     bench.progress(format!("slow readers: {} log in", count(receivers as f64)));
     // First, since a crowd is made of those who are in.
