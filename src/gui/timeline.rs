@@ -7,7 +7,7 @@
 //!
 //! A list that shows its end follows it; one that was scrolled up stays where it is, whatever is added.
 
-use eframe::egui::{AsIdSalt, Rect, ScrollArea, Ui, UiBuilder, pos2, vec2};
+use eframe::egui::{AsIdSalt, Rect, ScrollArea, Ui, UiBuilder, Vec2, pos2, vec2};
 
 /// So near to an end counts as there, in points.
 const NEAR: f32 = 4.0;
@@ -90,6 +90,9 @@ impl Timeline {
         if !self.is_held || self.offset > end {
             self.offset = end;
         }
+        // Where it grew just now, the area does not go beyond what it was before: that is nobody's scrolling.
+        let is_moved =
+            ui.input(|input| input.smooth_scroll_delta() != Vec2::ZERO || input.pointer.any_down());
         let mut measured: Vec<(usize, f32)> = Vec::new();
         let area = ScrollArea::vertical().id_salt(id).auto_shrink(false);
         let shown = area.vertical_scroll_offset(self.offset).show_viewport(ui, |ui, viewport| {
@@ -112,8 +115,12 @@ impl Timeline {
         });
         self.laid_out = measured.len();
         let offset = shown.state.clamped_offset().y;
-        self.is_held = offset < end - NEAR;
-        self.offset = offset;
+        if self.is_held || is_moved {
+            self.is_held = offset < end - NEAR;
+            self.offset = offset;
+        } else if (offset - end).abs() > NEAR {
+            ui.ctx().request_repaint();
+        }
         self.learn(ui, &measured);
         Seen { end: !self.is_held, beginning: offset < height }
     }

@@ -13,12 +13,20 @@ use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT, Queryable};
 use jiff::tz::TimeZone;
 
+/// What passes between two frames.
+const STEP_S: f32 = 0.1;
+/// Scrolling goes on for a while.
+const STEPS_MAX: u64 = 100;
+
 type Window<'a> = Harness<'a, App>;
 
 fn window<'a>() -> Window<'a> {
     let app = App::new("localhost:5000".into(), String::new(), TimeZone::UTC);
-    let mut window =
-        Harness::builder().with_size(vec2(900.0, 600.0)).build_ui_state(|ui, app: &mut App| app.ui(ui), app);
+    let mut window = Harness::builder()
+        .with_size(vec2(900.0, 600.0))
+        .with_max_steps(STEPS_MAX)
+        .with_step_dt(STEP_S)
+        .build_ui_state(|ui, app: &mut App| app.ui(ui), app);
     window.input_mut().focused = true;
     window.run();
     window
@@ -187,7 +195,8 @@ fn a_link_can_be_clicked_and_shows_where_it_goes() {
     say(&mut window, 1, "bob", "see https://example.org/page, it is fun");
     let link = window.get_by_label("https://example.org/page");
     link.hover();
-    window.run();
+    // A tooltip takes its time.
+    window.run_steps(20);
     assert!(shows(&window, "opens https://example.org/page"));
 }
 
@@ -351,9 +360,7 @@ fn a_lost_connection_is_said_with_a_countdown_until_it_is_back() {
     window.state_mut().handle(Told::Update(lost));
     window.run_steps(2);
     assert!(shows(&window, "The connection is lost (the server closed it). Trying again in 8 s."));
-    let seconds_later = window.input().time.unwrap_or_default() + 3.0;
-    window.input_mut().time = Some(seconds_later);
-    window.run_steps(2);
+    window.run_steps((3.0 / STEP_S) as usize);
     assert!(shows(&window, "Trying again in 5 s."), "it counts");
     window.state_mut().handle(Told::Update(Update::Event(Event::Welcome(name("alice")))));
     window.run();
@@ -475,6 +482,8 @@ fn every_control_has_a_name_and_both_themes_can_be_had() {
         nodes.filter(|node| node.accesskit_node().label().is_none_or(|label| label.trim().is_empty())).count()
     };
     assert_eq!(nameless(&window), 0);
+    window.ctx.set_theme(eframe::egui::ThemePreference::System);
+    window.run();
     window.get_by_label("Theme: system").click();
     window.run();
     assert!(!window.ctx.global_style().visuals.dark_mode);
@@ -482,6 +491,8 @@ fn every_control_has_a_name_and_both_themes_can_be_had() {
     window.run();
     assert!(window.ctx.global_style().visuals.dark_mode);
     window.get_by_label("Theme: dark").click();
+    window.run();
+    assert!(shows(&window, "Theme: system"));
     window.get_by_label("Sign out").click();
     window.run();
     assert_eq!(nameless(&window), 0);
