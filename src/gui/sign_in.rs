@@ -30,6 +30,8 @@ pub struct SignIn {
     pub registers: bool,
     /// An answer is awaited.
     pub is_waiting: bool,
+    /// The first field that is empty is to be typed in.
+    wants_focus: bool,
     /// What was wrong, and with what.
     pub problem: Option<(Field, String)>,
 }
@@ -44,6 +46,7 @@ impl SignIn {
             again: String::new(),
             registers: false,
             is_waiting: false,
+            wants_focus: true,
             problem: None,
         }
     }
@@ -66,6 +69,7 @@ impl SignIn {
 
     /// Nothing of a password is kept longer than it is needed.
     pub fn forget_password(&mut self) {
+        self.wants_focus = true;
         self.password.clear();
         self.again.clear();
     }
@@ -73,6 +77,10 @@ impl SignIn {
     /// Shows it; returns what to connect to, once that is asked for.
     pub fn show(&mut self, ui: &mut Ui) -> Option<(String, Credentials)> {
         let mut wanted = false;
+        if std::mem::take(&mut self.wants_focus) {
+            let first = if self.name.is_empty() { "Name" } else { "Password" };
+            ui.memory_mut(|memory| memory.request_focus(id_of(first)));
+        }
         let space = ((ui.available_height() - 400.0) / 2.0).max(8.0);
         ui.add_space(space);
         ui.vertical_centered(|ui| {
@@ -140,12 +148,16 @@ impl SignIn {
     }
 }
 
+fn id_of(field: &str) -> Id {
+    Id::unique(("sign-in", field))
+}
+
 /// A field under its name, with what is wrong with it; whether Enter was pressed in it.
 fn field(ui: &mut Ui, name: &str, text: &mut String, is_secret: bool, problem: Option<&str>) -> bool {
     ui.add_space(6.0);
     let label = ui.label(name);
     let edit = TextEdit::singleline(text)
-        .id(Id::unique(("sign-in", name)))
+        .id(id_of(name))
         .password(is_secret)
         .margin(vec2(8.0, 6.0))
         .desired_width(f32::INFINITY);
