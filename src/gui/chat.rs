@@ -521,7 +521,8 @@ fn show_theme(ui: &mut Ui) {
         ThemePreference::Light => ("Theme: light", ThemePreference::Dark),
         ThemePreference::Dark => ("Theme: dark", ThemePreference::System),
     };
-    if ui.add(Button::new(words).frame(false)).clicked() {
+    let is_wanted = ui.input_mut(|input| input.consume_key(Modifiers::NONE, Key::F2));
+    if ui.add(Button::new(words).frame(false)).on_hover_text("F2").clicked() || is_wanted {
         ui.ctx().set_theme(next);
     }
 }

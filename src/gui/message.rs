@@ -39,7 +39,7 @@ pub fn colour(name: &Name, is_dark: bool) -> Color32 {
         (hash ^ u32::from(byte.to_ascii_lowercase())).wrapping_mul(0x0100_0193)
     });
     let hue = (hash % HUES) as f32 / HUES as f32;
-    let (saturation, value) = if is_dark { (0.58, 0.96) } else { (0.95, 0.52) };
+    let (saturation, value) = if is_dark { (0.58, 0.96) } else { (0.95, 0.24) };
     Hsva::new(hue, saturation, value, 1.0).into()
 }
 
