@@ -172,6 +172,10 @@ impl Client {
         // The answer begins with a message that was told of before, so before those that were said meanwhile.
         gathering.has_begun |= last.is_some_and(|last| message.at <= last);
         if gathering.has_begun {
+            // A login that shows what was missed shows private messages that are older than any answer.
+            let is_older = |early: &Message| early.at < message.at;
+            let older: Vec<Message> = gathering.early.extract_if(.., |early| is_older(early)).collect();
+            older.into_iter().for_each(|early| self.tell_new(early, Origin::Missed));
             return self.tell_new(message, Origin::Missed);
         }
         gathering.early.push(message);

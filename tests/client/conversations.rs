@@ -1040,3 +1040,31 @@ fn where_nothing_is_found_to_go_on_from_the_next_loss_goes_on_from_the_beginning
         > /users",
     );
 }
+
+#[test]
+fn what_a_login_shows_from_before_the_last_fifty_is_not_lost() {
+    check(
+        "login alice correct-horse
+        +
+        > /login alice correct-horse
+        < * welcome alice
+        welcome alice
+        > /users
+        > /history 1
+        -
+        +
+        > /login alice correct-horse
+        < * welcome alice
+        < @1 bob -> alice: waited long
+        < @8 carol: eight
+        welcome alice
+        > /history 50
+        > /users
+        < @7 carol: seven
+        < @8 carol: eight
+        < * end of history
+        missed @1 bob -> alice: waited long
+        missed @7 carol: seven
+        missed @8 carol: eight",
+    );
+}
