@@ -69,6 +69,8 @@ pub struct Client {
     is_refused: bool,
     /// The name of the account, once logged in.
     name: Option<Name>,
+    /// A connection went after the login was sent and before its answer came: it may have been shown something.
+    may_have_been_in: bool,
     input: LineBuffer,
     input_pool: Vec<InputBuffer>,
     text: String,
@@ -99,6 +101,7 @@ impl Client {
             credentials: None,
             is_refused: false,
             name: None,
+            may_have_been_in: false,
             input: LineBuffer::default(),
             input_pool: Vec::new(),
             text: String::new(),
@@ -140,6 +143,8 @@ impl Client {
 
     /// The connection is gone. What was sent and not acknowledged is told of.
     pub fn disconnected(&mut self) {
+        let is_login_sent = self.pending.iter().any(|it| it.asked == Asked::Login) && self.output.is_empty();
+        self.may_have_been_in |= self.state == State::Outside && is_login_sent;
         self.state = State::Down;
         self.output.clear();
         self.input = LineBuffer::default();
@@ -273,7 +278,7 @@ impl Client {
 
     fn welcome(&mut self, name: Name) {
         self.state = State::In;
-        let is_first = self.name.replace(name).is_none();
+        let is_first = self.name.replace(name).is_none() && !self.may_have_been_in;
         if let Some(credentials) = &mut self.credentials {
             credentials.is_new = false;
         }

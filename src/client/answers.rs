@@ -77,6 +77,10 @@ impl Client {
 
     fn error(&mut self, refusal: Refusal) {
         if OF_THE_CONNECTION.contains(&refusal.code.as_str()) {
+            if self.state == State::Outside {
+                // They end it before a login.
+                self.pending.clear();
+            }
             return self.events.push_back(Event::Error(refusal));
         }
         if self.state == State::Outside {

@@ -1068,3 +1068,47 @@ fn what_a_login_shows_from_before_the_last_fifty_is_not_lost() {
         missed @8 carol: eight",
     );
 }
+
+#[test]
+fn what_a_login_showed_whose_answer_was_lost_is_asked_for() {
+    check(
+        "login alice correct-horse
+        +
+        > /login alice correct-horse
+        -
+        +
+        > /login alice correct-horse
+        < * welcome alice
+        welcome alice
+        > /history 50
+        > /users
+        < @1 bob -> alice: shown to a dead connection
+        < * end of history
+        missed @1 bob -> alice: shown to a dead connection",
+    );
+    // Who was turned away was shown nothing.
+    check(
+        "login alice correct-horse
+        +
+        > /login alice correct-horse
+        < ! server-full: all 50 connections are taken; please try again later
+        error: server-full: all 50 connections are taken; please try again later
+        -
+        +
+        > /login alice correct-horse
+        < * welcome alice
+        welcome alice
+        > /users
+        > /history 1",
+    );
+    // Nor was who never got to say who they are.
+    let mut client = Client::new([]);
+    client.log_in(Credentials { name: "alice".into(), password: "correct-horse".into(), is_new: false });
+    client.connected();
+    client.sent(client.output().len() - 1);
+    client.disconnected();
+    client.connected();
+    client.sent(client.output().len());
+    client.receive(b"* welcome alice\n");
+    assert_eq!(client.output(), b"/users\n/history 1\n");
+}
