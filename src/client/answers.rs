@@ -10,6 +10,9 @@ use crate::record::Timestamp;
 const OF_THE_CONNECTION: [&str; 5] =
     ["server-full", "too-many-connections", "login-timeout", "history-unavailable", "unfinished-line"];
 
+/// How the server tells a slow reader that who is here has to be asked for.
+const NOT_SHOWN: &str = "who came and went meanwhile was not shown";
+
 impl Client {
     /// A clean line of the server, without its ending.
     pub(super) fn line(&mut self, line: &str) {
@@ -60,7 +63,12 @@ impl Client {
             }
             _ => match presence(text) {
                 Some((names, others, is_here)) => self.presence(names, others, is_here),
-                None => self.notice(text),
+                None => {
+                    if text.starts_with(NOT_SHOWN) {
+                        self.ask_users();
+                    }
+                    self.notice(text);
+                }
             },
         }
     }

@@ -1112,3 +1112,15 @@ fn what_a_login_showed_whose_answer_was_lost_is_asked_for() {
     client.receive(b"* welcome alice\n");
     assert_eq!(client.output(), b"/users\n/history 1\n");
 }
+
+#[test]
+fn who_is_here_is_asked_again_where_it_was_not_shown() {
+    check_in(
+        "< * who came and went meanwhile was not shown; /users tells who is here
+        notice: who came and went meanwhile was not shown; /users tells who is here
+        > /users
+        < * users: alice bob
+        < * 2 online
+        ? alice bob",
+    );
+}
