@@ -75,6 +75,9 @@ pub struct Client {
     input_pool: Vec<InputBuffer>,
     text: String,
     output: Vec<u8>,
+    /// Lines that wait until there is a time to go on from. What is sent before could not be looked for after a lost
+    /// connection: the same words of long ago would be taken for its copy.
+    held: Vec<u8>,
     events: VecDeque<Event>,
     pending: Queue,
     /// Messages whose connection went before their receipt came, until the next one tells.
@@ -106,6 +109,7 @@ impl Client {
             input_pool: Vec::new(),
             text: String::new(),
             output: Vec::new(),
+            held: Vec::new(),
             events: VecDeque::new(),
             pending: Queue::new(),
             unconfirmed: Queue::new(),
@@ -147,6 +151,7 @@ impl Client {
         self.may_have_been_in |= self.state == State::Outside && is_login_sent;
         self.state = State::Down;
         self.output.clear();
+        self.held.clear();
         self.input = LineBuffer::default();
         self.listed.clear();
         self.online.clear();
@@ -154,7 +159,8 @@ impl Client {
         for pending in std::mem::take(&mut self.pending) {
             let Some(id) = pending.id else { continue };
             let line = pending.line.clone();
-            if matches!(pending.asked, Asked::Message { .. }) {
+            // Without a time to go on from, it was held, and is only not sent.
+            if matches!(pending.asked, Asked::Message { .. }) && self.told.is_some() {
                 self.events.push_back(Event::Unconfirmed { id, line });
                 self.unconfirmed.push_back(pending);
             } else if pending.asked != Asked::Quit {
@@ -181,6 +187,9 @@ impl Client {
                 };
                 if is_line {
                     self.line(&text);
+                }
+                if self.told.is_some() {
+                    self.output.append(&mut self.held);
                 }
                 self.text = text;
             }
@@ -299,7 +308,7 @@ impl Client {
     }
 
     fn ask_history(&mut self, range: &str, purpose: Purpose) {
-        self.output.extend_from_slice(format!("/history {range}\n").as_bytes());
+        self.send(&format!("/history {range}"), false);
         self.ask(Asked::History(purpose));
     }
 
@@ -307,8 +316,15 @@ impl Client {
         self.pending.push_back(Pending { id: None, line: String::new(), asked });
     }
 
+    /// What is asked is answered in the order in which it is sent, so nothing overtakes what waits.
+    fn send(&mut self, line: &str, waits: bool) {
+        let lines = if waits || !self.held.is_empty() { &mut self.held } else { &mut self.output };
+        lines.extend_from_slice(line.as_bytes());
+        lines.push(b'\n');
+    }
+
     fn ask_users(&mut self) {
-        self.output.extend_from_slice(b"/users\n");
+        self.send("/users", false);
         self.ask(Asked::Users { is_shown: false });
     }
 
@@ -349,8 +365,7 @@ impl Client {
             );
             return self.refuse(id, line, Refusal::parse(&words));
         }
-        self.output.extend_from_slice(sent.as_bytes());
-        self.output.push(b'\n');
+        self.send(sent, self.told.is_none());
         self.pending.push_back(Pending { id: Some(id), line: line.into(), asked });
     }
 

@@ -990,10 +990,7 @@ fn what_went_with_a_connection_before_anything_was_told_is_asked_for() {
         welcome alice
         > /users
         > /history 1
-        = hello
-        > hello
         -
-        unconfirmed #0 hello
         +
         > /login alice correct-horse
         < * welcome alice
@@ -1002,12 +999,58 @@ fn what_went_with_a_connection_before_anything_was_told_is_asked_for() {
         > /users
         < @4 bob: said meanwhile
         < @2 bob: two
-        < @3 alice: hello
+        < @3 carol: three
         < @4 bob: said meanwhile
         < * end of history
         missed @2 bob: two
-        missed #0 @3 alice: hello
+        missed @3 carol: three
         missed @4 bob: said meanwhile",
+    );
+}
+
+#[test]
+fn lines_wait_for_a_time_to_go_on_from_and_for_their_turn() {
+    check(
+        "login alice correct-horse
+        +
+        > /login alice correct-horse
+        < * welcome alice
+        welcome alice
+        > /users
+        > /history 1
+        = hello
+        < * bob, carol and 2 others joined
+        joined: bob carol +2
+        = /users
+        < * users: alice
+        < * 1 online
+        < * end of history
+        > hello
+        > /users
+        > /users
+        < @1 alice: hello
+        < * 5 online
+        < * users: dave
+        < * 1 online
+        live #0 @1 alice: hello
+        users: dave",
+    );
+    check(
+        "login alice correct-horse
+        +
+        > /login alice correct-horse
+        < * welcome alice
+        welcome alice
+        > /users
+        > /history 1
+        = hello
+        = /quit
+        < @1 bob: missed
+        missed @1 bob: missed
+        > hello
+        > /quit
+        -
+        unconfirmed #0 hello",
     );
 }
 
@@ -1122,5 +1165,30 @@ fn who_is_here_is_asked_again_where_it_was_not_shown() {
         < * users: alice bob
         < * 2 online
         ? alice bob",
+    );
+}
+
+#[test]
+fn the_same_words_of_long_ago_are_no_receipt() {
+    check(
+        "login alice correct-horse
+        +
+        > /login alice correct-horse
+        < * welcome alice
+        welcome alice
+        > /users
+        > /history 1
+        = good morning
+        -
+        not sent #0 good morning
+        +
+        > /login alice correct-horse
+        < * welcome alice
+        welcome alice
+        > /history 50
+        > /users
+        < @1 alice: good morning
+        < * end of history
+        missed @1 alice: good morning",
     );
 }
