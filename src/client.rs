@@ -80,7 +80,7 @@ pub struct Client {
     held: Vec<u8>,
     events: VecDeque<Event>,
     pending: Queue,
-    /// Messages whose connection went before their receipt came, until the next one tells.
+    /// Messages and changes of the password whose connection went before their answer came, until the next one tells.
     unconfirmed: Queue,
     next_id: LineId,
     /// The newest message that was told of; what is not newer was. `None` before the first login.
@@ -160,7 +160,8 @@ impl Client {
             let Some(id) = pending.id else { continue };
             let line = pending.line.clone();
             // Without a time to go on from, it was held, and is only not sent.
-            if matches!(pending.asked, Asked::Message { .. }) && self.told.is_some() {
+            let may_be_done = matches!(pending.asked, Asked::Message { .. } | Asked::Passwd { .. });
+            if may_be_done && self.told.is_some() {
                 self.events.push_back(Event::Unconfirmed { id, line });
                 self.unconfirmed.push_back(pending);
             } else if pending.asked != Asked::Quit {
@@ -291,6 +292,7 @@ impl Client {
         if let Some(credentials) = &mut self.credentials {
             credentials.is_new = false;
         }
+        self.end_of_password_change();
         self.events.push_back(Event::Welcome(name));
         self.is_catching_up = self.told.is_none();
         self.gathering = Some(Gathering::default());

@@ -1,7 +1,7 @@
 //! What the server's lines mean: which of them answers what, and what is to be told.
 
 use super::event::{Event, Message, Origin, Refusal};
-use super::pending::{Asked, Pending, Purpose};
+use super::pending::{Asked, Pending, Purpose, Queue};
 use super::{Client, EARLY_MAX, Gathering, State};
 use crate::name::Name;
 use crate::record::Timestamp;
@@ -93,6 +93,9 @@ impl Client {
         }
         if self.state == State::Outside {
             self.pending.clear();
+            if refusal.code == "bad-login" && self.log_in_with_the_new_password() {
+                return;
+            }
             self.is_refused = true;
             return self.events.push_back(Event::LoginFailed(refusal));
         }
@@ -101,6 +104,38 @@ impl Client {
             Some(Pending { asked: Asked::History(purpose), .. }) => self.end_of_question(purpose),
             Some(_) => {}
             None => self.events.push_back(Event::Error(refusal)),
+        }
+    }
+
+    /// Where the password was being changed when the connection went, and is not the old one any more.
+    fn log_in_with_the_new_password(&mut self) -> bool {
+        let Some(credentials) = &mut self.credentials else { return false };
+        // The first: one that was sent behind it had another password to begin with.
+        let new = self.unconfirmed.iter().find_map(|pending| match &pending.asked {
+            Asked::Passwd { new } => new.as_ref(),
+            _ => None,
+        });
+        let Some(new) = new.filter(|new| **new != credentials.password) else { return false };
+        credentials.password.clone_from(new);
+        self.send_login();
+        true
+    }
+
+    /// The password that let one in tells whether it was changed.
+    pub(super) fn end_of_password_change(&mut self) {
+        let is_change = |pending: &Pending| matches!(pending.asked, Asked::Passwd { .. });
+        let (changes, rest): (Queue, Queue) =
+            std::mem::take(&mut self.unconfirmed).into_iter().partition(is_change);
+        self.unconfirmed = rest;
+        let password = self.credentials.as_ref().map(|credentials| credentials.password.clone());
+        for Pending { id, line, asked } in changes {
+            match (id, asked) {
+                (_, Asked::Passwd { new }) if new.is_some() && new == password => {
+                    self.notice("password changed");
+                }
+                (Some(id), _) => self.events.push_back(Event::NotSent { id, line }),
+                (None, _) => {}
+            }
         }
     }
 

@@ -1192,3 +1192,67 @@ fn the_same_words_of_long_ago_are_no_receipt() {
         missed @1 alice: good morning",
     );
 }
+
+#[test]
+fn a_change_of_password_whose_answer_was_lost_is_found_out() {
+    let lost = "
+        = /passwd correct-horse battery-staple
+        > /passwd correct-horse battery-staple
+        -
+        unconfirmed #0 /passwd correct-horse battery-staple
+        +
+        > /replay 0
+        > /login alice correct-horse";
+    check_in(&format!(
+        "{lost}
+        < * welcome alice
+        not sent #0 /passwd correct-horse battery-staple
+        welcome alice
+        > /history 1970-01-01T00:00:00.000000Z
+        > /users"
+    ));
+    check_in(&format!(
+        "{lost}
+        < ! bad-login: wrong name or password
+        > /replay 0
+        > /login alice battery-staple
+        < * replay 0
+        < * welcome alice
+        notice: password changed
+        welcome alice
+        > /history 1970-01-01T00:00:00.000000Z
+        > /users
+        < * end of history
+        < * 1 online
+        -
+        +
+        > /replay 0
+        > /login alice battery-staple"
+    ));
+    // Neither: somebody else has changed it.
+    check_in(&format!(
+        "{lost}
+        < ! bad-login: wrong name or password
+        > /replay 0
+        > /login alice battery-staple
+        < ! bad-login: wrong name or password
+        failed: bad-login: wrong name or password
+        login alice third-password
+        > /replay 0
+        > /login alice third-password
+        < * welcome alice
+        not sent #0 /passwd correct-horse battery-staple
+        welcome alice
+        > /history 1970-01-01T00:00:00.000000Z
+        > /users"
+    ));
+    // An answer that says nothing about the password.
+    check_in(&format!(
+        "{lost}
+        < ! busy: too many logins are waiting; please try again
+        failed: busy: too many logins are waiting; please try again
+        again
+        > /replay 0
+        > /login alice correct-horse"
+    ));
+}
