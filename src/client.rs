@@ -71,13 +71,18 @@ pub struct Client {
     is_refused: bool,
     /// The name of the account, once logged in.
     name: Option<Name>,
+    /// A connection went after the login was sent and before its answer came: it may have been shown something.
+    may_have_been_in: bool,
     input: LineBuffer,
     input_pool: Vec<InputBuffer>,
     text: String,
     output: Vec<u8>,
+    /// Lines that wait until there is a time to go on from. What is sent before could not be looked for after a lost
+    /// connection: the same words of long ago would be taken for its copy.
+    held: Vec<u8>,
     events: VecDeque<Event>,
     pending: Queue,
-    /// Messages whose connection went before their receipt came, until the next one tells.
+    /// Messages and changes of the password whose connection went before their answer came, until the next one tells.
     unconfirmed: Queue,
     next_id: LineId,
     /// The newest message that was told of; what is not newer was. `None` before the first login.
@@ -101,10 +106,12 @@ impl Client {
             credentials: None,
             is_refused: false,
             name: None,
+            may_have_been_in: false,
             input: LineBuffer::default(),
             input_pool: Vec::new(),
             text: String::new(),
             output: Vec::new(),
+            held: Vec::new(),
             events: VecDeque::new(),
             pending: Queue::new(),
             unconfirmed: Queue::new(),
@@ -142,8 +149,11 @@ impl Client {
 
     /// The connection is gone. What was sent and not acknowledged is told of.
     pub fn disconnected(&mut self) {
+        let is_login_sent = self.pending.iter().any(|it| it.asked == Asked::Login) && self.output.is_empty();
+        self.may_have_been_in |= self.state == State::Outside && is_login_sent;
         self.state = State::Down;
         self.output.clear();
+        self.held.clear();
         self.input = LineBuffer::default();
         self.listed.clear();
         self.online.clear();
@@ -151,7 +161,9 @@ impl Client {
         for pending in std::mem::take(&mut self.pending) {
             let Some(id) = pending.id else { continue };
             let line = pending.line.clone();
-            if matches!(pending.asked, Asked::Message { .. }) {
+            // Without a time to go on from, it was held, and is only not sent.
+            let may_be_done = matches!(pending.asked, Asked::Message { .. } | Asked::Passwd { .. });
+            if may_be_done && self.told.is_some() {
                 self.events.push_back(Event::Unconfirmed { id, line });
                 self.unconfirmed.push_back(pending);
             } else if pending.asked != Asked::Quit {
@@ -178,6 +190,9 @@ impl Client {
                 };
                 if is_line {
                     self.line(&text);
+                }
+                if self.told.is_some() {
+                    self.output.append(&mut self.held);
                 }
                 self.text = text;
             }
@@ -275,10 +290,11 @@ impl Client {
 
     fn welcome(&mut self, name: Name) {
         self.state = State::In;
-        let is_first = self.name.replace(name).is_none();
+        let is_first = self.name.replace(name).is_none() && !self.may_have_been_in;
         if let Some(credentials) = &mut self.credentials {
             credentials.is_new = false;
         }
+        self.end_of_password_change();
         self.events.push_back(Event::Welcome(name));
         self.is_catching_up = self.told.is_none();
         self.gathering = Some(Gathering::default());
@@ -296,7 +312,7 @@ impl Client {
     }
 
     fn ask_history(&mut self, range: &str, purpose: Purpose) {
-        self.output.extend_from_slice(format!("/history {range}\n").as_bytes());
+        self.send(&format!("/history {range}"), false);
         self.ask(Asked::History(purpose));
     }
 
@@ -304,8 +320,15 @@ impl Client {
         self.pending.push_back(Pending { id: None, line: String::new(), asked });
     }
 
+    /// What is asked is answered in the order in which it is sent, so nothing overtakes what waits.
+    fn send(&mut self, line: &str, waits: bool) {
+        let lines = if waits || !self.held.is_empty() { &mut self.held } else { &mut self.output };
+        lines.extend_from_slice(line.as_bytes());
+        lines.push(b'\n');
+    }
+
     fn ask_users(&mut self) {
-        self.output.extend_from_slice(b"/users\n");
+        self.send("/users", false);
         self.ask(Asked::Users { is_shown: false });
     }
 
@@ -346,8 +369,7 @@ impl Client {
             );
             return self.refuse(id, line, Refusal::parse(&words));
         }
-        self.output.extend_from_slice(sent.as_bytes());
-        self.output.push(b'\n');
+        self.send(sent, self.told.is_none());
         self.pending.push_back(Pending { id: Some(id), line: line.into(), asked });
     }
 

@@ -1,7 +1,7 @@
 //! What the server's lines mean: which of them answers what, and what is to be told.
 
 use super::event::{Event, Message, Origin, Refusal};
-use super::pending::{Asked, Pending, Purpose};
+use super::pending::{Asked, Pending, Purpose, Queue};
 use super::{Client, EARLY_MAX, Gathering, State};
 use crate::name::Name;
 use crate::record::Timestamp;
@@ -9,6 +9,9 @@ use crate::record::Timestamp;
 /// Errors that end a connection, or answer no line.
 const OF_THE_CONNECTION: [&str; 5] =
     ["server-full", "too-many-connections", "login-timeout", "history-unavailable", "unfinished-line"];
+
+/// How the server tells a slow reader that who is here has to be asked for.
+const NOT_SHOWN: &str = "who came and went meanwhile was not shown";
 
 impl Client {
     /// A clean line of the server, without its ending.
@@ -60,7 +63,12 @@ impl Client {
             }
             _ => match presence(text) {
                 Some((names, others, is_here)) => self.presence(names, others, is_here),
-                None => self.notice(text),
+                None => {
+                    if text.starts_with(NOT_SHOWN) {
+                        self.ask_users();
+                    }
+                    self.notice(text);
+                }
             },
         }
     }
@@ -77,10 +85,17 @@ impl Client {
 
     fn error(&mut self, refusal: Refusal) {
         if OF_THE_CONNECTION.contains(&refusal.code.as_str()) {
+            if self.state == State::Outside {
+                // They end it before a login.
+                self.pending.clear();
+            }
             return self.events.push_back(Event::Error(refusal));
         }
         if self.state == State::Outside {
             self.pending.clear();
+            if refusal.code == "bad-login" && self.log_in_with_the_new_password() {
+                return;
+            }
             self.is_refused = true;
             return self.events.push_back(Event::LoginFailed(refusal));
         }
@@ -89,6 +104,38 @@ impl Client {
             Some(Pending { asked: Asked::History(purpose), .. }) => self.end_of_question(purpose),
             Some(_) => {}
             None => self.events.push_back(Event::Error(refusal)),
+        }
+    }
+
+    /// Where the password was being changed when the connection went, and is not the old one any more.
+    fn log_in_with_the_new_password(&mut self) -> bool {
+        let Some(credentials) = &mut self.credentials else { return false };
+        // The first: one that was sent behind it had another password to begin with.
+        let new = self.unconfirmed.iter().find_map(|pending| match &pending.asked {
+            Asked::Passwd { new } => new.as_ref(),
+            _ => None,
+        });
+        let Some(new) = new.filter(|new| **new != credentials.password) else { return false };
+        credentials.password.clone_from(new);
+        self.send_login();
+        true
+    }
+
+    /// The password that let one in tells whether it was changed.
+    pub(super) fn end_of_password_change(&mut self) {
+        let is_change = |pending: &Pending| matches!(pending.asked, Asked::Passwd { .. });
+        let (changes, rest): (Queue, Queue) =
+            std::mem::take(&mut self.unconfirmed).into_iter().partition(is_change);
+        self.unconfirmed = rest;
+        let password = self.credentials.as_ref().map(|credentials| credentials.password.clone());
+        for Pending { id, line, asked } in changes {
+            match (id, asked) {
+                (_, Asked::Passwd { new }) if new.is_some() && new == password => {
+                    self.notice("password changed");
+                }
+                (Some(id), _) => self.events.push_back(Event::NotSent { id, line }),
+                (None, _) => {}
+            }
         }
     }
 
@@ -173,6 +220,10 @@ impl Client {
         // The answer begins with a message that was told of before, so before those that were said meanwhile.
         gathering.has_begun |= last.is_some_and(|last| message.at <= last);
         if gathering.has_begun {
+            // A login that shows what was missed shows private messages that are older than any answer.
+            let is_older = |early: &Message| early.at < message.at;
+            let older: Vec<Message> = gathering.early.extract_if(.., |early| is_older(early)).collect();
+            older.into_iter().for_each(|early| self.tell_new(early, Origin::Missed));
             return self.tell_new(message, Origin::Missed);
         }
         gathering.early.push(message);

@@ -6,4 +6,5 @@ mod sim;
 
 mod broken;
 mod conversations;
+mod hostile;
 mod transcript;

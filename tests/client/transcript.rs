@@ -3,16 +3,19 @@
 //! | line | what it is |
 //! |---|---|
 //! | `< …` | the server sends this line |
+//! | `<< …` | the server sends this without an ending |
 //! | `> …` | the client has sent this line |
 //! | `= …` | the user submits this line |
 //! | `+`, `-` | there is a connection, it is gone |
+//! | `? …` | these are online, as far as the client knows |
 //! | `login NAME PASSWORD`, `register NAME PASSWORD` | the user logs in |
 //! | anything else | an event |
 //!
 //! `@7` is a timestamp. A conversation is played with the server's bytes as they are, cut in two at every position,
-//! and one by one; what comes of it must be the same each time.
+//! one by one, and with lines that end as in telnet; what comes of it must be the same each time.
 
 use chinwag::client::{Client, Credentials, Event, Message, Origin};
+use chinwag::limits::LINE_BYTES_MAX;
 use chinwag::name::Name;
 
 /// How the server's bytes arrive, where a few lines come together.
@@ -21,6 +24,8 @@ enum Arrival {
     Whole,
     CutAt(usize),
     OneByOne,
+    /// With `\r\n`.
+    CarriageReturns,
 }
 
 /// Plays a conversation, in which those named are ignored from the start.
@@ -29,7 +34,7 @@ pub fn check_with(ignored: &[&str], script: &str) {
     let whole = play(ignored, &lines, Arrival::Whole);
     assert_eq!(whole.join("\n"), lines.join("\n"));
     let longest = lines.iter().map(|line| line.len()).sum::<usize>();
-    for arrival in (1..longest).map(Arrival::CutAt).chain([Arrival::OneByOne]) {
+    for arrival in (1..longest).map(Arrival::CutAt).chain([Arrival::OneByOne, Arrival::CarriageReturns]) {
         assert_eq!(play(ignored, &lines, arrival).join("\n"), lines.join("\n"));
     }
 }
@@ -53,6 +58,12 @@ fn play(ignored: &[&str], script: &[&str], arrival: Arrival) -> Vec<String> {
                 bytes += &more;
             }
             receive(&mut client, bytes.as_bytes(), arrival);
+        } else if let Some(part) = line.strip_prefix("<< ") {
+            played.push((*line).to_owned());
+            receive(&mut client, timestamps(part).as_bytes(), arrival);
+        } else if line.starts_with('?') {
+            let online: Vec<&str> = client.online().iter().map(Name::as_str).collect();
+            played.push(format!("? {}", online.join(" ")).trim_end().to_owned());
         } else if let Some(line) = line.strip_prefix("= ") {
             played.push(format!("= {line}"));
             client.submit(line);
@@ -73,6 +84,13 @@ fn receive(client: &mut Client, bytes: &[u8], arrival: Arrival) {
             client.receive(second);
         }
         Arrival::OneByOne => bytes.chunks(1).for_each(|byte| client.receive(byte)),
+        Arrival::CarriageReturns => {
+            let lines = bytes.split_inclusive(|byte| *byte == b'\n');
+            lines.for_each(|line| match line.strip_suffix(b"\n") {
+                Some(text) if text.len() + 2 <= LINE_BYTES_MAX => client.receive(&[text, b"\r\n"].concat()),
+                _ => client.receive(line),
+            });
+        }
     }
 }
 
