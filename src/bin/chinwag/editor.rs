@@ -4,6 +4,9 @@
 //! burst of lines at once, by rustyline's external printer. That writes to the terminal by itself while no line is
 //! edited, past what still waits to be printed above one; so it is used only within a [`Gate`], which is open
 //! exactly while a line is edited.
+//!
+//! All that is asked for is asked for here, passwords too: the line editor reads ahead, and only itself has what was
+//! typed before a question. Were a password read by anything else, one that was typed early would be the next line.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
@@ -19,8 +22,13 @@ use rustyline::highlight::Highlighter;
 use rustyline::hint::Hinter;
 use rustyline::history::DefaultHistory;
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
-use rustyline::{Cmd, CompletionType, Config, Context, Editor, ExternalPrinter, Helper, KeyEvent, Movement};
+use rustyline::{
+    Cmd, CompletionType, ConditionalEventHandler, Config, Context, Editor, Event, EventContext, EventHandler,
+    ExternalPrinter, Helper, KeyCode, KeyEvent, Modifiers, Movement, RepeatCount,
+};
 use unicode_width::UnicodeWidthStr;
+
+use crate::silence::Silence;
 
 const PROMPT: &str = "> ";
 /// What is printed in one go; in between, keys are looked at.
@@ -156,6 +164,7 @@ pub enum Line {
 pub struct LineEditor {
     editor: Editor<Assistant, DefaultHistory>,
     screen: Screen,
+    secret: Secret,
 }
 
 impl LineEditor {
@@ -170,11 +179,13 @@ impl LineEditor {
             .history_ignore_space(false)
             .auto_add_history(false)
             .build();
+        let silence = Silence::begin()?;
         let mut editor = Editor::with_config(config)?;
         editor.set_helper(Some(Assistant { screen: screen.clone() }));
-        // It clears the line and stays, as in any shell.
-        editor.bind_sequence(KeyEvent::ctrl('C'), Cmd::Kill(Movement::WholeLine));
-        Ok(LineEditor { editor, screen })
+        let secret = Secret::default();
+        let keys = Keys { secret: secret.clone(), silence };
+        editor.bind_sequence(Event::Any, EventHandler::Conditional(Box::new(keys)));
+        Ok(LineEditor { editor, screen, secret })
     }
 
     /// Begins to print, from now on, what is to appear.
@@ -194,7 +205,21 @@ impl LineEditor {
     /// Where the terminal is gone.
     pub fn ask(&mut self, question: &str, suggestion: &str) -> Result<Line, ReadlineError> {
         self.screen.0.gate.is_leaving.store(true, Ordering::SeqCst);
-        ended(self.editor.readline_with_initial(question, (suggestion, "")))
+        self.read(question, suggestion)
+    }
+
+    /// Asks for something of which nothing is to be seen; `None` where the user gave up.
+    ///
+    /// # Errors
+    /// Where the terminal is gone.
+    pub fn ask_hidden(&mut self, question: &str) -> Result<Option<String>, ReadlineError> {
+        *lock(&self.secret.0) = Some(String::new());
+        let outcome = self.ask(question, "");
+        let secret = lock(&self.secret.0).take();
+        Ok(match outcome? {
+            Line::Submitted(_) => secret.filter(|secret| !secret.is_empty()),
+            Line::Ended => None,
+        })
     }
 
     /// Edits a line.
@@ -203,9 +228,17 @@ impl LineEditor {
     /// Where the terminal is gone.
     pub fn edit(&mut self) -> Result<Line, ReadlineError> {
         self.screen.0.gate.is_leaving.store(false, Ordering::SeqCst);
-        let line = ended(self.editor.readline(PROMPT));
+        let line = self.read(PROMPT, "");
         self.screen.0.gate.close();
         line
+    }
+
+    fn read(&mut self, prompt: &str, initial: &str) -> Result<Line, ReadlineError> {
+        match self.editor.readline_with_initial(prompt, (initial, "")) {
+            Ok(line) => Ok(Line::Submitted(line)),
+            Err(ReadlineError::Eof | ReadlineError::Interrupted) => Ok(Line::Ended),
+            Err(error) => Err(error),
+        }
     }
 
     /// Keeps a line, so that it can be recalled.
@@ -226,14 +259,6 @@ impl LineEditor {
     }
 }
 
-fn ended(outcome: Result<String, ReadlineError>) -> Result<Line, ReadlineError> {
-    match outcome {
-        Ok(line) => Ok(Line::Submitted(line)),
-        Err(ReadlineError::Eof | ReadlineError::Interrupted) => Ok(Line::Ended),
-        Err(error) => Err(error),
-    }
-}
-
 /// The rows that a line and its prompt take; `None` where only the editor knows.
 fn rows_of(line: &str, columns: usize) -> Option<usize> {
     let width = PROMPT.len() + line.width();
@@ -243,6 +268,51 @@ fn rows_of(line: &str, columns: usize) -> Option<usize> {
     // A wide character does not break at the edge, so only plain text can be counted.
     let is_plain = line.bytes().all(|byte| (b' '..=b'~').contains(&byte));
     (is_plain && columns > 0).then(|| width / columns + 1)
+}
+
+/// What is typed while something is asked for of which nothing is to be seen.
+#[derive(Clone, Default)]
+struct Secret(Arc<Mutex<Option<String>>>);
+
+/// What a key does, where it is not what the line editor would do.
+struct Keys {
+    secret: Secret,
+    silence: Silence,
+}
+
+impl ConditionalEventHandler for Keys {
+    fn handle(&self, event: &Event, _: RepeatCount, _: bool, _: &EventContext<'_>) -> Option<Cmd> {
+        let key = event.get(0).copied()?;
+        let ctrl = |letter| key == KeyEvent::ctrl(letter);
+        if let Some(secret) = &mut *lock(&self.secret.0) {
+            return Some(hidden(secret, key));
+        }
+        if ctrl('C') {
+            // It clears the line and stays, as in any shell.
+            return Some(Cmd::Kill(Movement::WholeLine));
+        }
+        if ctrl('Z') {
+            self.silence.suspend();
+            return Some(Cmd::Repaint);
+        }
+        None
+    }
+}
+
+/// The line stays empty meanwhile, so that nothing is drawn, and nothing can be recalled or yanked.
+fn hidden(secret: &mut String, KeyEvent(code, modifiers): KeyEvent) -> Cmd {
+    match (code, modifiers) {
+        (KeyCode::Enter, _) | (KeyCode::Char('J' | 'M'), Modifiers::CTRL) => return Cmd::AcceptLine,
+        (KeyCode::Char('C'), Modifiers::CTRL) => return Cmd::Interrupt,
+        (KeyCode::Char('D'), Modifiers::CTRL) if secret.is_empty() => return Cmd::EndOfFile,
+        (KeyCode::Char('U' | 'W'), Modifiers::CTRL) => secret.clear(),
+        (KeyCode::Backspace, _) | (KeyCode::Char('H'), Modifiers::CTRL) => {
+            secret.pop();
+        }
+        (KeyCode::Char(character), Modifiers::NONE) => secret.push(character),
+        _ => {}
+    }
+    Cmd::Noop
 }
 
 /// What helps the editor: completion, and the moments at which a line begins and ends.
