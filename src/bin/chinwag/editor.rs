@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use chinwag::client::Client;
 use rustyline::completion::Completer;
+use rustyline::config::BellStyle;
 use rustyline::error::ReadlineError;
 use rustyline::highlight::Highlighter;
 use rustyline::hint::Hinter;
@@ -168,13 +169,16 @@ pub struct LineEditor {
 }
 
 impl LineEditor {
-    /// An editor above which a screen's lines appear.
+    /// An editor above which a screen's lines appear; `rings` where a key that does nothing may make a sound.
     ///
     /// # Errors
     /// Where the terminal does not allow it.
-    pub fn new(screen: Screen) -> Result<LineEditor, ReadlineError> {
+    pub fn new(screen: Screen, rings: bool) -> Result<LineEditor, ReadlineError> {
         let config = Config::builder()
             .completion_type(CompletionType::List)
+            // Otherwise nothing appears from a first tab to the next key.
+            .completion_show_all_if_ambiguous(true)
+            .bell_style(if rings { BellStyle::Audible } else { BellStyle::None })
             .max_history_size(1000)?
             .history_ignore_space(false)
             .auto_add_history(false)

@@ -34,7 +34,7 @@ pub fn run(options: Options) -> Result<(), Failure> {
     let has_colours = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let settings = Settings::find();
     let screen = Screen::default();
-    let mut editor = LineEditor::new(screen.clone()).map_err(failed)?;
+    let mut editor = LineEditor::new(screen.clone(), !options.no_bell).map_err(failed)?;
     let (arrivals, arrived) = channel();
     let (ends, ended) = channel();
     let style = if has_colours { Style::Colour } else { Style::Plain };
