@@ -45,6 +45,8 @@ struct Shared {
     something_waits: Condvar,
     gate: Gate,
     names: Mutex<BTreeSet<String>>,
+    /// The line that is edited, before and after the cursor.
+    line: Mutex<(String, String)>,
 }
 
 #[derive(Default)]
@@ -238,10 +240,17 @@ impl LineEditor {
     }
 
     fn read(&mut self, prompt: &str, initial: &str) -> Result<Line, ReadlineError> {
-        match self.editor.readline_with_initial(prompt, (initial, "")) {
-            Ok(line) => Ok(Line::Submitted(line)),
-            Err(ReadlineError::Eof | ReadlineError::Interrupted) => Ok(Line::Ended),
-            Err(error) => Err(error),
+        let (mut before, mut after) = (initial.to_owned(), String::new());
+        loop {
+            match self.editor.readline_with_initial(prompt, (&before, &after)) {
+                Ok(line) => return Ok(Line::Submitted(line)),
+                Err(ReadlineError::Eof | ReadlineError::Interrupted) => return Ok(Line::Ended),
+                // A key that is no UTF-8 is nothing; the line editor gives up, and is handed the line again.
+                Err(ReadlineError::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
+                    (before, after) = lock(&self.screen.0.line).clone();
+                }
+                Err(error) => return Err(error),
+            }
         }
     }
 
@@ -332,7 +341,8 @@ impl Hinter for Assistant {
     type Hint = String;
 
     /// Called whenever the line is drawn, first when it is about to be edited.
-    fn hint(&self, _: &str, _: usize, _: &Context<'_>) -> Option<String> {
+    fn hint(&self, line: &str, at: usize, _: &Context<'_>) -> Option<String> {
+        *lock(&self.screen.0.line) = (line[..at].to_owned(), line[at..].to_owned());
         self.screen.0.gate.open();
         None
     }
