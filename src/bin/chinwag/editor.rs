@@ -272,15 +272,19 @@ impl LineEditor {
     }
 }
 
-/// The rows that a line and its prompt take; `None` where only the editor knows.
-fn rows_of(line: &str, columns: usize) -> Option<usize> {
-    let width = PROMPT.len() + line.width();
-    if width < columns {
-        return Some(1);
-    }
-    // A wide character does not break at the edge, so only plain text can be counted.
-    let is_plain = line.bytes().all(|byte| (b' '..=b'~').contains(&byte));
-    (is_plain && columns > 0).then(|| width / columns + 1)
+/// The rows that what was submitted and its prompt take; `None` where only the editor knows.
+fn rows_of(text: &str, columns: usize) -> Option<usize> {
+    let rows = text.split('\n').enumerate().map(|(number, line)| {
+        let width = if number == 0 { PROMPT.len() } else { 0 } + line.width();
+        let has_controls = line.contains(char::is_control);
+        if width < columns && !has_controls {
+            return Some(1);
+        }
+        // A wide character does not break at the edge, so only plain text can be counted.
+        let is_plain = line.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+        (is_plain && columns > 0).then(|| width / columns + 1)
+    });
+    rows.sum()
 }
 
 /// What is typed while something is asked for of which nothing is to be seen.
@@ -419,5 +423,8 @@ mod tests {
         assert_eq!(rows_of(&"x".repeat(158), 80), Some(3));
         assert_eq!(rows_of("漢字", 80), Some(1));
         assert_eq!(rows_of(&"漢".repeat(60), 80), None);
+        assert_eq!(rows_of("one\ntwo\n", 80), Some(3));
+        assert_eq!(rows_of(&format!("{0}\n{0}", "x".repeat(78)), 80), Some(3), "the prompt stands once");
+        assert_eq!(rows_of("one\ttwo", 80), None);
     }
 }

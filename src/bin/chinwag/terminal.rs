@@ -76,19 +76,22 @@ fn failed(error: impl std::fmt::Display) -> Failure {
 /// Until the user leaves.
 fn talk(editor: &mut LineEditor, link: &Link) -> Result<(), ReadlineError> {
     loop {
-        let Line::Submitted(line) = editor.edit()? else { return Ok(()) };
-        if is_shown_again(&line) {
-            editor.erase(&line);
+        let Line::Submitted(text) = editor.edit()? else { return Ok(()) };
+        if is_shown_again(&text) {
+            editor.erase(&text);
         }
-        if !submit(line.trim_end(), editor, link)? {
-            return Ok(());
+        // What was pasted can be several lines.
+        for line in text.split('\n') {
+            if !submit(line.trim_end(), editor, link)? {
+                return Ok(());
+            }
         }
     }
 }
 
 /// Whether a line that was submitted need not stand there: it comes back from the server, or is nothing, or secret.
 fn is_shown_again(text: &str) -> bool {
-    let word = text.trim_end().split(' ').next().unwrap_or("").to_ascii_lowercase();
+    let word = text.trim_end().split([' ', '\n']).next().unwrap_or("").to_ascii_lowercase();
     !word.starts_with('/')
         || word.starts_with("//")
         || matches!(&*word, "/msg" | "/me" | "/reply" | "/passwd")
