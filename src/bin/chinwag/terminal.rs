@@ -190,11 +190,6 @@ impl Entrance<'_> {
                 None => return Ok(None),
             },
         };
-        if Name::parse(name.as_bytes()).is_none() {
-            return Err(Failure::usage(format!(
-                "--user {name}: a name is a letter, then up to 19 letters, digits, - or _"
-            )));
-        }
         let password = match (given, *register) {
             (Some(password), _) => Some(password.to_owned()),
             (None, true) => {
