@@ -8,18 +8,19 @@
 //! All that is asked for is asked for here, passwords too: the line editor reads ahead, and only itself has what was
 //! typed before a question. Were a password read by anything else, one that was typed early would be the next line.
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
+use std::collections::{BTreeSet, VecDeque};
 use std::io::{self, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use chinwag::client::Client;
 use rustyline::completion::Completer;
-use rustyline::config::BellStyle;
+use rustyline::config::{BellStyle, ColorMode};
 use rustyline::error::ReadlineError;
-use rustyline::highlight::Highlighter;
+use rustyline::highlight::{CmdKind, Highlighter};
 use rustyline::hint::Hinter;
 use rustyline::history::DefaultHistory;
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
@@ -45,14 +46,23 @@ struct Shared {
     something_waits: Condvar,
     gate: Gate,
     names: Mutex<BTreeSet<String>>,
-    /// The line that is edited, before and after the cursor.
-    line: Mutex<(String, String)>,
+    drawn: Mutex<Drawn>,
+}
+
+/// The line that is edited, as it was drawn last.
+#[derive(Default)]
+struct Drawn {
+    before_cursor: String,
+    after_cursor: String,
+    /// It has changed and is about to be drawn.
+    has_changed: bool,
 }
 
 #[derive(Default)]
 struct Waiting {
     text: String,
-    is_over: bool,
+    /// Bursts that were handed to the external printer, which tells nobody when they have appeared.
+    handed_over: VecDeque<String>,
 }
 
 /// Whether a line is being edited.
@@ -61,8 +71,11 @@ struct Gate {
     is_open: AtomicBool,
     /// The line is done: what is drawn from here on is its end.
     is_leaving: AtomicBool,
-    /// Held while something is handed to the external printer.
+    /// Held while something is handed to the external printer; how often it was.
     passing: Mutex<()>,
+    passes: AtomicU64,
+    /// The pass that was waited for last.
+    passed_by: AtomicU64,
     opened: Condvar,
     waits: Mutex<()>,
 }
@@ -87,6 +100,11 @@ impl Gate {
         const PASSED_BY: Duration = Duration::from_millis(50);
         self.is_leaving.store(true, Ordering::SeqCst);
         self.is_open.store(false, Ordering::SeqCst);
+        // Once for each pass: a long text that is pasted keeps the line editor from all else for many lines.
+        let pass = self.passes.load(Ordering::SeqCst);
+        if self.passed_by.swap(pass, Ordering::SeqCst) == pass {
+            return;
+        }
         let started = Instant::now();
         while self.passing.try_lock().is_err() && started.elapsed() < PASSED_BY {
             thread::yield_now();
@@ -117,41 +135,59 @@ impl Screen {
 
     /// Takes what did not appear yet, for when no line is edited any more.
     pub fn take_rest(&self) -> String {
-        std::mem::take(&mut lock(&self.0.waiting).text)
+        let mut waiting = lock(&self.0.waiting);
+        let handed_over = std::mem::take(&mut waiting.handed_over);
+        handed_over.into_iter().collect::<String>() + &std::mem::take(&mut waiting.text)
     }
 
-    /// Whole lines, up to a burst; `None` at the end.
-    fn next_burst(&self) -> Option<String> {
+    fn wait_for_something(&self) {
         let mut waiting = lock(&self.0.waiting);
         while waiting.text.is_empty() {
-            if waiting.is_over {
-                return None;
-            }
             waiting = self.0.something_waits.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
-        drop(waiting);
-        self.0.gate.wait_until_open();
+    }
+
+    /// Whole lines, up to a burst.
+    fn next_burst(&self) -> String {
         let mut waiting = lock(&self.0.waiting);
         let text = &waiting.text;
         let burst = text.as_bytes().iter().take(BURST_BYTES).rposition(|&byte| byte == b'\n');
         let end = burst.map_or(text.len(), |at| at + 1);
         let rest = waiting.text.split_off(end);
-        Some(std::mem::replace(&mut waiting.text, rest))
+        let burst = std::mem::replace(&mut waiting.text, rest);
+        waiting.handed_over.push_back(burst.clone());
+        burst
     }
 
     fn print_all(&self, mut printer: impl ExternalPrinter) {
-        while let Some(burst) = self.next_burst() {
+        loop {
+            self.wait_for_something();
+            self.0.gate.wait_until_open();
             let _passing = lock(&self.0.gate.passing);
-            if !self.0.gate.is_open.load(Ordering::SeqCst) {
-                // The line was done just now: for the next one, or the end.
-                let mut waiting = lock(&self.0.waiting);
-                waiting.text.insert_str(0, &burst);
-                continue;
-            }
-            if printer.print(burst).is_err() {
-                return;
+            self.0.gate.passes.fetch_add(1, Ordering::SeqCst);
+            // Otherwise the line was done just now: for the next one, or the end.
+            if self.0.gate.is_open.load(Ordering::SeqCst) {
+                if printer.print(self.next_burst()).is_err() {
+                    return;
+                }
+                // The printer holds one. That this one got in means that the one before it was taken out.
+                let handed_over = &mut lock(&self.0.waiting).handed_over;
+                while handed_over.len() > 2 {
+                    handed_over.pop_front();
+                }
             }
         }
+    }
+
+    /// The line is drawn: because it has changed, or else because a burst has appeared above it.
+    fn drew(&self, line: &str, at: usize) {
+        let mut drawn = lock(&self.0.drawn);
+        let (before, after) = line.split_at(at);
+        let is_same = drawn.before_cursor == before && drawn.after_cursor == after && !drawn.has_changed;
+        if is_same && !self.0.gate.is_leaving.load(Ordering::SeqCst) {
+            lock(&self.0.waiting).handed_over.pop_front();
+        }
+        *drawn = Drawn { before_cursor: before.into(), after_cursor: after.into(), has_changed: false };
     }
 }
 
@@ -181,6 +217,8 @@ impl LineEditor {
             // Otherwise nothing appears from a first tab to the next key.
             .completion_show_all_if_ambiguous(true)
             .bell_style(if rings { BellStyle::Audible } else { BellStyle::None })
+            // It has no colours; this is so that it always tells what it draws.
+            .color_mode(ColorMode::Forced)
             .max_history_size(1000)?
             .history_ignore_space(false)
             .auto_add_history(false)
@@ -189,7 +227,7 @@ impl LineEditor {
         let mut editor = Editor::with_config(config)?;
         editor.set_helper(Some(Assistant { screen: screen.clone() }));
         let secret = Secret::default();
-        let keys = Keys { secret: secret.clone(), silence };
+        let keys = Keys { screen: screen.clone(), secret: secret.clone(), silence };
         editor.bind_sequence(Event::Any, EventHandler::Conditional(Box::new(keys)));
         Ok(LineEditor { editor, screen, secret })
     }
@@ -247,7 +285,8 @@ impl LineEditor {
                 Err(ReadlineError::Eof | ReadlineError::Interrupted) => return Ok(Line::Ended),
                 // A key that is no UTF-8 is nothing; the line editor gives up, and is handed the line again.
                 Err(ReadlineError::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
-                    (before, after) = lock(&self.screen.0.line).clone();
+                    let drawn = lock(&self.screen.0.drawn);
+                    (before, after) = (drawn.before_cursor.clone(), drawn.after_cursor.clone());
                 }
                 Err(error) => return Err(error),
             }
@@ -293,12 +332,13 @@ struct Secret(Arc<Mutex<Option<String>>>);
 
 /// What a key does, where it is not what the line editor would do.
 struct Keys {
+    screen: Screen,
     secret: Secret,
     silence: Silence,
 }
 
 impl ConditionalEventHandler for Keys {
-    fn handle(&self, event: &Event, _: RepeatCount, _: bool, _: &EventContext<'_>) -> Option<Cmd> {
+    fn handle(&self, event: &Event, _: RepeatCount, _: bool, now: &EventContext<'_>) -> Option<Cmd> {
         let key = event.get(0).copied()?;
         let ctrl = |letter| key == KeyEvent::ctrl(letter);
         if let Some(secret) = &mut *lock(&self.secret.0) {
@@ -307,6 +347,10 @@ impl ConditionalEventHandler for Keys {
         if ctrl('C') {
             // It clears the line and stays, as in any shell.
             return Some(Cmd::Kill(Movement::WholeLine));
+        }
+        if ctrl('D') && now.line().is_empty() {
+            self.screen.0.gate.close();
+            return Some(Cmd::EndOfFile);
         }
         if ctrl('Z') {
             self.silence.suspend();
@@ -339,14 +383,24 @@ struct Assistant {
 
 impl Helper for Assistant {}
 
-impl Highlighter for Assistant {}
+impl Highlighter for Assistant {
+    fn highlight<'l>(&self, line: &'l str, at: usize) -> Cow<'l, str> {
+        self.screen.drew(line, at);
+        Cow::Borrowed(line)
+    }
+
+    /// So that nothing is drawn but through `highlight`.
+    fn highlight_char(&self, _: &str, _: usize, _: CmdKind) -> bool {
+        true
+    }
+}
 
 impl Hinter for Assistant {
     type Hint = String;
 
     /// Called whenever the line is drawn, first when it is about to be edited.
-    fn hint(&self, line: &str, at: usize, _: &Context<'_>) -> Option<String> {
-        *lock(&self.screen.0.line) = (line[..at].to_owned(), line[at..].to_owned());
+    fn hint(&self, _: &str, _: usize, _: &Context<'_>) -> Option<String> {
+        lock(&self.screen.0.drawn).has_changed = true;
         self.screen.0.gate.open();
         None
     }
