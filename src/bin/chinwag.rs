@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `options` | the command line |
 //! | `render` | an event as lines of text |
+//! | `silence` | a terminal that shows nothing by itself |
 //! | `terminal` | for a person at a terminal: questions, line editing, lines that appear above what is typed |
 //! | `plain` | for scripts and pipes, and for terminals that can do nothing |
 
@@ -17,6 +18,8 @@ mod options;
 mod plain;
 #[path = "chinwag/render.rs"]
 mod render;
+#[path = "chinwag/silence.rs"]
+mod silence;
 #[path = "chinwag/terminal.rs"]
 mod terminal;
 

@@ -5,7 +5,6 @@
 use std::io::{self, Read, Write};
 use std::net::ToSocketAddrs;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -13,14 +12,15 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token, Waker};
 use socket2::{SockRef, TcpKeepalive};
 
+use self::wishes::Wishes;
 use super::{Client, Credentials, Event, Refusal};
+
+mod wishes;
 
 const SOCKET: Token = Token(0);
 const WAKER: Token = Token(1);
 /// Lines that may wait for their answers before further ones are taken from the user.
 const UNANSWERED_MAX: usize = 64;
-/// Commands that wait for that.
-const COMMANDS_MAX: usize = 64;
 /// One attempt to connect to one address.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// How long a server may take to say its first word.
@@ -75,9 +75,10 @@ pub struct End {
     pub unacknowledged: Vec<String>,
 }
 
-/// The user's end of the connection.
+/// The user's end of the connection. The user leaves where it is dropped.
 pub struct Link {
-    commands: SyncSender<Command>,
+    wishes: Arc<Wishes>,
+    waits: bool,
     waker: Arc<Waker>,
     thread: Option<JoinHandle<()>>,
 }
@@ -95,18 +96,19 @@ impl Link {
     ) -> io::Result<Link> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
-        let (sender, receiver) = sync_channel(COMMANDS_MAX);
+        let wishes = Arc::new(Wishes::default());
         let mut worker = Worker {
             server: server.to_owned(),
             client,
             poll,
-            commands: receiver,
+            wishes: Arc::clone(&wishes),
             stream: None,
             manner,
             attempts: 0,
             retry_at: None,
             heard_by: None,
             leave_by: None,
+            has_left: false,
             finishes: false,
             refusal: None,
             kept_out: None,
@@ -116,15 +118,14 @@ impl Link {
         };
         worker.connect()?;
         let thread = thread::Builder::new().name("link".into()).spawn(move || worker.run())?;
-        Ok(Link { commands: sender, waker, thread: Some(thread) })
+        Ok(Link { wishes, waits: manner.holds_lines, waker, thread: Some(thread) })
     }
 
-    /// Passes on what the user wants. It waits where the server is far behind.
+    /// Passes on what the user wants. A script waits here where the server is far behind.
     pub fn send(&self, command: Command) {
-        // Where nobody takes it, it is all over, and that was told.
-        if self.commands.send(command).is_ok() {
-            let _ = self.waker.wake();
-        }
+        let waits = self.waits && !matches!(command, Command::Leave);
+        self.wishes.add(command, waits);
+        let _ = self.waker.wake();
     }
 
     /// Waits for the end, and for all that is told of it.
@@ -135,11 +136,17 @@ impl Link {
     }
 }
 
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.send(Command::Leave);
+    }
+}
+
 struct Worker<F> {
     server: String,
     client: Client,
     poll: Poll,
-    commands: Receiver<Command>,
+    wishes: Arc<Wishes>,
     stream: Option<TcpStream>,
     manner: Manner,
     /// To connect, since it last worked.
@@ -149,6 +156,8 @@ struct Worker<F> {
     heard_by: Option<Instant>,
     /// The user leaves, by then in any case.
     leave_by: Option<Instant>,
+    /// The server was told so.
+    has_left: bool,
     /// The user leaves once everything is answered.
     finishes: bool,
     /// The last error that answers no line: it may be why the connection ends.
@@ -175,7 +184,8 @@ impl<F: FnMut(&Client, Update)> Worker<F> {
                 break end;
             }
         };
-        let unacknowledged = self.client.unacknowledged().map(str::to_owned).collect();
+        let mut unacknowledged: Vec<String> = self.client.unacknowledged().map(str::to_owned).collect();
+        unacknowledged.extend(self.wishes.end());
         (self.update)(&self.client, Update::Ended(End { why: end, unacknowledged }));
     }
 
@@ -331,21 +341,24 @@ impl<F: FnMut(&Client, Update)> Worker<F> {
     }
 
     fn obey(&mut self) {
-        while self.client.unanswered() < UNANSWERED_MAX && self.leave_by.is_none() {
+        if self.wishes.user_leaves() {
+            self.hurry();
+        }
+        while self.client.unanswered() < UNANSWERED_MAX && !self.has_left {
             if self.manner.holds_lines && self.has_logged_in && !self.client.is_in() {
                 break;
             }
-            match self.commands.try_recv() {
-                Ok(Command::LogIn(credentials)) => {
+            match self.wishes.take() {
+                Some(Command::LogIn(credentials)) => {
                     self.has_logged_in = true;
                     self.client.log_in(credentials);
                 }
-                Ok(Command::Submit(line)) => {
+                Some(Command::Submit(line)) => {
                     self.client.submit(&line);
                 }
-                Ok(Command::Finish) => self.finishes = true,
-                Ok(Command::Leave) | Err(TryRecvError::Disconnected) => self.leave(),
-                Err(TryRecvError::Empty) => break,
+                Some(Command::Finish) => self.finishes = true,
+                Some(Command::Leave) => self.leave(),
+                None => break,
             }
         }
         if self.finishes && self.client.is_in() && self.client.is_settled() {
@@ -355,8 +368,14 @@ impl<F: FnMut(&Client, Update)> Worker<F> {
     }
 
     fn leave(&mut self) {
+        self.has_left = true;
         self.client.submit("/quit");
+        self.hurry();
+    }
+
+    /// From the first time on, there is only so much time left.
+    fn hurry(&mut self) {
         let patience = if self.stream.is_some() { GOODBYE_MAX } else { Duration::ZERO };
-        self.leave_by = Some(Instant::now() + patience);
+        self.leave_by.get_or_insert(Instant::now() + patience);
     }
 }

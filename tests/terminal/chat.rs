@@ -154,6 +154,15 @@ fn no_bell_and_no_colour_are_respected() {
 }
 
 #[test]
+fn an_empty_no_color_is_none() {
+    let (server, config) = stage();
+    let alice = Terminal::register_with(&server, "alice", config.path(), &[("NO_COLOR", "")]);
+    alice.enters("hi");
+    alice.shows("alice: hi");
+    assert!(alice.count("\x1b[1;38;5;") > 0, "{:?}", String::from_utf8(alice.written()));
+}
+
+#[test]
 fn tab_completes_commands_and_the_names_of_those_who_are_here() {
     let (server, config) = stage();
     let alice = Terminal::register(&server, "alice", config.path());

@@ -4,6 +4,7 @@ use tempfile::TempDir;
 
 use crate::common::*;
 use crate::screen::*;
+use crate::stream::waiting_bytes;
 
 /// The server again, on what it left behind and where it was.
 fn again(stopped: &Stopped, port: &str) -> Server {
@@ -116,4 +117,107 @@ fn a_server_that_is_not_there_is_said_at_once() {
     let mut terminal = Terminal::start(Start { server, flags: &[], environment: &[], config: config.path() });
     terminal.shows(&format!("chinwag: {server}: Connection refused"));
     assert_eq!(terminal.ended().code(), Some(1));
+}
+
+#[test]
+fn a_server_that_dies_with_a_line_in_its_hands_is_never_given_it_twice() {
+    let (server, config) = stage();
+    let alice = Terminal::register(&server, "alice", config.path());
+    alice.enters("first");
+    alice.shows("alice: first");
+    server.signal("STOP");
+    alice.enters("on its way");
+    let port = server.port();
+    wait_for("the line on its way", || (waiting_bytes(&server) >= "on its way\n".len()).then_some(()));
+    let stopped = server.kill();
+    alice.shows("! not confirmed yet: on its way");
+    let server = again(&stopped, &port);
+    alice.shows("! not sent: on its way");
+    alice.enters("last");
+    alice.shows("alice: last");
+    let texts: Vec<String> =
+        server.history().lines().filter_map(|line| text_of(line).map(str::to_owned)).collect();
+    assert_eq!(texts, ["alice: first", "alice: last"]);
+}
+
+#[test]
+fn a_server_that_dies_again_and_again_in_the_middle_of_talk_leaves_no_gap_and_no_repeat() {
+    const DEATHS: usize = 3;
+    let mut server = Server::start(&QUICK);
+    let (port, mut stopped) = (server.port(), Vec::new());
+    let config = TempDir::new().unwrap();
+    let alice = Terminal::register(&server, "alice", config.path());
+    drop(server.register("bot"));
+    let mut number = 0;
+    for death in 0..=DEATHS {
+        let mut bot = server.login("bot");
+        // Half of it while alice is not back yet, and half of it when she is.
+        for part in 0..2 {
+            let lines: String = (0..200).map(|at| format!("talk {};\n", number + at)).collect();
+            number += 200;
+            bot.send_raw(lines.as_bytes());
+            bot.until(&format!("bot: talk {};", number - 1));
+            alice.waits_for("the way back in", |_| alice.count("* welcome alice") > death);
+            if part == 1 {
+                // The server dies with some of it on its way.
+                alice.shows("bot: talk ");
+            }
+        }
+        alice.enters(&format!("death {death}"));
+        alice.shows(&format!("death {death}"));
+        if death < DEATHS {
+            stopped.push(server.kill());
+            server = again(&stopped[death], &port);
+        }
+    }
+    alice.shows(&format!("bot: talk {};", number - 1));
+    // What the log has is what was shown, in its order.
+    let written = String::from_utf8(alice.written()).unwrap();
+    let shown: Vec<usize> = written
+        .match_indices("talk ")
+        .filter_map(|(at, word)| written[at + word.len()..].split_once(';')?.0.parse().ok())
+        .collect();
+    let stored: Vec<usize> = server
+        .history()
+        .lines()
+        .filter_map(|line| line.split_once("bot: talk ")?.1.strip_suffix(';')?.parse().ok())
+        .collect();
+    assert_eq!(stored.len(), number);
+    assert!(shown == stored, "{} shown, {} stored", shown.len(), stored.len());
+}
+
+#[test]
+fn who_is_not_let_in_again_is_told_why_and_can_leave() {
+    let (server, config) = stage();
+    let mut alice = Terminal::register(&server, "alice", config.path());
+    let mut elsewhere = server.login("alice");
+    elsewhere.send(&format!("/passwd {PASSWORD} battery-staple"));
+    elsewhere.expect("* password changed");
+    let port = server.port();
+    let stopped = server.kill();
+    alice.shows("! offline");
+    let _server = again(&stopped, &port);
+    alice.shows("! the connection has ended: bad-login: wrong name or password; Ctrl-D leaves");
+    alice.types(CTRL_D);
+    assert_eq!(alice.ended().code(), Some(0));
+}
+
+#[test]
+fn a_server_that_dies_while_a_question_is_open_is_found_again() {
+    let (server, config) = stage();
+    drop(server.register("alice"));
+    let terminal = Terminal::start(Start {
+        server: server.address,
+        flags: &["--user", "alice"],
+        environment: &[],
+        config: config.path(),
+    });
+    terminal.shows("password of alice:");
+    let port = server.port();
+    let stopped = server.kill();
+    let _server = again(&stopped, &port);
+    terminal.enters_hidden(PASSWORD);
+    terminal.shows("* welcome alice");
+    terminal.enters("hello");
+    terminal.shows("alice: hello");
 }

@@ -6,6 +6,11 @@ mod common;
 
 mod chat;
 mod entrance;
+mod hostile;
+mod leaving;
 mod lost;
 mod pipe;
 mod screen;
+mod secrets;
+mod stream;
+mod typing;

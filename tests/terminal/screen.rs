@@ -24,6 +24,10 @@ pub const ENTER: &str = "\r";
 pub const TAB: &str = "\t";
 pub const CTRL_C: &str = "\x03";
 pub const CTRL_D: &str = "\x04";
+pub const CTRL_R: &str = "\x12";
+/// Where a pasted text begins and ends (xterm's bracketed paste mode, which the client asks for).
+pub const PASTE: &str = "\x1b[200~";
+pub const PASTED: &str = "\x1b[201~";
 pub const UP: &str = "\x1b[A";
 pub const DOWN: &str = "\x1b[B";
 
@@ -52,17 +56,24 @@ pub struct Start<'a> {
 impl Terminal {
     /// Starts a client with nothing said beforehand.
     pub fn start(start: Start<'_>) -> Terminal {
+        let address = start.server.to_string();
+        let arguments: Vec<&str> = start.flags.iter().copied().chain([&*address]).collect();
+        Terminal::run(CHINWAG, &arguments, start.environment, start.config)
+    }
+
+    /// Starts a program.
+    pub fn run(program: &str, arguments: &[&str], environment: &[(&str, &str)], config: &Path) -> Terminal {
         let (pty, pts) = open().expect("there are pseudo-terminals");
         pty.resize(Size::new(ROWS, COLUMNS)).unwrap();
-        let mut command = Command::new(CHINWAG)
-            .args(start.flags)
-            .arg(start.server.to_string())
-            .env("XDG_CONFIG_HOME", start.config)
+        let mut command = Command::new(program)
+            .args(arguments)
+            .env("XDG_CONFIG_HOME", config)
+            .env("HOME", config)
             .env("TERM", "xterm-256color")
             .env("TZ", "UTC0")
             .env_remove("NO_COLOR")
             .env_remove("CHINWAG_PASSWORD");
-        for (name, value) in start.environment {
+        for (name, value) in environment {
             command = command.env(name, value);
         }
         let child = command.spawn(pts).expect("the client starts");
@@ -100,7 +111,19 @@ impl Terminal {
 
     /// Types keys.
     pub fn types(&self, keys: &str) {
-        (&*self.pty).write_all(keys.as_bytes()).expect("the terminal takes keys");
+        self.types_bytes(keys.as_bytes());
+    }
+
+    /// Types what may be no text.
+    pub fn types_bytes(&self, keys: &[u8]) {
+        (&*self.pty).write_all(keys).expect("the terminal takes keys");
+    }
+
+    /// Makes the terminal wider or narrower.
+    pub fn resizes(&self, columns: u16) {
+        let (rows, wide) = (NonZeroU16::new(ROWS).unwrap(), NonZeroU16::new(columns).unwrap());
+        self.seen.lock().unwrap().parser.screen_mut().set_size(rows, wide);
+        self.pty.resize(Size::new(ROWS, columns)).unwrap();
     }
 
     /// Types a line.
@@ -110,12 +133,20 @@ impl Terminal {
 
     /// Types what nobody is to see, once the terminal shows nothing of what is typed.
     pub fn enters_hidden(&self, secret: &str) {
-        wait_for("hidden input", || {
-            let terminal = self.pty.as_fd().try_clone_to_owned().unwrap();
-            let stty = std::process::Command::new("stty").arg("-a").stdin(terminal).output().unwrap();
-            String::from_utf8_lossy(&stty.stdout).contains("-echo ").then_some(())
-        });
+        wait_for("hidden input", || (!self.echoes()).then_some(()));
         self.enters(secret);
+    }
+
+    /// Whether the terminal itself shows what is typed, as it does for a shell.
+    pub fn echoes(&self) -> bool {
+        let terminal = self.pty.as_fd().try_clone_to_owned().unwrap();
+        let stty = std::process::Command::new("stty").arg("-a").stdin(terminal).output().unwrap();
+        String::from_utf8_lossy(&stty.stdout).split([' ', ';', '\n']).any(|word| word == "echo")
+    }
+
+    /// How often something was written to the terminal.
+    pub fn count(&self, text: &str) -> usize {
+        self.written().windows(text.len()).filter(|window| *window == text.as_bytes()).count()
     }
 
     /// What is on the screen, line by line.

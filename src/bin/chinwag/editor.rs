@@ -4,23 +4,33 @@
 //! burst of lines at once, by rustyline's external printer. That writes to the terminal by itself while no line is
 //! edited, past what still waits to be printed above one; so it is used only within a [`Gate`], which is open
 //! exactly while a line is edited.
+//!
+//! All that is asked for is asked for here, passwords too: the line editor reads ahead, and only itself has what was
+//! typed before a question. Were a password read by anything else, one that was typed early would be the next line.
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
+use std::collections::{BTreeSet, VecDeque};
 use std::io::{self, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use chinwag::client::Client;
 use rustyline::completion::Completer;
+use rustyline::config::{BellStyle, ColorMode};
 use rustyline::error::ReadlineError;
-use rustyline::highlight::Highlighter;
+use rustyline::highlight::{CmdKind, Highlighter};
 use rustyline::hint::Hinter;
 use rustyline::history::DefaultHistory;
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
-use rustyline::{Cmd, CompletionType, Config, Context, Editor, ExternalPrinter, Helper, KeyEvent, Movement};
+use rustyline::{
+    Cmd, CompletionType, ConditionalEventHandler, Config, Context, Editor, Event, EventContext, EventHandler,
+    ExternalPrinter, Helper, KeyCode, KeyEvent, Modifiers, Movement, RepeatCount,
+};
 use unicode_width::UnicodeWidthStr;
+
+use crate::silence::Silence;
 
 const PROMPT: &str = "> ";
 /// What is printed in one go; in between, keys are looked at.
@@ -36,12 +46,23 @@ struct Shared {
     something_waits: Condvar,
     gate: Gate,
     names: Mutex<BTreeSet<String>>,
+    drawn: Mutex<Drawn>,
+}
+
+/// The line that is edited, as it was drawn last.
+#[derive(Default)]
+struct Drawn {
+    before_cursor: String,
+    after_cursor: String,
+    /// It has changed and is about to be drawn.
+    has_changed: bool,
 }
 
 #[derive(Default)]
 struct Waiting {
     text: String,
-    is_over: bool,
+    /// Bursts that were handed to the external printer, which tells nobody when they have appeared.
+    handed_over: VecDeque<String>,
 }
 
 /// Whether a line is being edited.
@@ -50,8 +71,11 @@ struct Gate {
     is_open: AtomicBool,
     /// The line is done: what is drawn from here on is its end.
     is_leaving: AtomicBool,
-    /// Held while something is handed to the external printer.
+    /// Held while something is handed to the external printer; how often it was.
     passing: Mutex<()>,
+    passes: AtomicU64,
+    /// The pass that was waited for last.
+    passed_by: AtomicU64,
     opened: Condvar,
     waits: Mutex<()>,
 }
@@ -76,6 +100,11 @@ impl Gate {
         const PASSED_BY: Duration = Duration::from_millis(50);
         self.is_leaving.store(true, Ordering::SeqCst);
         self.is_open.store(false, Ordering::SeqCst);
+        // Once for each pass: a long text that is pasted keeps the line editor from all else for many lines.
+        let pass = self.passes.load(Ordering::SeqCst);
+        if self.passed_by.swap(pass, Ordering::SeqCst) == pass {
+            return;
+        }
         let started = Instant::now();
         while self.passing.try_lock().is_err() && started.elapsed() < PASSED_BY {
             thread::yield_now();
@@ -106,41 +135,59 @@ impl Screen {
 
     /// Takes what did not appear yet, for when no line is edited any more.
     pub fn take_rest(&self) -> String {
-        std::mem::take(&mut lock(&self.0.waiting).text)
+        let mut waiting = lock(&self.0.waiting);
+        let handed_over = std::mem::take(&mut waiting.handed_over);
+        handed_over.into_iter().collect::<String>() + &std::mem::take(&mut waiting.text)
     }
 
-    /// Whole lines, up to a burst; `None` at the end.
-    fn next_burst(&self) -> Option<String> {
+    fn wait_for_something(&self) {
         let mut waiting = lock(&self.0.waiting);
         while waiting.text.is_empty() {
-            if waiting.is_over {
-                return None;
-            }
             waiting = self.0.something_waits.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
-        drop(waiting);
-        self.0.gate.wait_until_open();
+    }
+
+    /// Whole lines, up to a burst.
+    fn next_burst(&self) -> String {
         let mut waiting = lock(&self.0.waiting);
         let text = &waiting.text;
         let burst = text.as_bytes().iter().take(BURST_BYTES).rposition(|&byte| byte == b'\n');
         let end = burst.map_or(text.len(), |at| at + 1);
         let rest = waiting.text.split_off(end);
-        Some(std::mem::replace(&mut waiting.text, rest))
+        let burst = std::mem::replace(&mut waiting.text, rest);
+        waiting.handed_over.push_back(burst.clone());
+        burst
     }
 
     fn print_all(&self, mut printer: impl ExternalPrinter) {
-        while let Some(burst) = self.next_burst() {
+        loop {
+            self.wait_for_something();
+            self.0.gate.wait_until_open();
             let _passing = lock(&self.0.gate.passing);
-            if !self.0.gate.is_open.load(Ordering::SeqCst) {
-                // The line was done just now: for the next one, or the end.
-                let mut waiting = lock(&self.0.waiting);
-                waiting.text.insert_str(0, &burst);
-                continue;
-            }
-            if printer.print(burst).is_err() {
-                return;
+            self.0.gate.passes.fetch_add(1, Ordering::SeqCst);
+            // Otherwise the line was done just now: for the next one, or the end.
+            if self.0.gate.is_open.load(Ordering::SeqCst) {
+                if printer.print(self.next_burst()).is_err() {
+                    return;
+                }
+                // The printer holds one. That this one got in means that the one before it was taken out.
+                let handed_over = &mut lock(&self.0.waiting).handed_over;
+                while handed_over.len() > 2 {
+                    handed_over.pop_front();
+                }
             }
         }
+    }
+
+    /// The line is drawn: because it has changed, or else because a burst has appeared above it.
+    fn drew(&self, line: &str, at: usize) {
+        let mut drawn = lock(&self.0.drawn);
+        let (before, after) = line.split_at(at);
+        let is_same = drawn.before_cursor == before && drawn.after_cursor == after && !drawn.has_changed;
+        if is_same && !self.0.gate.is_leaving.load(Ordering::SeqCst) {
+            lock(&self.0.waiting).handed_over.pop_front();
+        }
+        *drawn = Drawn { before_cursor: before.into(), after_cursor: after.into(), has_changed: false };
     }
 }
 
@@ -156,25 +203,33 @@ pub enum Line {
 pub struct LineEditor {
     editor: Editor<Assistant, DefaultHistory>,
     screen: Screen,
+    secret: Secret,
 }
 
 impl LineEditor {
-    /// An editor above which a screen's lines appear.
+    /// An editor above which a screen's lines appear; `rings` where a key that does nothing may make a sound.
     ///
     /// # Errors
     /// Where the terminal does not allow it.
-    pub fn new(screen: Screen) -> Result<LineEditor, ReadlineError> {
+    pub fn new(screen: Screen, rings: bool) -> Result<LineEditor, ReadlineError> {
         let config = Config::builder()
             .completion_type(CompletionType::List)
+            // Otherwise nothing appears from a first tab to the next key.
+            .completion_show_all_if_ambiguous(true)
+            .bell_style(if rings { BellStyle::Audible } else { BellStyle::None })
+            // It has no colours; this is so that it always tells what it draws.
+            .color_mode(ColorMode::Forced)
             .max_history_size(1000)?
             .history_ignore_space(false)
             .auto_add_history(false)
             .build();
+        let silence = Silence::begin()?;
         let mut editor = Editor::with_config(config)?;
         editor.set_helper(Some(Assistant { screen: screen.clone() }));
-        // It clears the line and stays, as in any shell.
-        editor.bind_sequence(KeyEvent::ctrl('C'), Cmd::Kill(Movement::WholeLine));
-        Ok(LineEditor { editor, screen })
+        let secret = Secret::default();
+        let keys = Keys { screen: screen.clone(), secret: secret.clone(), silence };
+        editor.bind_sequence(Event::Any, EventHandler::Conditional(Box::new(keys)));
+        Ok(LineEditor { editor, screen, secret })
     }
 
     /// Begins to print, from now on, what is to appear.
@@ -194,7 +249,21 @@ impl LineEditor {
     /// Where the terminal is gone.
     pub fn ask(&mut self, question: &str, suggestion: &str) -> Result<Line, ReadlineError> {
         self.screen.0.gate.is_leaving.store(true, Ordering::SeqCst);
-        ended(self.editor.readline_with_initial(question, (suggestion, "")))
+        self.read(question, suggestion)
+    }
+
+    /// Asks for something of which nothing is to be seen; `None` where the user gave up.
+    ///
+    /// # Errors
+    /// Where the terminal is gone.
+    pub fn ask_hidden(&mut self, question: &str) -> Result<Option<String>, ReadlineError> {
+        *lock(&self.secret.0) = Some(String::new());
+        let outcome = self.ask(question, "");
+        let secret = lock(&self.secret.0).take();
+        Ok(match outcome? {
+            Line::Submitted(_) => secret.filter(|secret| !secret.is_empty()),
+            Line::Ended => None,
+        })
     }
 
     /// Edits a line.
@@ -203,9 +272,25 @@ impl LineEditor {
     /// Where the terminal is gone.
     pub fn edit(&mut self) -> Result<Line, ReadlineError> {
         self.screen.0.gate.is_leaving.store(false, Ordering::SeqCst);
-        let line = ended(self.editor.readline(PROMPT));
+        let line = self.read(PROMPT, "");
         self.screen.0.gate.close();
         line
+    }
+
+    fn read(&mut self, prompt: &str, initial: &str) -> Result<Line, ReadlineError> {
+        let (mut before, mut after) = (initial.to_owned(), String::new());
+        loop {
+            match self.editor.readline_with_initial(prompt, (&before, &after)) {
+                Ok(line) => return Ok(Line::Submitted(line)),
+                Err(ReadlineError::Eof | ReadlineError::Interrupted) => return Ok(Line::Ended),
+                // A key that is no UTF-8 is nothing; the line editor gives up, and is handed the line again.
+                Err(ReadlineError::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
+                    let drawn = lock(&self.screen.0.drawn);
+                    (before, after) = (drawn.before_cursor.clone(), drawn.after_cursor.clone());
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Keeps a line, so that it can be recalled.
@@ -226,23 +311,69 @@ impl LineEditor {
     }
 }
 
-fn ended(outcome: Result<String, ReadlineError>) -> Result<Line, ReadlineError> {
-    match outcome {
-        Ok(line) => Ok(Line::Submitted(line)),
-        Err(ReadlineError::Eof | ReadlineError::Interrupted) => Ok(Line::Ended),
-        Err(error) => Err(error),
+/// The rows that what was submitted and its prompt take; `None` where only the editor knows.
+fn rows_of(text: &str, columns: usize) -> Option<usize> {
+    let rows = text.split('\n').enumerate().map(|(number, line)| {
+        let width = if number == 0 { PROMPT.len() } else { 0 } + line.width();
+        let has_controls = line.contains(char::is_control);
+        if width < columns && !has_controls {
+            return Some(1);
+        }
+        // A wide character does not break at the edge, so only plain text can be counted.
+        let is_plain = line.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+        (is_plain && columns > 0).then(|| width / columns + 1)
+    });
+    rows.sum()
+}
+
+/// What is typed while something is asked for of which nothing is to be seen.
+#[derive(Clone, Default)]
+struct Secret(Arc<Mutex<Option<String>>>);
+
+/// What a key does, where it is not what the line editor would do.
+struct Keys {
+    screen: Screen,
+    secret: Secret,
+    silence: Silence,
+}
+
+impl ConditionalEventHandler for Keys {
+    fn handle(&self, event: &Event, _: RepeatCount, _: bool, now: &EventContext<'_>) -> Option<Cmd> {
+        let key = event.get(0).copied()?;
+        let ctrl = |letter| key == KeyEvent::ctrl(letter);
+        if let Some(secret) = &mut *lock(&self.secret.0) {
+            return Some(hidden(secret, key));
+        }
+        if ctrl('C') {
+            // It clears the line and stays, as in any shell.
+            return Some(Cmd::Kill(Movement::WholeLine));
+        }
+        if ctrl('D') && now.line().is_empty() {
+            self.screen.0.gate.close();
+            return Some(Cmd::EndOfFile);
+        }
+        if ctrl('Z') {
+            self.silence.suspend();
+            return Some(Cmd::Repaint);
+        }
+        None
     }
 }
 
-/// The rows that a line and its prompt take; `None` where only the editor knows.
-fn rows_of(line: &str, columns: usize) -> Option<usize> {
-    let width = PROMPT.len() + line.width();
-    if width < columns {
-        return Some(1);
+/// The line stays empty meanwhile, so that nothing is drawn, and nothing can be recalled or yanked.
+fn hidden(secret: &mut String, KeyEvent(code, modifiers): KeyEvent) -> Cmd {
+    match (code, modifiers) {
+        (KeyCode::Enter, _) | (KeyCode::Char('J' | 'M'), Modifiers::CTRL) => return Cmd::AcceptLine,
+        (KeyCode::Char('C'), Modifiers::CTRL) => return Cmd::Interrupt,
+        (KeyCode::Char('D'), Modifiers::CTRL) if secret.is_empty() => return Cmd::EndOfFile,
+        (KeyCode::Char('U' | 'W'), Modifiers::CTRL) => secret.clear(),
+        (KeyCode::Backspace, _) | (KeyCode::Char('H'), Modifiers::CTRL) => {
+            secret.pop();
+        }
+        (KeyCode::Char(character), Modifiers::NONE) => secret.push(character),
+        _ => {}
     }
-    // A wide character does not break at the edge, so only plain text can be counted.
-    let is_plain = line.bytes().all(|byte| (b' '..=b'~').contains(&byte));
-    (is_plain && columns > 0).then(|| width / columns + 1)
+    Cmd::Noop
 }
 
 /// What helps the editor: completion, and the moments at which a line begins and ends.
@@ -252,13 +383,24 @@ struct Assistant {
 
 impl Helper for Assistant {}
 
-impl Highlighter for Assistant {}
+impl Highlighter for Assistant {
+    fn highlight<'l>(&self, line: &'l str, at: usize) -> Cow<'l, str> {
+        self.screen.drew(line, at);
+        Cow::Borrowed(line)
+    }
+
+    /// So that nothing is drawn but through `highlight`.
+    fn highlight_char(&self, _: &str, _: usize, _: CmdKind) -> bool {
+        true
+    }
+}
 
 impl Hinter for Assistant {
     type Hint = String;
 
     /// Called whenever the line is drawn, first when it is about to be edited.
     fn hint(&self, _: &str, _: usize, _: &Context<'_>) -> Option<String> {
+        lock(&self.screen.0.drawn).has_changed = true;
         self.screen.0.gate.open();
         None
     }
@@ -335,5 +477,8 @@ mod tests {
         assert_eq!(rows_of(&"x".repeat(158), 80), Some(3));
         assert_eq!(rows_of("漢字", 80), Some(1));
         assert_eq!(rows_of(&"漢".repeat(60), 80), None);
+        assert_eq!(rows_of("one\ntwo\n", 80), Some(3));
+        assert_eq!(rows_of(&format!("{0}\n{0}", "x".repeat(78)), 80), Some(3), "the prompt stands once");
+        assert_eq!(rows_of("one\ttwo", 80), None);
     }
 }

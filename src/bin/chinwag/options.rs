@@ -5,6 +5,8 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
+use chinwag::name::Name;
+
 use crate::Failure;
 
 const HELP: &str = "\
@@ -63,7 +65,7 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Parsed, String
             None => arguments.next().transpose()?.ok_or_else(|| format!("{flag} needs a value")),
         };
         match flag.as_str() {
-            "--user" => options.user = Some(value()?),
+            "--user" => options.user = Some(a_name(value()?)?),
             "--password-file" => options.password_file = Some(value()?.into()),
             "--help" | "-h" | "--version" | "-V" | "--register" | "--no-bell" if attached.is_some() => {
                 return Err(format!("{flag} takes no value"));
@@ -90,6 +92,13 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Parsed, String
         options.server = with_port("localhost")?;
     }
     Ok(Parsed::Run(options))
+}
+
+fn a_name(name: String) -> Result<String, String> {
+    match Name::parse(name.as_bytes()) {
+        Some(_) => Ok(name),
+        None => Err(format!("--user {name}: a name is a letter, then up to 19 letters, digits, - or _")),
+    }
 }
 
 /// `HOST`, `HOST:PORT`, `[IPV6]`, `[IPV6]:PORT` or a bare IPv6 address, with the port.
@@ -159,6 +168,7 @@ mod tests {
     fn a_wrong_flag_is_named() {
         check(&["--usr", "bob"], Err("--usr: unknown flag"));
         check(&["--user"], Err("--user needs a value"));
+        check(&["--user", "7up"], Err("--user 7up: a name is a letter"));
         check(&["--no-bell=yes"], Err("--no-bell takes no value"));
         check(&["--password", "secret"], Err("others could read it"));
     }

@@ -19,6 +19,8 @@ pub enum Style {
 
 /// Of the 256 colours, twelve that differ from each other and are legible on black and on white.
 const NAME_COLOURS: [u8; 12] = [30, 37, 67, 68, 71, 98, 100, 133, 136, 167, 168, 172];
+/// Of a line that was not taken.
+const SHOWN_CHARACTERS: usize = 200;
 const DIM: &str = "2";
 const BOLD: &str = "1";
 const PRIVATE: &str = "1;35";
@@ -91,7 +93,10 @@ impl Renderer {
             .iter()
             .any(|word| line.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word)));
         if !is_secret && self.style != Style::Wire {
-            self.error("not taken", line, out);
+            // Why stands above it, and is to be seen; the whole line can be recalled.
+            let shown: String = line.chars().take(SHOWN_CHARACTERS).collect();
+            let more = if shown.len() < line.len() { "…" } else { "" };
+            self.error("not taken", &(shown + more), out);
         }
     }
 

@@ -7,6 +7,8 @@ use chinwag::client::{Client, Credentials, Event};
 use chinwag::name::Name;
 use chinwag::protocol::{self, Command as Spoken};
 
+use rustyline::error::ReadlineError;
+
 use crate::Failure;
 use crate::editor::{Line, LineEditor, Screen};
 use crate::options::Options;
@@ -32,7 +34,7 @@ pub fn run(options: Options) -> Result<(), Failure> {
     let has_colours = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let settings = Settings::find();
     let screen = Screen::default();
-    let mut editor = LineEditor::new(screen.clone()).map_err(failed)?;
+    let mut editor = LineEditor::new(screen.clone(), !options.no_bell).map_err(failed)?;
     let (arrivals, arrived) = channel();
     let (ends, ended) = channel();
     let style = if has_colours { Style::Colour } else { Style::Plain };
@@ -72,57 +74,68 @@ fn failed(error: impl std::fmt::Display) -> Failure {
 }
 
 /// Until the user leaves.
-fn talk(editor: &mut LineEditor, link: &Link) -> Result<(), rustyline::error::ReadlineError> {
+fn talk(editor: &mut LineEditor, link: &Link) -> Result<(), ReadlineError> {
     loop {
-        let line = match editor.edit()? {
-            Line::Submitted(line) => line,
-            Line::Ended => return Ok(()),
-        };
-        let line = line.trim_end();
-        let word = line.split(' ').next().unwrap_or("").to_ascii_lowercase();
-        match word.as_str() {
-            "" if line.is_empty() => editor.erase(line),
-            "/quit" if matches!(protocol::parse(line), Ok(Spoken::Quit)) => return Ok(()),
-            "/passwd" => {
-                editor.erase(line);
-                if line.contains(' ') {
-                    link.send(Command::Submit(line.into()));
-                } else if let Some(line) = ask_for_passwords() {
-                    link.send(Command::Submit(line));
-                }
-            }
-            _ => {
-                editor.remember(line);
-                // What comes back from the server need not stand there twice.
-                if !line.starts_with('/')
-                    || word.starts_with("//")
-                    || matches!(&*word, "/msg" | "/me" | "/reply")
-                {
-                    editor.erase(line);
-                }
-                link.send(Command::Submit(line.into()));
+        let Line::Submitted(text) = editor.edit()? else { return Ok(()) };
+        if is_shown_again(&text) {
+            editor.erase(&text);
+        }
+        // What was pasted can be several lines.
+        for line in text.split('\n') {
+            if !submit(line.trim_end(), editor, link)? {
+                return Ok(());
             }
         }
     }
 }
 
-/// `/passwd OLD NEW`, asked for so that nothing of it is seen.
-fn ask_for_passwords() -> Option<String> {
-    let old = rpassword::prompt_password("old password: ").ok()?;
-    let new = ask_for_new_password("new password: ")?;
-    Some(format!("/passwd {old} {new}"))
+/// Whether a line that was submitted need not stand there: it comes back from the server, or is nothing, or secret.
+fn is_shown_again(text: &str) -> bool {
+    let word = text.trim_end().split([' ', '\n']).next().unwrap_or("").to_ascii_lowercase();
+    !word.starts_with('/')
+        || word.starts_with("//")
+        || matches!(&*word, "/msg" | "/me" | "/reply" | "/passwd")
+}
+
+/// Whether the user stays.
+fn submit(line: &str, editor: &mut LineEditor, link: &Link) -> Result<bool, ReadlineError> {
+    let word = line.split(' ').next().unwrap_or("").to_ascii_lowercase();
+    match word.as_str() {
+        "" if line.is_empty() => {}
+        "/quit" if matches!(protocol::parse(line), Ok(Spoken::Quit)) => return Ok(false),
+        "/passwd" if line.contains(' ') => link.send(Command::Submit(line.into())),
+        "/passwd" => {
+            if let Some(line) = ask_for_passwords(editor)? {
+                link.send(Command::Submit(line));
+            }
+        }
+        _ => {
+            editor.remember(line);
+            link.send(Command::Submit(line.into()));
+        }
+    }
+    Ok(true)
+}
+
+/// `/passwd OLD NEW`, asked for so that nothing of it is seen; `None` where the user gave up.
+fn ask_for_passwords(editor: &mut LineEditor) -> Result<Option<String>, ReadlineError> {
+    let Some(old) = editor.ask_hidden("old password: ")? else { return Ok(None) };
+    let new = ask_for_new_password(editor, "new password: ")?;
+    Ok(new.map(|new| format!("/passwd {old} {new}")))
 }
 
 /// `None` where the user gave up.
-fn ask_for_new_password(question: &str) -> Option<String> {
+fn ask_for_new_password(editor: &mut LineEditor, question: &str) -> Result<Option<String>, ReadlineError> {
     loop {
-        let password = rpassword::prompt_password(question).ok().filter(|it| !it.is_empty())?;
+        let Some(password) = editor.ask_hidden(question)? else { return Ok(None) };
         if !protocol::is_password(&password) {
             println!("! a password has 8 to 128 bytes and no control characters");
-        } else if rpassword::prompt_password("and once more: ").ok()? == password {
-            return Some(password);
-        } else {
-            println!("! these were two different ones");
+            continue;
+        }
+        match editor.ask_hidden("and once more: ")? {
+            None => return Ok(None),
+            Some(again) if again == password => return Ok(Some(password)),
+            Some(_) => println!("! these were two different ones"),
         }
     }
 }
@@ -177,17 +190,12 @@ impl Entrance<'_> {
                 None => return Ok(None),
             },
         };
-        if Name::parse(name.as_bytes()).is_none() {
-            return Err(Failure::usage(format!(
-                "--user {name}: a name is a letter, then up to 19 letters, digits, - or _"
-            )));
-        }
         let password = match (given, *register) {
             (Some(password), _) => Some(password.to_owned()),
-            (None, true) => ask_for_new_password(&format!("password for {name}: ")),
-            (None, false) => {
-                rpassword::prompt_password(format!("password of {name}: ")).ok().filter(|it| !it.is_empty())
+            (None, true) => {
+                ask_for_new_password(self.editor, &format!("password for {name}: ")).map_err(failed)?
             }
+            (None, false) => self.editor.ask_hidden(&format!("password of {name}: ")).map_err(failed)?,
         };
         Ok(password.map(|password| Credentials { name, password, is_new: *register }))
     }

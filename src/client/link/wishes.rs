@@ -1,0 +1,65 @@
+//! What the user wants and what is not done yet, between the user's thread and that of the connection.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::Command;
+
+/// Commands of a script that may wait; a person's are not held up.
+const COMMANDS_MAX: usize = 64;
+
+/// Commands in their order.
+#[derive(Default)]
+pub struct Wishes {
+    state: Mutex<State>,
+    /// A command was taken, or none will be any more.
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    commands: VecDeque<Command>,
+    /// The user leaves, whatever stands before that.
+    leaves: bool,
+    is_over: bool,
+}
+
+impl Wishes {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a command; one that `waits` waits until there are few.
+    pub fn add(&self, command: Command, waits: bool) {
+        let mut state = self.lock();
+        while waits && state.commands.len() >= COMMANDS_MAX && !state.is_over {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.leaves |= matches!(command, Command::Leave);
+        state.commands.push_back(command);
+    }
+
+    /// Takes the next one.
+    pub fn take(&self) -> Option<Command> {
+        let command = self.lock().commands.pop_front();
+        self.changed.notify_all();
+        command
+    }
+
+    /// Whether the user leaves, as soon as what stands before that is done.
+    pub fn user_leaves(&self) -> bool {
+        self.lock().leaves
+    }
+
+    /// No more is taken. Returns the lines that were not.
+    pub fn end(&self) -> Vec<String> {
+        let mut state = self.lock();
+        state.is_over = true;
+        self.changed.notify_all();
+        let lines = state.commands.drain(..).filter_map(|command| match command {
+            Command::Submit(line) if !line.trim().is_empty() => Some(line),
+            _ => None,
+        });
+        lines.collect()
+    }
+}
