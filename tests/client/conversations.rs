@@ -410,10 +410,39 @@ fn it_is_known_what_is_not_answered_yet() {
     assert_eq!(state(&client), (0, String::new(), false));
     client.receive(b"* 1 online\n");
     assert_eq!(state(&client), (0, String::new(), true));
+    // Neither a connection that is lost in the midst of the client's own questions leaves something open, nor an error
+    // that answers them.
     client.disconnected();
     client.connected();
+    client.receive(b"* welcome alice\n");
+    assert_eq!(state(&client), (0, String::new(), false));
     client.disconnected();
     assert_eq!(state(&client), (0, String::new(), true));
+    client.connected();
+    client.receive(b"* welcome alice\n! busy: later\n! busy: later\n");
+    assert_eq!(state(&client), (0, String::new(), true));
+}
+
+#[test]
+fn words_while_an_answer_is_awaited_are_not_its_end() {
+    check_in(
+        "= /history 1
+        > /history 1
+        < * the server has a long history
+        < * no end of history
+        < * bye
+        < * password changed
+        < * 3 online
+        < @1 bob: one
+        < * end of history
+        notice: the server has a long history
+        notice: no end of history
+        notice: bye
+        notice: password changed
+        notice: 3 online
+        live @1 bob: one
+        end of history",
+    );
 }
 
 #[test]
