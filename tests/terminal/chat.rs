@@ -128,6 +128,11 @@ fn names_have_colours_private_messages_stand_out_and_ones_own_name_rings() {
         before.rsplit('[').next().unwrap().to_owned()
     };
     assert_ne!(colour("bob"), colour("alice"));
+    // Not every two names differ, as there are but twelve; these do.
+    let mut carol = server.register("carol");
+    carol.send("hi");
+    alice.shows("carol: hi");
+    assert_ne!(colour("bob"), colour("carol"));
 }
 
 #[test]

@@ -52,6 +52,12 @@ fn it_asks_what_it_needs_and_shows_nothing_of_a_password() {
     for secret in ["short", "first-secret", "other-secret"] {
         assert!(!contains(&terminal.written(), secret), "{secret}");
     }
+    // Not even how long it is: after a question there is nothing.
+    let written = String::from_utf8(terminal.written()).unwrap();
+    for question in ["password for alice: ", "and once more: "] {
+        let after: Vec<char> = written.split(question).skip(1).filter_map(|it| it.chars().next()).collect();
+        assert!(after.iter().all(|it| *it == '\r'), "{after:?}");
+    }
 }
 
 #[test]

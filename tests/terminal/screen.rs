@@ -7,6 +7,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::{Child, ExitStatus};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
 use pty_process::Size;
 use pty_process::blocking::{Command, Pty, open};
@@ -42,6 +43,7 @@ pub struct Terminal {
     pty: Arc<Pty>,
     child: Child,
     seen: Arc<Mutex<Seen>>,
+    reader: JoinHandle<()>,
 }
 
 /// How a client is to be started.
@@ -82,7 +84,7 @@ impl Terminal {
         let (pty, seen) = (Arc::new(pty), Arc::new(Mutex::new(seen)));
         let (reader, into) = (Arc::clone(&pty), Arc::clone(&seen));
         // It ends when the client does: a pseudo-terminal without anyone at its other end cannot be read.
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             let mut buffer = [0; 16 << 10];
             while let Ok(count @ 1..) = (&*reader).read(&mut buffer) {
                 let mut seen = into.lock().unwrap();
@@ -90,7 +92,7 @@ impl Terminal {
                 seen.parser.process(&buffer[..count]);
             }
         });
-        Terminal { pty, child, seen }
+        Terminal { pty, child, seen, reader }
     }
 
     /// A client that is in, with an account that is made.
@@ -139,9 +141,18 @@ impl Terminal {
 
     /// Whether the terminal itself shows what is typed, as it does for a shell.
     pub fn echoes(&self) -> bool {
+        self.has_mode("echo")
+    }
+
+    /// Whether the terminal makes a signal of Ctrl-C.
+    pub fn heeds_interrupts(&self) -> bool {
+        self.has_mode("isig") && !self.echoes()
+    }
+
+    fn has_mode(&self, mode: &str) -> bool {
         let terminal = self.pty.as_fd().try_clone_to_owned().unwrap();
         let stty = std::process::Command::new("stty").arg("-a").stdin(terminal).output().unwrap();
-        String::from_utf8_lossy(&stty.stdout).split([' ', ';', '\n']).any(|word| word == "echo")
+        String::from_utf8_lossy(&stty.stdout).split([' ', ';', '\n']).any(|word| word == mode)
     }
 
     /// How often something was written to the terminal.
@@ -178,9 +189,11 @@ impl Terminal {
         self.waits_for(line, |screen| screen.trim_end().lines().next_back() == Some(line.trim_end()));
     }
 
-    /// Waits for the end of the program.
+    /// Waits for the end of the program, and for all that it wrote.
     pub fn ended(&mut self) -> ExitStatus {
-        wait_for("the end of the client", || self.child.try_wait().unwrap())
+        let status = wait_for("the end of the client", || self.child.try_wait().unwrap());
+        wait_for("the end of what it wrote", || self.reader.is_finished().then_some(()));
+        status
     }
 }
 

@@ -69,6 +69,31 @@ fn who_gives_up_at_a_new_password_stays_in_the_chat_with_the_old_one() {
 }
 
 #[test]
+fn what_is_typed_while_the_server_makes_up_its_mind_is_shown_when_it_can_be_edited() {
+    let mut played = Played::start();
+    let alice = &played.terminal;
+    wait_for("waiting", || alice.heeds_interrupts().then_some(()));
+    assert!(!alice.echoes());
+    alice.types("typed early");
+    played.server.send("* welcome alice");
+    played.server.expect("/users");
+    alice.last_line_is("> typed early");
+    // Once for each of its keys, and once when it was first drawn: not by the terminal itself.
+    let written = String::from_utf8(alice.written()).unwrap();
+    assert_eq!(written.split("> ").next().unwrap().matches("typed").count(), 0, "{written:?}");
+}
+
+#[test]
+fn who_gives_up_on_a_server_that_says_nothing_leaves() {
+    let mut played = Played::start();
+    let alice = &mut played.terminal;
+    wait_for("waiting", || alice.heeds_interrupts().then_some(()));
+    alice.types(CTRL_C);
+    assert_eq!(alice.ended().code(), Some(0));
+    assert!(alice.echoes());
+}
+
+#[test]
 fn a_password_in_the_line_of_passwd_cannot_be_recalled() {
     let (server, config) = stage();
     let alice = Terminal::register(&server, "alice", config.path());

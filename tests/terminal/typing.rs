@@ -26,6 +26,35 @@ fn a_text_of_several_lines_that_is_pasted_is_sent_as_several_lines() {
 }
 
 #[test]
+fn a_pasted_text_is_taken_off_the_screen_when_it_is_said_and_nothing_else_is() {
+    let (server, config) = stage();
+    let alice = Terminal::register(&server, "alice", config.path());
+    // At, and around, the edge of the screen.
+    for lengths in [[1, 1, 1], [78, 80, 80], [79, 81, 79], [77, 79, 160], [158, 160, 159], [240, 1, 81]] {
+        let texts: Vec<String> = lengths
+            .iter()
+            .zip("xyz".chars())
+            .map(|(length, letter)| letter.to_string().repeat(*length))
+            .collect();
+        alice.types("\x0c");
+        alice.last_line_is(">");
+        alice.enters("/me was here before");
+        alice.shows("* alice was here before");
+        alice.types(&format!("{PASTE}{}{PASTED}{ENTER}", texts.join("\r")));
+        let rows: Vec<String> = texts.iter().map(|text| format!("alice: {text}")).collect();
+        for row in &rows {
+            alice.shows(row);
+        }
+        alice.last_line_is(">");
+        let screen = alice.screen();
+        assert!(screen.contains("* alice was here before"), "{lengths:?}: {screen}");
+        // The prompt, the line before, and three lines; a date may stand between.
+        let shown: Vec<&str> = screen.lines().filter(|row| !row.starts_with("---")).collect();
+        assert_eq!(shown.len(), 5, "{lengths:?}: {screen}");
+    }
+}
+
+#[test]
 fn a_line_that_is_pasted_can_be_changed_before_it_is_sent() {
     let (server, config) = stage();
     let alice = Terminal::register(&server, "alice", config.path());

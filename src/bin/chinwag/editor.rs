@@ -12,6 +12,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeSet, VecDeque};
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -204,6 +205,7 @@ pub struct LineEditor {
     editor: Editor<Assistant, DefaultHistory>,
     screen: Screen,
     secret: Secret,
+    silence: Arc<Silence>,
 }
 
 impl LineEditor {
@@ -223,13 +225,13 @@ impl LineEditor {
             .history_ignore_space(false)
             .auto_add_history(false)
             .build();
-        let silence = Silence::begin()?;
+        let silence = Arc::new(Silence::begin()?);
         let mut editor = Editor::with_config(config)?;
         editor.set_helper(Some(Assistant { screen: screen.clone() }));
         let secret = Secret::default();
-        let keys = Keys { screen: screen.clone(), secret: secret.clone(), silence };
+        let keys = Keys { screen: screen.clone(), secret: secret.clone(), silence: Arc::clone(&silence) };
         editor.bind_sequence(Event::Any, EventHandler::Conditional(Box::new(keys)));
-        Ok(LineEditor { editor, screen, secret })
+        Ok(LineEditor { editor, screen, secret, silence })
     }
 
     /// Begins to print, from now on, what is to appear.
@@ -264,6 +266,11 @@ impl LineEditor {
             Line::Submitted(_) => secret.filter(|secret| !secret.is_empty()),
             Line::Ended => None,
         })
+    }
+
+    /// Waits for something; `None` where there is nothing to come, or Ctrl-C was pressed.
+    pub fn wait<T>(&self, source: &Receiver<T>) -> Option<T> {
+        self.silence.wait(source)
     }
 
     /// Edits a line.
@@ -313,15 +320,17 @@ impl LineEditor {
 
 /// The rows that what was submitted and its prompt take; `None` where only the editor knows.
 fn rows_of(text: &str, columns: usize) -> Option<usize> {
+    let last = text.matches('\n').count();
     let rows = text.split('\n').enumerate().map(|(number, line)| {
         let width = if number == 0 { PROMPT.len() } else { 0 } + line.width();
-        let has_controls = line.contains(char::is_control);
-        if width < columns && !has_controls {
+        if width < columns && !line.contains(char::is_control) {
             return Some(1);
         }
-        // A wide character does not break at the edge, so only plain text can be counted.
+        // A wide character does not break at the edge, so only plain text can be counted. The cursor stands behind
+        // the last line, and in the next row where that is full.
         let is_plain = line.bytes().all(|byte| (b' '..=b'~').contains(&byte));
-        (is_plain && columns > 0).then(|| width / columns + 1)
+        let with_cursor = width + usize::from(number == last);
+        (is_plain && columns > 0).then(|| with_cursor.div_ceil(columns))
     });
     rows.sum()
 }
@@ -334,7 +343,7 @@ struct Secret(Arc<Mutex<Option<String>>>);
 struct Keys {
     screen: Screen,
     secret: Secret,
-    silence: Silence,
+    silence: Arc<Silence>,
 }
 
 impl ConditionalEventHandler for Keys {
@@ -478,7 +487,8 @@ mod tests {
         assert_eq!(rows_of("漢字", 80), Some(1));
         assert_eq!(rows_of(&"漢".repeat(60), 80), None);
         assert_eq!(rows_of("one\ntwo\n", 80), Some(3));
-        assert_eq!(rows_of(&format!("{0}\n{0}", "x".repeat(78)), 80), Some(3), "the prompt stands once");
+        assert_eq!(rows_of(&format!("{0}\n{0}", "x".repeat(79)), 80), Some(3), "the prompt stands once");
+        assert_eq!(rows_of(&format!("one\n{}\ntwo", "x".repeat(80)), 80), Some(3), "none stands behind it");
         assert_eq!(rows_of("one\ttwo", 80), None);
     }
 }

@@ -2,11 +2,18 @@
 //!
 //! The line editor has the terminal to itself only while it edits a line. In between, a terminal in its usual mode
 //! shows what is typed wherever the cursor stands, a password among it, and ends the program at Ctrl-C. So it is
-//! taken out of that mode for as long as the program runs.
+//! taken out of that mode for as long as the program runs, and Ctrl-C is heeded only where the program waits.
 
 use std::io;
+use std::sync::mpsc::Receiver;
 #[cfg(unix)]
-use std::sync::Mutex;
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, Ordering},
+    mpsc::RecvTimeoutError,
+};
+#[cfg(unix)]
+use std::time::Duration;
 
 #[cfg(unix)]
 use nix::sys::termios::{InputFlags, LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
@@ -15,6 +22,8 @@ use nix::sys::termios::{InputFlags, LocalFlags, SetArg, Termios, tcgetattr, tcse
 pub struct Silence {
     #[cfg(unix)]
     original: Mutex<Termios>,
+    #[cfg(unix)]
+    was_interrupted: Arc<AtomicBool>,
 }
 
 #[cfg(unix)]
@@ -28,7 +37,32 @@ impl Silence {
         silent.local_flags &=
             !(LocalFlags::ECHO | LocalFlags::ICANON | LocalFlags::IEXTEN | LocalFlags::ISIG);
         tcsetattr(io::stdin(), SetArg::TCSADRAIN, &silent)?;
-        Ok(Silence { original: Mutex::new(original) })
+        let was_interrupted = Arc::new(AtomicBool::new(false));
+        signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::clone(&was_interrupted))?;
+        Ok(Silence { original: Mutex::new(original), was_interrupted })
+    }
+
+    /// Waits for something while no line is edited; `None` where there is nothing to come, or Ctrl-C was pressed.
+    pub fn wait<T>(&self, source: &Receiver<T>) -> Option<T> {
+        const LOOK_AGAIN: Duration = Duration::from_millis(50);
+        self.was_interrupted.store(false, Ordering::SeqCst);
+        self.heed_interrupts(true);
+        let found = loop {
+            match source.recv_timeout(LOOK_AGAIN) {
+                Ok(found) => break Some(found),
+                Err(RecvTimeoutError::Timeout) if !self.was_interrupted.load(Ordering::SeqCst) => {}
+                Err(_) => break None,
+            }
+        };
+        self.heed_interrupts(false);
+        found
+    }
+
+    fn heed_interrupts(&self, heeded: bool) {
+        if let Ok(mut current) = tcgetattr(io::stdin()) {
+            current.local_flags.set(LocalFlags::ISIG, heeded);
+            let _ = tcsetattr(io::stdin(), SetArg::TCSADRAIN, &current);
+        }
     }
 
     fn restore(&self) {
@@ -64,6 +98,11 @@ impl Silence {
     /// Elsewhere the terminal is silent while nobody reads from it.
     pub fn begin() -> io::Result<Silence> {
         Ok(Silence {})
+    }
+
+    /// Waits for something while no line is edited; `None` where there is nothing to come.
+    pub fn wait<T>(&self, source: &Receiver<T>) -> Option<T> {
+        source.recv().ok()
     }
 
     /// Nor can programs be suspended there.

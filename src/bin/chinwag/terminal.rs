@@ -34,7 +34,6 @@ pub fn run(options: Options) -> Result<(), Failure> {
     let has_colours = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let settings = Settings::find();
     let screen = Screen::default();
-    let mut editor = LineEditor::new(screen.clone(), !options.no_bell).map_err(failed)?;
     let (arrivals, arrived) = channel();
     let (ends, ended) = channel();
     let style = if has_colours { Style::Colour } else { Style::Plain };
@@ -50,6 +49,7 @@ pub fn run(options: Options) -> Result<(), Failure> {
     let link =
         Link::start(&options.server, client, MANNER, move |client, update| shell.update(client, update))
             .map_err(|error| Failure::new(format!("{}: {error}", options.server)))?;
+    let mut editor = LineEditor::new(screen.clone(), !options.no_bell).map_err(failed)?;
     let mut entrance = Entrance { options: &options, settings: &settings, editor: &mut editor };
     if !entrance.pass(&link, &arrived)? {
         return Ok(());
@@ -147,6 +147,14 @@ struct Entrance<'a> {
     editor: &'a mut LineEditor,
 }
 
+/// What came of a login.
+enum Outcome {
+    In,
+    /// In words.
+    Refused(String),
+    GaveUp,
+}
+
 impl Entrance<'_> {
     /// Whether the user is in; if not, the user did not want to be.
     fn pass(&mut self, link: &Link, arrived: &Receiver<Arrival>) -> Result<bool, Failure> {
@@ -157,27 +165,31 @@ impl Entrance<'_> {
             let name = credentials.name.clone();
             link.send(Command::LogIn(credentials));
             match self.wait(arrived) {
-                None => {
+                Outcome::In => {
                     if self.options.user.is_none() {
                         // Only a convenience.
                         let _ = self.settings.keep_last_user(&self.options.server, &name);
                     }
                     return Ok(true);
                 }
-                Some(why) if given.is_some() && self.options.user.is_some() => return Err(Failure::new(why)),
-                Some(why) => println!("! {why}"),
+                Outcome::GaveUp => return Ok(false),
+                Outcome::Refused(why) if given.is_some() && self.options.user.is_some() => {
+                    return Err(Failure::new(why));
+                }
+                Outcome::Refused(why) => println!("! {why}"),
             }
         }
     }
 
-    /// Returns why the server did not let the user in.
-    fn wait(&self, arrived: &Receiver<Arrival>) -> Option<String> {
+    /// Until the server has said yes or no.
+    fn wait(&self, arrived: &Receiver<Arrival>) -> Outcome {
         loop {
-            match arrived.recv() {
-                Ok(Arrival::Welcome) => return None,
-                Ok(Arrival::Failed(why)) => return Some(why),
-                Ok(Arrival::Meanwhile(text)) => print!("{text}"),
-                Ok(Arrival::Ended) | Err(_) => return Some("the connection has ended".into()),
+            match self.editor.wait(arrived) {
+                Some(Arrival::Welcome) => return Outcome::In,
+                Some(Arrival::Failed(why)) => return Outcome::Refused(why),
+                Some(Arrival::Meanwhile(text)) => print!("{text}"),
+                Some(Arrival::Ended) => return Outcome::Refused("the connection has ended".into()),
+                None => return Outcome::GaveUp,
             }
         }
     }
