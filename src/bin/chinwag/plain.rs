@@ -8,7 +8,7 @@ use std::thread;
 use chinwag::client::{Client, Credentials, Event};
 
 use crate::options::Options;
-use crate::render::{Renderer, Style};
+use crate::render::{Renderer, Style, without_secrets};
 use crate::{Failure, complain};
 use chinwag::client::link::{Command, End, Link, Manner, Update};
 use chinwag::client::settings::Settings;
@@ -103,12 +103,14 @@ impl Printer {
         match event {
             Event::Refused { line, refusal, .. } => {
                 self.refused += 1;
-                complain(&format!("not taken: {refusal}: {line}"));
+                complain(&format!("not taken: {refusal}: {}", without_secrets(line)));
             }
-            Event::Unconfirmed { line, .. } => complain(&format!("not acknowledged yet: {line}")),
+            Event::Unconfirmed { line, .. } => {
+                complain(&format!("not acknowledged yet: {}", without_secrets(line)))
+            }
             Event::NotSent { line, .. } => {
                 self.refused += 1;
-                complain(&format!("not sent: {line}"));
+                complain(&format!("not sent: {}", without_secrets(line)));
             }
             Event::LoginFailed(refusal) => self.end(Err(Failure::new(refusal.to_string()))),
             Event::NotChinwag(line) => {

@@ -62,8 +62,8 @@ impl Renderer {
             Event::EndOfHistory => self.notice("end of history", out),
             Event::Notice(text) => self.notice(text, out),
             Event::Refused { line, refusal, .. } => self.refused(line, refusal, out),
-            Event::Unconfirmed { line, .. } => self.error("not confirmed yet", line, out),
-            Event::NotSent { line, .. } => self.error("not sent", line, out),
+            Event::Unconfirmed { line, .. } => self.error("not confirmed yet", without_secrets(line), out),
+            Event::NotSent { line, .. } => self.error("not sent", without_secrets(line), out),
             Event::LoginFailed(refusal) | Event::Error(refusal) => {
                 self.error(&refusal.code, &refusal.words, out)
             }
@@ -88,11 +88,7 @@ impl Renderer {
 
     fn refused(&self, line: &str, refusal: &Refusal, out: &mut String) {
         self.error(&refusal.code, &refusal.words, out);
-        // What is a password, or may be meant as one, is not shown again.
-        let is_secret = ["/passwd", "/login", "/register"]
-            .iter()
-            .any(|word| line.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word)));
-        if !is_secret && self.style != Style::Wire {
+        if without_secrets(line) == line && self.style != Style::Wire {
             // Why stands above it, and is to be seen; the whole line can be recalled.
             let shown: String = line.chars().take(SHOWN_CHARACTERS).collect();
             let more = if shown.len() < line.len() { "…" } else { "" };
@@ -192,6 +188,13 @@ fn own_name_at(text: &str, name: &Name) -> Option<usize> {
     })
 }
 
+/// A line without what is a password in it, or may be meant as one: that is not shown again.
+pub fn without_secrets(line: &str) -> &str {
+    let word = line.split(' ').next().unwrap_or(line);
+    let has_secrets = ["/passwd", "/login", "/register"].iter().any(|it| it.eq_ignore_ascii_case(word));
+    if has_secrets { word } else { line }
+}
+
 fn presence(names: &[Name], others: u32, verb: &str) -> String {
     let mut words: Vec<String> = names.iter().map(Name::to_string).collect();
     if others > 0 {
@@ -200,5 +203,19 @@ fn presence(names: &[Name], others: u32, verb: &str) -> String {
     match words.split_last() {
         Some((last, rest)) if !rest.is_empty() => format!("{} and {last} {verb}", rest.join(", ")),
         _ => format!("{} {verb}", words.join("")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_not_shown_again() {
+        assert_eq!(without_secrets("/passwd correct-horse battery-staple"), "/passwd");
+        assert_eq!(without_secrets("/PASSWD a b"), "/PASSWD");
+        assert_eq!(without_secrets("/login alice correct-horse"), "/login");
+        assert_eq!(without_secrets("/msg bob psst"), "/msg bob psst");
+        assert_eq!(without_secrets("/passwds are secret"), "/passwds are secret");
     }
 }
