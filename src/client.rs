@@ -18,6 +18,7 @@ pub mod link;
 mod pending;
 #[cfg(feature = "link")]
 pub mod settings;
+pub mod words;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::io::Read;

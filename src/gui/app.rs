@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use chinwag::client::link::Update;
 use chinwag::client::{Credentials, Event};
 use chinwag::name::Name;
-use eframe::egui::{CentralPanel, Color32, Context, Theme, Ui, ViewportCommand, vec2};
+use eframe::egui::{CentralPanel, Color32, Context, FontId, TextStyle, Theme, Ui, ViewportCommand, vec2};
 use jiff::tz::TimeZone;
 
 use crate::chat::Chat;
@@ -79,12 +79,22 @@ impl App {
         ctx.all_styles_mut(|style| {
             style.spacing.item_spacing = vec2(8.0, 4.0);
             style.spacing.button_padding = vec2(8.0, 4.0);
+            // Nothing is drawn while nothing happens.
+            style.visuals.text_cursor.blink = false;
+            for (text_style, size) in
+                [(TextStyle::Body, 15.0), (TextStyle::Button, 14.5), (TextStyle::Small, 12.0)]
+            {
+                style.text_styles.insert(text_style, FontId::proportional(size));
+            }
         });
         ctx.style_mut_of(Theme::Dark, |style| {
             style.visuals.widgets.noninteractive.fg_stroke.color = Color32::from_gray(212);
         });
         ctx.style_mut_of(Theme::Light, |style| {
             style.visuals.widgets.noninteractive.fg_stroke.color = Color32::from_gray(32);
+            style.visuals.hyperlink_color = Color32::from_rgb(0, 92, 184);
+            style.visuals.error_fg_color = Color32::from_rgb(176, 0, 32);
+            style.visuals.warn_fg_color = Color32::from_rgb(150, 78, 0);
         });
     }
 

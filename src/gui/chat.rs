@@ -1,27 +1,21 @@
-//! The second screen: tabs, who is here, what was said, and the line to be said.
+//! One stay on a server: who is here, what was said in which tab, and what becomes of the lines on their way.
 
-use std::collections::BTreeSet;
+mod screen;
+
+use std::collections::{BTreeSet, VecDeque};
 
 use chinwag::client::link::Update;
+use chinwag::client::words::{presence, without_secrets};
 use chinwag::client::{Event, LineId, Message, Origin};
 use chinwag::name::Name;
 use chinwag::record::Timestamp;
-use eframe::egui::{
-    Align, Button, CentralPanel, Color32, CursorIcon, Frame, Id, Key, Layout, Modifiers, Panel, RichText,
-    Role, ScrollArea, Sense, ThemePreference, Ui, WidgetInfo, vec2,
-};
 use jiff::tz::TimeZone;
 
 use crate::app::Request;
-use crate::conversation::{Conversation, Delivery, Item, Outgoing};
-use crate::message;
-use crate::timeline::Seen;
+use crate::conversation::{Conversation, Delivery, Outgoing};
 
 /// Messages that are asked for at once, when one comes in and when one scrolls up.
 const PAGE: usize = 200;
-/// Below this width who is here gives way to what is said.
-const NARROW: f32 = 560.0;
-
 /// A connection that is lost.
 struct Lost {
     why: String,
@@ -29,6 +23,14 @@ struct Lost {
     pause_s: f64,
     /// When that began, as the window's clock has it.
     since_s: Option<f64>,
+}
+
+/// A page of older messages that was asked for.
+struct Page {
+    /// The line that asked.
+    id: LineId,
+    /// Messages that have come.
+    count: usize,
 }
 
 /// Everything about one stay on a server.
@@ -46,16 +48,21 @@ pub struct Chat {
     /// The place among the tabs of the one that is seen.
     active: usize,
     online: BTreeSet<Name>,
+    /// As the connection's thread counts them.
     next_id: LineId,
     lost: Option<Lost>,
     /// Why the connection will not come back.
     ended: Option<String>,
-    /// A page of older messages is awaited; how many have come.
-    loading: Option<usize>,
+    /// The page that is awaited.
+    loading: Option<Page>,
+    /// Lines that ask for messages, in the order in which they will be answered.
+    histories: VecDeque<LineId>,
     /// The first message of those that were loaded without a gap.
     oldest: Option<Timestamp>,
     has_all: bool,
     wants_entry: bool,
+    /// Another tab is active than before: it is to be seen.
+    has_moved: bool,
 }
 
 impl Chat {
@@ -73,9 +80,11 @@ impl Chat {
             lost: None,
             ended: None,
             loading: None,
+            histories: VecDeque::new(),
             oldest: None,
             has_all: false,
             wants_entry: true,
+            has_moved: false,
         };
         chat.load(requests);
         chat
@@ -98,12 +107,16 @@ impl Chat {
         match update {
             Update::Event(event) => self.event(event, requests),
             Update::Lost(why, pause) => {
-                self.loading = None;
                 self.lost = Some(Lost { why, pause_s: pause.as_secs_f64(), since_s: None });
             }
             Update::Ended(end) => {
                 self.lost = None;
                 self.ended = Some(end.why.unwrap_or_else(|| "goodbye".into()));
+                // What the connection had taken was told of before.
+                let outgoing = self.conversations.iter_mut().flat_map(|it| &mut it.outgoing);
+                outgoing
+                    .filter(|it| it.state == Delivery::Sending)
+                    .for_each(|it| it.state = Delivery::NotSent);
             }
         }
     }
@@ -116,40 +129,53 @@ impl Chat {
             }
             Event::Message(message) => self.message(message, requests),
             Event::Joined(names, 0) if names[..] == [self.own] => {}
-            Event::Joined(names, others) => self.presence(&names, others, "came in"),
-            Event::Left(names, others) => self.presence(&names, others, "went"),
+            Event::Joined(names, others) => self.note_for_all(presence(&names, others, "joined")),
+            Event::Left(names, others) => self.note_for_all(presence(&names, others, "left")),
             Event::Users(names) => {
                 let names: Vec<_> = names.iter().map(Name::as_str).collect();
                 self.note(format!("{} online: {}", names.len(), names.join(", ")), false);
             }
             Event::EndOfHistory => {
-                self.has_all |= self.loading == Some(0);
-                self.loading = None;
+                if let Some(id) = self.histories.pop_front()
+                    && let Some(page) = self.loading.take_if(|page| page.id == id)
+                {
+                    self.has_all |= page.count == 0;
+                }
             }
             Event::Notice(text) => self.note(text, false),
             Event::Refused { id, line, refusal } => {
+                self.is_no_page(id);
                 let conversation = self.take_outgoing(id).map_or(self.seen(), |(index, _)| index);
-                self.conversations[conversation].note(format!("{} ({line})", refusal.words), true);
+                let words = format!("{} ({})", refusal.words, without_secrets(&line));
+                self.conversations[conversation].note(words, true);
             }
-            Event::Unconfirmed { id, .. } => self.set_delivery(id, Delivery::Unconfirmed),
-            Event::NotSent { id, line } => {
-                if self.has_outgoing(id) {
-                    self.set_delivery(id, Delivery::NotSent);
-                } else if self.loading.is_none() {
-                    self.note(format!("Not sent: {line}"), true);
-                }
+            Event::Unconfirmed { id, line } if !self.set_delivery(id, Delivery::Unconfirmed) => {
+                self.note(format!("Not confirmed yet: {}", without_secrets(&line)), true);
+            }
+            Event::NotSent { id, line }
+                if !self.is_no_page(id) && !self.set_delivery(id, Delivery::NotSent) =>
+            {
+                self.note(format!("Not sent: {}", without_secrets(&line)), true);
             }
             Event::Error(refusal) => self.note(refusal.words, true),
             Event::LoginFailed(refusal) => self.note(format!("Not let in again: {}", refusal.words), true),
+            Event::Unconfirmed { .. } | Event::NotSent { .. } => {}
             Event::NotChinwag(_) | Event::IgnoredChanged | Event::Online | Event::Bye => {}
         }
     }
 
+    /// A line will not be answered with messages. Whether it was one that asked for a page.
+    fn is_no_page(&mut self, id: LineId) -> bool {
+        self.histories.retain(|&it| it != id);
+        self.loading.take_if(|page| page.id == id).is_some()
+    }
+
     fn message(&mut self, message: Message, requests: &mut Vec<Request>) {
-        if message.origin == Origin::Asked {
-            self.loading = self.loading.map(|count| count + 1);
-        }
-        if self.loading.is_some() {
+        if let Some(page) = &mut self.loading
+            && message.origin == Origin::Asked
+            && self.histories.front() == Some(&page.id)
+        {
+            page.count += 1;
             self.oldest = Some(self.oldest.map_or(message.at, |oldest| oldest.min(message.at)));
         }
         if let Some(id) = message.receipt {
@@ -170,16 +196,8 @@ impl Chat {
         self.conversations[index].add(message, is_watched);
     }
 
-    fn presence(&mut self, names: &[Name], others: u32, verb: &str) {
-        let mut words: Vec<String> = names.iter().map(Name::to_string).collect();
-        if others > 0 {
-            words.push(format!("{others} others"));
-        }
-        let who = match words.split_last() {
-            Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
-            _ => words.concat(),
-        };
-        self.conversations[0].note(format!("{who} {verb}"), false);
+    fn note_for_all(&mut self, text: String) {
+        self.conversations[0].note(text, false);
     }
 
     /// Words in the tab that is seen.
@@ -202,15 +220,11 @@ impl Chat {
 
     // Lines on their way
 
-    fn has_outgoing(&self, id: LineId) -> bool {
-        self.conversations.iter().any(|conversation| conversation.outgoing.iter().any(|it| it.id == id))
-    }
-
-    fn set_delivery(&mut self, id: LineId, state: Delivery) {
+    /// How a message on its way stands. Whether there is one of this number.
+    fn set_delivery(&mut self, id: LineId, state: Delivery) -> bool {
         let mut outgoing = self.conversations.iter_mut().flat_map(|conversation| &mut conversation.outgoing);
-        if let Some(outgoing) = outgoing.find(|it| it.id == id) {
-            outgoing.state = state;
-        }
+        let found = outgoing.find(|it| it.id == id);
+        found.map(|outgoing| outgoing.state = state).is_some()
     }
 
     fn take_outgoing(&mut self, id: LineId) -> Option<(usize, Outgoing)> {
@@ -241,22 +255,38 @@ impl Chat {
             Some(with) if !is_command => format!("/msg {with} {text}"),
             _ => typed.clone(),
         };
-        let id = self.submit(line.clone(), requests);
         if !is_command || matches!(&*word, "/msg" | "/reply") {
-            let outgoing = Outgoing { id, line, text, state: Delivery::Sending };
-            self.conversations[seen].outgoing.push(outgoing);
+            self.send(seen, line, text, requests);
+        } else if self.ended.is_some() {
+            self.note(format!("Not sent: {}", without_secrets(&line)), true);
+        } else {
+            let id = self.submit(line, requests);
+            if word == "/history" {
+                self.histories.push_back(id);
+            }
         }
         self.conversations[seen].timeline.follow();
     }
 
+    /// Sends a message, of which the tab shows that it is on its way.
+    fn send(&mut self, conversation: usize, line: String, text: String, requests: &mut Vec<Request>) {
+        let (id, state) = match self.ended {
+            Some(_) => (LineId::MAX, Delivery::NotSent),
+            None => (self.submit(line.clone(), requests), Delivery::Sending),
+        };
+        self.conversations[conversation].outgoing.push(Outgoing { id, line, text, state });
+    }
+
     /// Asks for older messages, or for the last ones where there are none yet.
     fn load(&mut self, requests: &mut Vec<Request>) {
-        self.loading = Some(0);
+        self.conversations.iter_mut().for_each(|conversation| conversation.has_grown = false);
         let line = match self.oldest {
             Some(oldest) => format!("/history {PAGE} before {oldest}"),
             None => format!("/history {PAGE}"),
         };
-        self.submit(line, requests);
+        let id = self.submit(line, requests);
+        self.histories.push_back(id);
+        self.loading = Some(Page { id, count: 0 });
     }
 
     // Tabs
@@ -280,6 +310,7 @@ impl Chat {
         let seen = self.seen();
         self.conversations[seen].enter();
         self.wants_entry = true;
+        self.has_moved = true;
     }
 
     fn close(&mut self, tab: usize) {
@@ -295,326 +326,4 @@ impl Chat {
             self.active -= 1;
         }
     }
-
-    // What is seen
-
-    /// Shows all of it.
-    pub fn show(&mut self, ui: &mut Ui, requests: &mut Vec<Request>) {
-        self.focus(ui);
-        self.shortcuts(ui);
-        Panel::top("tabs")
-            .frame(Frame::side_top_panel(ui.style()))
-            .show(ui, |ui| self.show_tabs(ui, requests));
-        self.show_bar(ui, requests);
-        if ui.available_width() >= NARROW {
-            Panel::right("online").default_size(170.0).show(ui, |ui| self.show_online(ui));
-        }
-        Panel::bottom("entry").show(ui, |ui| self.show_entry(ui, requests));
-        CentralPanel::default().show(ui, |ui| self.show_timeline(ui, requests));
-    }
-
-    fn focus(&mut self, ui: &Ui) {
-        let has_focus = ui.input(|input| input.focused);
-        let seen = self.seen();
-        if has_focus && !self.has_focus && self.conversations[seen].timeline.follows() {
-            self.conversations[seen].enter();
-        } else if !has_focus && self.has_focus {
-            self.conversations[seen].leave();
-        }
-        self.has_focus = has_focus;
-    }
-
-    fn shortcuts(&mut self, ui: &Ui) {
-        let pressed = |modifiers, key| ui.input_mut(|input| input.consume_key(modifiers, key));
-        let count = self.tabs.len();
-        if pressed(Modifiers::CTRL | Modifiers::SHIFT, Key::Tab) || pressed(Modifiers::CTRL, Key::PageUp) {
-            self.go_to((self.active + count - 1) % count);
-        } else if pressed(Modifiers::CTRL, Key::Tab) || pressed(Modifiers::CTRL, Key::PageDown) {
-            self.go_to((self.active + 1) % count);
-        } else if pressed(Modifiers::CTRL, Key::W) {
-            self.close(self.active);
-        }
-    }
-
-    fn show_tabs(&mut self, ui: &mut Ui, requests: &mut Vec<Request>) {
-        let (mut chosen, mut closed) = (None, None);
-        ui.horizontal(|ui| {
-            let menu_width = 190.0;
-            let tabs_width = (ui.available_width() - menu_width).max(80.0);
-            ui.allocate_ui(vec2(tabs_width, 28.0), |ui| {
-                ScrollArea::horizontal().auto_shrink([false, true]).show(ui, |ui| {
-                    ui.horizontal(|ui| {
-                        for (tab, &index) in self.tabs.iter().enumerate() {
-                            let conversation = &self.conversations[index];
-                            let title = match conversation.unread {
-                                0 => RichText::new(conversation.title()),
-                                unread => {
-                                    RichText::new(format!("{} ({unread})", conversation.title())).strong()
-                                }
-                            };
-                            if ui.selectable_label(tab == self.active, title).clicked() {
-                                chosen = Some(tab);
-                            }
-                            if let Some(with) = conversation.with {
-                                let close = ui.add(Button::new("×").small().frame(false));
-                                let name = format!("Close the conversation with {with}");
-                                close.widget_info(|| WidgetInfo::labeled(Role::Button, true, &name));
-                                if close.on_hover_text(name.clone()).clicked() {
-                                    closed = Some(tab);
-                                }
-                            }
-                        }
-                    });
-                });
-            });
-            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                if ui.button("Sign out").clicked() {
-                    requests.push(Request::SignOut);
-                }
-                show_theme(ui);
-            });
-        });
-        if let Some(tab) = chosen {
-            self.go_to(tab);
-        }
-        if let Some(tab) = closed {
-            self.close(tab);
-        }
-    }
-
-    /// What is wrong with the connection, if anything.
-    fn show_bar(&mut self, ui: &mut Ui, requests: &mut Vec<Request>) {
-        let words = if let Some(lost) = &mut self.lost {
-            let now_s = ui.input(|input| input.time);
-            let since_s = *lost.since_s.get_or_insert(now_s);
-            let left_s = (since_s + lost.pause_s - now_s).ceil().max(0.0);
-            if left_s > 0.0 {
-                ui.ctx().request_repaint_after_secs(0.25);
-                format!("The connection is lost ({}). Trying again in {left_s:.0} s.", lost.why)
-            } else {
-                format!("The connection is lost ({}). Trying again…", lost.why)
-            }
-        } else if let Some(why) = &self.ended {
-            format!("The connection has ended: {why}.")
-        } else {
-            return;
-        };
-        let fill = if ui.visuals().dark_mode {
-            Color32::from_rgb(92, 48, 24)
-        } else {
-            Color32::from_rgb(255, 226, 196)
-        };
-        let frame = Frame::side_top_panel(ui.style()).fill(fill);
-        let is_over = self.ended.is_some();
-        Panel::top("connection").frame(frame).show(ui, |ui| {
-            ui.horizontal(|ui| {
-                ui.label(words);
-                if is_over && ui.button("Sign in again").clicked() {
-                    requests.push(Request::SignOut);
-                }
-            });
-        });
-    }
-
-    fn show_online(&mut self, ui: &mut Ui) {
-        ui.add_space(6.0);
-        ui.label(RichText::new(format!("Here: {}", self.online.len())).strong());
-        ui.add_space(4.0);
-        let names: Vec<Name> = self.online.iter().copied().collect();
-        let mut opened = None;
-        ScrollArea::vertical().auto_shrink(false).show_rows(ui, 22.0, names.len(), |ui, rows| {
-            for name in &names[rows] {
-                let colour = message::colour(name, ui.visuals().dark_mode);
-                let is_own = *name == self.own;
-                let text = if is_own { format!("{name} (you)") } else { name.to_string() };
-                let button =
-                    Button::new(RichText::new(text).color(colour)).frame(false).min_size(vec2(0.0, 22.0));
-                let response = ui.add_enabled(!is_own, button);
-                response.widget_info(|| {
-                    WidgetInfo::labeled(Role::Button, !is_own, format!("Write {name} in private"))
-                });
-                if response.on_hover_cursor(CursorIcon::PointingHand).clicked() {
-                    opened = Some(*name);
-                }
-            }
-        });
-        if let Some(name) = opened {
-            self.open(name);
-        }
-    }
-
-    fn show_entry(&mut self, ui: &mut Ui, requests: &mut Vec<Request>) {
-        let seen = self.seen();
-        ui.add_space(4.0);
-        let conversation = &mut self.conversations[seen];
-        if !conversation.timeline.follows() {
-            let words = match conversation.unread {
-                0 => "Go to the newest".to_owned(),
-                unread => format!("Go to the newest ({unread} new)"),
-            };
-            if ui.button(words).clicked() {
-                conversation.timeline.follow();
-                conversation.enter();
-            }
-        }
-        let hint = match conversation.with {
-            Some(with) => format!("Write {with} in private"),
-            None => "Write everyone; Enter sends, / begins a command".to_owned(),
-        };
-        let id = Id::unique(("entry", seen));
-        // Not with the click that brought it about: one elsewhere takes the focus away.
-        if self.wants_entry && ui.input(|input| input.pointer.any_click()) {
-            ui.ctx().request_repaint();
-        } else if std::mem::take(&mut self.wants_entry) {
-            ui.memory_mut(|memory| memory.request_focus(id));
-        }
-        for line in conversation.entry.show(ui, id, &hint, &self.online) {
-            self.say(line, requests);
-        }
-        ui.add_space(4.0);
-    }
-
-    fn show_timeline(&mut self, ui: &mut Ui, requests: &mut Vec<Request>) {
-        let seen_index = self.seen();
-        let is_loading = self.loading.is_some();
-        let conversation = &mut self.conversations[seen_index];
-        let outgoing_height = show_outgoing_height(conversation.outgoing.len());
-        let room = (ui.available_height() - outgoing_height).max(40.0);
-        let (own, zone) = (self.own, self.zone.clone());
-        let items = &conversation.items;
-        let read_to = conversation.read_to;
-        let mut seen = Seen { end: true, beginning: false };
-        ui.allocate_ui(vec2(ui.available_width(), room), |ui| {
-            if is_loading && items.is_empty() {
-                ui.weak("Loading…");
-            }
-            seen = conversation.timeline.show(
-                ui,
-                ("timeline", seen_index),
-                |index, width| estimate(&items[index], width),
-                |ui, index| show_item(ui, items, index, &own, &zone, read_to),
-            );
-        });
-        if seen.end && self.has_focus && conversation.unread > 0 {
-            conversation.enter();
-        }
-        let mut again = Vec::new();
-        conversation.outgoing.retain(|outgoing| show_outgoing(ui, outgoing, &mut again));
-        for line in again {
-            let text = text_of(&line);
-            let id = self.submit(line.clone(), requests);
-            let outgoing = Outgoing { id, line, text, state: Delivery::Sending };
-            self.conversations[seen_index].outgoing.push(outgoing);
-        }
-        let can_load = self.loading.is_none() && !self.has_all && self.lost.is_none() && self.ended.is_none();
-        if seen.beginning && can_load {
-            self.load(requests);
-        }
-    }
-}
-
-/// The switch between light, dark, and as the system has it.
-fn show_theme(ui: &mut Ui) {
-    let preference = ui.ctx().options(|options| options.theme_preference);
-    let (words, next) = match preference {
-        ThemePreference::System => ("Theme: system", ThemePreference::Light),
-        ThemePreference::Light => ("Theme: light", ThemePreference::Dark),
-        ThemePreference::Dark => ("Theme: dark", ThemePreference::System),
-    };
-    let is_wanted = ui.input_mut(|input| input.consume_key(Modifiers::NONE, Key::F2));
-    if ui.add(Button::new(words).frame(false)).on_hover_text("F2").clicked() || is_wanted {
-        ui.ctx().set_theme(next);
-    }
-}
-
-/// What is shown of a line that is sent once more.
-fn text_of(line: &str) -> String {
-    line.strip_prefix("/msg ").and_then(|it| it.split_once(' ')).map_or(line, |(_, text)| text).to_owned()
-}
-
-fn show_outgoing_height(count: usize) -> f32 {
-    24.0 * count.min(6) as f32
-}
-
-/// A line on its way; whether it stays.
-fn show_outgoing(ui: &mut Ui, outgoing: &Outgoing, again: &mut Vec<String>) -> bool {
-    let mut stays = true;
-    ui.horizontal(|ui| {
-        let text = RichText::new(&outgoing.text).weak();
-        match outgoing.state {
-            Delivery::Sending => {
-                ui.label(text);
-            }
-            Delivery::Unconfirmed => {
-                ui.label(text);
-                ui.weak("· not confirmed yet");
-            }
-            Delivery::NotSent => {
-                ui.label(text);
-                ui.colored_label(ui.visuals().error_fg_color, "· not sent");
-                if ui.small_button("Send again").clicked() {
-                    again.push(outgoing.line.clone());
-                    stays = false;
-                }
-                if ui.small_button("Discard").clicked() {
-                    stays = false;
-                }
-            }
-        }
-    });
-    stays
-}
-
-/// A height for what was not seen yet, in points.
-fn estimate(item: &Item, width: f32) -> f32 {
-    const CHARACTER: f32 = 7.0;
-    const ROW: f32 = 18.0;
-    let characters = match item {
-        Item::Message(message) => message.text.chars().count() + message.from.as_str().len() + 8,
-        Item::Note { text, .. } => text.chars().count(),
-    };
-    let rows = (characters as f32 * CHARACTER / width.max(50.0)).ceil().max(1.0);
-    rows * ROW + 4.0
-}
-
-fn show_item(
-    ui: &mut Ui,
-    items: &[Item],
-    index: usize,
-    own: &Name,
-    zone: &TimeZone,
-    read_to: Option<Timestamp>,
-) {
-    let item = &items[index];
-    let earlier = items[..index].iter().rev().find_map(|item| match item {
-        Item::Message(message) => Some(message.at),
-        Item::Note { .. } => None,
-    });
-    match item {
-        Item::Message(message) => {
-            let moment = message::moment(message.at, zone);
-            if earlier.is_none_or(|at| message::moment(at, zone).date != moment.date) {
-                rule(ui, &moment.day, ui.visuals().weak_text_color());
-            }
-            let is_first_new = read_to.is_some_and(|to| message.at > to && earlier.is_none_or(|at| at <= to));
-            if is_first_new && index > 0 {
-                rule(ui, "new since you were here", ui.visuals().warn_fg_color);
-            }
-            ui.push_id(message.at, |ui| message::show(ui, message, &moment.time, Some(own)));
-        }
-        Item::Note { text, is_error, .. } => {
-            let colour = if *is_error { ui.visuals().error_fg_color } else { ui.visuals().weak_text_color() };
-            ui.push_id(index, |ui| {
-                ui.horizontal_wrapped(|ui| ui.label(RichText::new(text).color(colour)));
-            });
-        }
-    }
-    ui.add_space(2.0);
-}
-
-/// A line across with words in its middle.
-fn rule(ui: &mut Ui, words: &str, colour: Color32) {
-    ui.add_space(4.0);
-    ui.vertical_centered(|ui| ui.label(RichText::new(format!("— {words} —")).color(colour).small()));
-    let (_, _) = ui.allocate_exact_size(vec2(1.0, 2.0), Sense::hover());
 }

@@ -1,5 +1,7 @@
 //! What was said in one tab: messages by their time, words of the client between them, and lines on their way.
 
+use std::collections::VecDeque;
+
 use chinwag::client::{LineId, Message, Origin};
 use chinwag::name::Name;
 use chinwag::record::Timestamp;
@@ -65,13 +67,15 @@ pub struct Conversation {
     /// Who it is with; `None` for everyone.
     pub with: Option<Name>,
     /// What was said, by time.
-    pub items: Vec<Item>,
+    pub items: VecDeque<Item>,
     /// Lines on their way, in order.
     pub outgoing: Vec<Outgoing>,
     /// Messages that nobody has looked at.
     pub unread: usize,
     /// The last message that was looked at when the tab was left; what is behind it is new.
     pub read_to: Option<Timestamp>,
+    /// The last page of older messages had some for this tab.
+    pub has_grown: bool,
     /// What of it is seen.
     pub timeline: Timeline,
     /// The line to be said.
@@ -97,19 +101,21 @@ impl Conversation {
             return;
         }
         let is_news = message.origin != Origin::Asked && message.receipt.is_none();
-        if is_news && !is_watched {
-            if self.unread == 0 && self.read_to.is_none() {
-                self.read_to =
-                    index.checked_sub(1).map(|before| self.items[before].place()).or(Some(before(at)));
-            }
-            self.unread += 1;
+        let last = index.checked_sub(1).map(|last| &self.items[last]);
+        let is_missed = |item: &Item| matches!(item, Item::Message(it) if it.origin == Origin::Missed);
+        let is_first_missed = message.origin == Origin::Missed && !last.is_some_and(is_missed);
+        let is_first_unread = is_news && !is_watched && self.unread == 0 && self.read_to.is_none();
+        if is_first_missed || is_first_unread {
+            self.read_to = last.map(Item::place).or(Some(before(at)));
         }
+        self.unread += usize::from(is_news && !is_watched);
+        self.has_grown |= message.origin == Origin::Asked;
         self.insert(index, Item::Message(message));
     }
 
     /// Adds words behind all that was said.
     pub fn note(&mut self, text: String, is_error: bool) {
-        let behind = self.items.last().map(Item::place).unwrap_or_default();
+        let behind = self.items.back().map(Item::place).unwrap_or_default();
         let note = Item::Note { behind, text, is_error };
         self.insert(self.items.len(), note);
     }
@@ -128,11 +134,6 @@ impl Conversation {
     pub fn leave(&mut self) {
         self.unread = 0;
         self.read_to = self.newest();
-    }
-
-    /// The time of the first message.
-    pub fn oldest(&self) -> Option<Timestamp> {
-        self.items.iter().find_map(as_message).map(|message| message.at)
     }
 
     /// The time of the last message.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use chinwag::client::Client;
+use chinwag::client::words::without_secrets;
 use chinwag::name::Name;
 use eframe::egui::text::{CCursor, CCursorRange};
 use eframe::egui::{Id, Key, KeyboardShortcut, Modifiers, Role, TextEdit, Ui, WidgetInfo};
@@ -66,7 +67,8 @@ impl Entry {
         self.back = 0;
         let lines: Vec<String> =
             text.lines().map(str::trim_end).filter(|line| !line.is_empty()).map(str::to_owned).collect();
-        if !lines.is_empty() && self.said.last() != Some(&text) {
+        let has_secrets = lines.iter().any(|line| without_secrets(line) != line);
+        if !lines.is_empty() && !has_secrets && self.said.last() != Some(&text) {
             self.said.push(text);
             if self.said.len() > RECALLED_MAX {
                 self.said.remove(0);

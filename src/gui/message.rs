@@ -1,15 +1,16 @@
 //! One message as it is seen.
 
 use chinwag::client::Message;
+use chinwag::client::words::{colour_index, mention};
 use chinwag::name::Name;
 use chinwag::record::Timestamp;
 use eframe::egui::ecolor::Hsva;
-use eframe::egui::{Color32, RichText, Ui};
+use eframe::egui::{Color32, RichText, Ui, vec2};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 /// Hues that differ from each other.
-const HUES: u32 = 12;
+const HUES: usize = 12;
 
 /// When something was, in the local zone.
 pub struct Moment {
@@ -34,33 +35,32 @@ pub fn moment(at: Timestamp, zone: &TimeZone) -> Moment {
 
 /// A colour for a name, the same everywhere, legible on the background.
 pub fn colour(name: &Name, is_dark: bool) -> Color32 {
-    // FNV-1a.
-    let hash = name.as_bytes().iter().fold(0x811c_9dc5_u32, |hash, byte| {
-        (hash ^ u32::from(byte.to_ascii_lowercase())).wrapping_mul(0x0100_0193)
-    });
-    let hue = (hash % HUES) as f32 / HUES as f32;
-    let (saturation, value) = if is_dark { (0.58, 0.96) } else { (0.95, 0.24) };
+    let hue = colour_index(name, HUES) as f32 / HUES as f32;
+    let (saturation, value) = if is_dark { (0.58, 0.96) } else { (0.95, 0.17) };
     Hsva::new(hue, saturation, value, 1.0).into()
 }
 
-/// Lays a message out, wrapped to the width.
+/// Lays a message out: the time in a column of its own, and the text wrapped beside it.
 pub fn show(ui: &mut Ui, message: &Message, time: &str, own: Option<&Name>) {
     let is_dark = ui.visuals().dark_mode;
-    ui.horizontal_wrapped(|ui| {
-        ui.spacing_mut().item_spacing.x = 6.0;
-        ui.label(RichText::new(time).weak().monospace());
-        let name = RichText::new(message.from.as_str()).strong().color(colour(&message.from, is_dark));
-        match message.action() {
-            Some(action) => {
-                ui.label(RichText::new("*").weak());
-                ui.label(name);
-                text(ui, action, own);
+    ui.horizontal_top(|ui| {
+        ui.spacing_mut().item_spacing.x = 8.0;
+        ui.label(RichText::new(time).weak());
+        ui.horizontal_wrapped(|ui| {
+            ui.spacing_mut().item_spacing = vec2(6.0, 2.0);
+            let name = RichText::new(message.from.as_str()).strong().color(colour(&message.from, is_dark));
+            match message.action() {
+                Some(action) => {
+                    ui.label(RichText::new("*").weak());
+                    ui.label(name);
+                    text(ui, action, own);
+                }
+                None => {
+                    ui.label(name);
+                    text(ui, &message.text, own);
+                }
             }
-            None => {
-                ui.label(name);
-                text(ui, &message.text, own);
-            }
-        }
+        });
     });
 }
 
@@ -79,7 +79,7 @@ fn text(ui: &mut Ui, text: &str, own: Option<&Name>) {
 
 fn marked(ui: &mut Ui, text: &str, own: Option<&Name>) {
     let mut rest = text;
-    while let Some(at) = own.and_then(|own| name_at(rest, own)) {
+    while let Some(at) = own.and_then(|own| mention(rest, own)) {
         let (before, behind) = rest.split_at(at);
         let (name, behind) = behind.split_at(own.map_or(0, |own| own.as_str().len()));
         if !before.is_empty() {
@@ -92,17 +92,6 @@ fn marked(ui: &mut Ui, text: &str, own: Option<&Name>) {
     if !rest.is_empty() {
         ui.label(rest);
     }
-}
-
-/// Where in a text a name stands as a word of its own, whatever the case.
-fn name_at(text: &str, name: &Name) -> Option<usize> {
-    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-    let (bytes, length) = (text.as_bytes(), name.as_bytes().len());
-    (0..=bytes.len().checked_sub(length)?).find(|&at| {
-        bytes[at..at + length].eq_ignore_ascii_case(name.as_bytes())
-            && !bytes[..at].last().is_some_and(is_part)
-            && !bytes.get(at + length).is_some_and(is_part)
-    })
 }
 
 /// A piece of a text.

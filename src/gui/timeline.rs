@@ -1,28 +1,41 @@
-//! A long list of which only what is visible is laid out.
+//! A long list of which only what is visible is laid out, below a head that says what comes before it.
 //!
 //! ```text
-//!  heights   | 19 | 38 | ~19 | ~57 | …       measured once it was visible, estimated before
-//!  offset          ^ the first visible pixel, held where it is whatever is learned of what is above
+//!  head | heights  19 | 38 | ~19 | ~57 | …       measured once it was visible, estimated before
+//!       |          ^ offset: the first visible pixel, held where it is whatever is learned of what is above
 //! ```
 //!
 //! A list that shows its end follows it; one that was scrolled up stays where it is, whatever is added.
+
+use std::collections::VecDeque;
 
 use eframe::egui::{AsIdSalt, Rect, ScrollArea, Ui, UiBuilder, Vec2, pos2, vec2};
 
 /// So near to an end counts as there, in points.
 const NEAR: f32 = 4.0;
+/// How high the head is, in points.
+const HEAD: f32 = 34.0;
+/// What a page is of what is seen.
+const PAGE: f32 = 0.9;
 
 /// The heights of a list's items, and what of them is seen.
 #[derive(Default)]
 pub struct Timeline {
-    heights: Vec<f32>,
+    /// Older ones come in at the front.
+    heights: VecDeque<f32>,
     /// Where each item begins; one more than there are, the last is the whole height.
     tops: Vec<f32>,
+    /// They are to be summed up again.
+    is_stale: bool,
     /// Of what the heights were measured at.
     width: f32,
     offset: f32,
+    /// The first item that was seen.
+    first: usize,
     /// Whether it was scrolled away from the end.
     is_held: bool,
+    /// To be scrolled by so many pages, down.
+    pages: f32,
     /// Items laid out when it was last shown.
     pub laid_out: usize,
 }
@@ -39,17 +52,20 @@ pub struct Seen {
 impl Timeline {
     /// One more item at this place.
     pub fn insert(&mut self, index: usize, height: f32) {
-        let is_above = self.is_held && self.tops.get(index).is_some_and(|&top| top < self.offset + NEAR);
-        if is_above {
+        if self.is_held && index <= self.first {
             self.offset += height;
+            self.first += 1;
         }
-        self.heights.insert(index, height);
-        if index + 1 == self.heights.len() && self.tops.len() == self.heights.len() {
-            let end = self.tops.last().copied().unwrap_or(0.0);
+        if index == self.heights.len() && !self.is_stale {
+            let end = self.tops.last().copied().unwrap_or(HEAD);
+            if self.tops.is_empty() {
+                self.tops.push(end);
+            }
             self.tops.push(end + height);
         } else {
-            self.sum();
+            self.is_stale = true;
         }
+        self.heights.insert(index, height);
     }
 
     /// Follows the end again.
@@ -62,33 +78,47 @@ impl Timeline {
         !self.is_held
     }
 
+    /// Scrolls by so many pages, down, the next time that it is shown.
+    pub fn scroll(&mut self, pages: f32) {
+        self.pages = pages;
+    }
+
     fn sum(&mut self) {
-        let mut top = 0.0;
+        let mut top = HEAD;
         self.tops.clear();
         self.tops.push(top);
         self.tops.extend(self.heights.iter().map(|height| {
             top += height;
             top
         }));
+        self.is_stale = false;
     }
 
     /// Shows what there is room for. `estimate` is asked for all heights when the width changes; `draw` lays an item
-    /// out at the top of the given space.
+    /// out at the top of the given space, or the head where there is none.
     pub fn show(
         &mut self,
         ui: &mut Ui,
         id: impl AsIdSalt,
         estimate: impl Fn(usize, f32) -> f32,
-        mut draw: impl FnMut(&mut Ui, usize),
+        mut draw: impl FnMut(&mut Ui, Option<usize>),
     ) -> Seen {
         let (width, height) = (ui.available_width(), ui.available_height());
+        if self.is_stale || self.tops.is_empty() {
+            self.sum();
+        }
         if (width - self.width).abs() > 0.5 {
             self.resize(width, estimate);
         }
-        let total = self.tops.last().copied().unwrap_or(0.0);
+        let total = self.tops[self.heights.len()];
         let end = (total - height).max(0.0);
         if !self.is_held || self.offset > end {
             self.offset = end;
+        }
+        if self.pages != 0.0 {
+            self.offset = (self.offset + self.pages * PAGE * height).clamp(0.0, end);
+            self.is_held = self.offset < end - NEAR;
+            self.pages = 0.0;
         }
         // Where it grew just now, the area does not go beyond what it was before: that is nobody's scrolling.
         let is_moved =
@@ -101,15 +131,19 @@ impl Timeline {
             ui.set_height(total.max(height));
             // Few items stand at the bottom, where the newest always is.
             let push = (height - total).max(0.0);
-            let first = self.tops.partition_point(|&it| it + push <= viewport.min.y).saturating_sub(1);
-            for index in first..self.heights.len() {
+            if viewport.min.y < HEAD {
+                let rect = Rect::from_min_size(pos2(left, top), vec2(ui.available_width(), HEAD));
+                ui.scope_builder(UiBuilder::new().max_rect(rect), |ui| draw(ui, None));
+            }
+            self.first = self.tops.partition_point(|&it| it + push <= viewport.min.y).saturating_sub(1);
+            for index in self.first..self.heights.len() {
                 let item_top = self.tops[index] + push;
                 if item_top >= viewport.max.y {
                     break;
                 }
                 let size = vec2(ui.available_width(), self.heights[index]);
                 let rect = Rect::from_min_size(pos2(left, top + item_top), size);
-                let drawn = ui.scope_builder(UiBuilder::new().max_rect(rect), |ui| draw(ui, index));
+                let drawn = ui.scope_builder(UiBuilder::new().max_rect(rect), |ui| draw(ui, Some(index)));
                 measured.push((index, drawn.response.rect.height()));
             }
         });
@@ -147,13 +181,13 @@ impl Timeline {
 
     fn resize(&mut self, width: f32, estimate: impl Fn(usize, f32) -> f32) {
         // What is at the top stays there.
-        let first = self.tops.partition_point(|&top| top <= self.offset).saturating_sub(1);
-        let within = self.offset - self.tops.get(first).copied().unwrap_or(0.0);
+        let first = self.first.min(self.heights.len());
+        let within = self.offset - self.tops[first];
         self.width = width;
         for (index, height) in self.heights.iter_mut().enumerate() {
             *height = estimate(index, width);
         }
         self.sum();
-        self.offset = self.tops.get(first).copied().unwrap_or(0.0) + within;
+        self.offset = self.tops[first] + within;
     }
 }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
+use chinwag::client::words::without_secrets;
 use chinwag::client::{Client, Credentials, Event};
 
 use crate::options::Options;
-use crate::render::{Renderer, Style, without_secrets};
+use crate::render::{Renderer, Style};
 use crate::{Failure, complain};
 use chinwag::client::link::{Command, End, Link, Manner, Update};
 use chinwag::client::settings::Settings;

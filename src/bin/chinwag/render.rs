@@ -1,5 +1,6 @@
 //! An event as lines of text. What came from the server is clean already: the client has seen to that.
 
+use chinwag::client::words::{colour_index, mention, presence};
 use chinwag::client::{Event, Message, Origin, Refusal};
 use chinwag::name::Name;
 use chinwag::record::Timestamp;
@@ -142,14 +143,14 @@ impl Renderer {
 
     /// Whether somebody else says one's own name.
     fn calls_me(&self, message: &Message) -> bool {
-        self.own.is_some_and(|own| own != message.from && own_name_at(&message.text, &own).is_some())
+        self.own.is_some_and(|own| own != message.from && mention(&message.text, &own).is_some())
     }
 
     /// The text with one's own name marked in it.
     fn marked(&self, text: &str) -> String {
         let Some(own) = &self.own else { return text.to_owned() };
         let (mut rest, mut marked) = (text, String::new());
-        while let Some(at) = own_name_at(rest, own) {
+        while let Some(at) = mention(rest, own) {
             let end = at + own.as_str().len();
             marked.push_str(&rest[..at]);
             marked.push_str(&self.paint(CALLED, &rest[at..end]));
@@ -160,11 +161,7 @@ impl Renderer {
 
     fn name(&self, name: &Name) -> String {
         let is_own = self.own == Some(*name);
-        // FNV-1a: the same colour for a name in every client.
-        let hash = name.as_bytes().iter().fold(0x811c_9dc5_u32, |hash, byte| {
-            (hash ^ u32::from(byte.to_ascii_lowercase())).wrapping_mul(0x0100_0193)
-        });
-        let colour = NAME_COLOURS[hash as usize % NAME_COLOURS.len()];
+        let colour = NAME_COLOURS[colour_index(name, NAME_COLOURS.len())];
         let weight = if is_own { format!("{BOLD};") } else { String::new() };
         self.paint(&format!("{weight}38;5;{colour}"), name.as_str())
     }
@@ -174,48 +171,5 @@ impl Renderer {
             Style::Colour => format!("\x1b[{codes}m{text}\x1b[0m"),
             Style::Wire | Style::Plain => text.to_owned(),
         }
-    }
-}
-
-/// Where in a text a name stands as a word of its own, whatever the case.
-fn own_name_at(text: &str, name: &Name) -> Option<usize> {
-    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-    let (bytes, length) = (text.as_bytes(), name.as_bytes().len());
-    (0..=bytes.len().checked_sub(length)?).find(|&at| {
-        bytes[at..at + length].eq_ignore_ascii_case(name.as_bytes())
-            && !bytes[..at].last().is_some_and(is_part)
-            && !bytes.get(at + length).is_some_and(is_part)
-    })
-}
-
-/// A line without what is a password in it, or may be meant as one: that is not shown again.
-pub fn without_secrets(line: &str) -> &str {
-    let word = line.split(' ').next().unwrap_or(line);
-    let has_secrets = ["/passwd", "/login", "/register"].iter().any(|it| it.eq_ignore_ascii_case(word));
-    if has_secrets { word } else { line }
-}
-
-fn presence(names: &[Name], others: u32, verb: &str) -> String {
-    let mut words: Vec<String> = names.iter().map(Name::to_string).collect();
-    if others > 0 {
-        words.push(format!("{others} others"));
-    }
-    match words.split_last() {
-        Some((last, rest)) if !rest.is_empty() => format!("{} and {last} {verb}", rest.join(", ")),
-        _ => format!("{} {verb}", words.join("")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_password_is_not_shown_again() {
-        assert_eq!(without_secrets("/passwd correct-horse battery-staple"), "/passwd");
-        assert_eq!(without_secrets("/PASSWD a b"), "/PASSWD");
-        assert_eq!(without_secrets("/login alice correct-horse"), "/login");
-        assert_eq!(without_secrets("/msg bob psst"), "/msg bob psst");
-        assert_eq!(without_secrets("/passwds are secret"), "/passwds are secret");
     }
 }
