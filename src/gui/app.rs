@@ -89,6 +89,7 @@ impl App {
         });
         ctx.style_mut_of(Theme::Dark, |style| {
             style.visuals.widgets.noninteractive.fg_stroke.color = Color32::from_gray(212);
+            style.visuals.error_fg_color = Color32::from_rgb(255, 112, 112);
         });
         ctx.style_mut_of(Theme::Light, |style| {
             style.visuals.widgets.noninteractive.fg_stroke.color = Color32::from_gray(32);

@@ -9,8 +9,12 @@ use chinwag::record::Timestamp;
 use crate::entry::Entry;
 use crate::timeline::Timeline;
 
-/// A height to begin with, until an item is seen: one row.
-const ROW: f32 = 20.0;
+/// Of a line of text, in points.
+const LINE: f32 = 19.0;
+/// Of a letter on the average.
+const LETTER: f32 = 7.0;
+/// Beside the text: the time, and what is around it.
+const TIME: f32 = 60.0;
 
 /// Something in a conversation that stays.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +33,16 @@ pub enum Item {
 }
 
 impl Item {
+    /// How high it is, about, at this width: until it is seen. Bytes stand for letters, which needs no look at them.
+    pub fn height(&self, width: f32) -> f32 {
+        let bytes = match self {
+            Item::Message(message) => message.text.len() + message.from.as_str().len(),
+            Item::Note { text, .. } => text.len(),
+        };
+        let lines = (bytes as f32 * LETTER / (width - TIME).max(TIME)).ceil().max(1.0);
+        lines * (LINE + 2.0) + 4.0
+    }
+
     fn place(&self) -> Timestamp {
         match self {
             Item::Message(message) => message.at,
@@ -121,8 +135,8 @@ impl Conversation {
     }
 
     fn insert(&mut self, index: usize, item: Item) {
+        self.timeline.insert(index, item.height(self.timeline.width()));
         self.items.insert(index, item);
-        self.timeline.insert(index, ROW);
     }
 
     /// Somebody looks at it now.

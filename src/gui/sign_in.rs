@@ -3,9 +3,14 @@
 use chinwag::client::{Credentials, Refusal};
 use chinwag::name::Name;
 use chinwag::protocol::is_password;
-use eframe::egui::{Align, Button, Id, Key, Layout, RichText, Role, TextEdit, Ui, WidgetInfo, vec2};
+use eframe::egui::{
+    Align, Button, Id, Key, Layout, RichText, Role, ScrollArea, TextEdit, Ui, WidgetInfo, vec2,
+};
 
+/// Of the fields, in points.
 const WIDTH: f32 = 340.0;
+/// Of all of it, about.
+const HEIGHT: f32 = 400.0;
 
 /// A field, so that what is wrong can stand beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,47 +81,52 @@ impl SignIn {
 
     /// Shows it; returns what to connect to, once that is asked for.
     pub fn show(&mut self, ui: &mut Ui) -> Option<(String, Credentials)> {
-        let mut wanted = false;
         if std::mem::take(&mut self.wants_focus) {
             let first = if self.name.is_empty() { "Name" } else { "Password" };
             ui.memory_mut(|memory| memory.request_focus(id_of(first)));
         }
-        let space = ((ui.available_height() - 400.0) / 2.0).max(8.0);
-        ui.add_space(space);
-        ui.vertical_centered(|ui| {
-            ui.set_max_width(WIDTH.min(ui.available_width() - 24.0));
-            ui.with_layout(Layout::top_down(Align::Min), |ui| {
-                ui.label(RichText::new("chinwag").size(28.0).strong());
-                ui.add_space(10.0);
-                ui.horizontal(|ui| {
-                    ui.selectable_value(&mut self.registers, false, "Log in");
-                    ui.selectable_value(&mut self.registers, true, "Register");
-                });
-                ui.add_space(6.0);
-                let problem = self.problem.clone();
-                let with =
-                    |field| problem.as_ref().filter(|(of, _)| *of == field).map(|(_, words)| words.as_str());
-                wanted |= field(ui, "Server", &mut self.server, false, with(Field::Server));
-                wanted |= field(ui, "Name", &mut self.name, false, with(Field::Name));
-                wanted |= field(ui, "Password", &mut self.password, true, with(Field::Password));
-                if self.registers {
-                    wanted |= field(ui, "Password again", &mut self.again, true, None);
-                }
-                ui.add_space(10.0);
-                let words = match (self.is_waiting, self.registers) {
-                    (true, _) => "Waiting for the server…",
-                    (false, true) => "Register",
-                    (false, false) => "Log in",
-                };
-                let button =
-                    Button::new(RichText::new(words).strong()).min_size(vec2(ui.available_width(), 32.0));
-                // Another name than the choice above, for who cannot see which is which.
-                let button = ui.add_enabled(!self.is_waiting, button);
-                button.widget_info(|| WidgetInfo::labeled(Role::Button, !self.is_waiting, "Connect"));
-                wanted |= button.clicked();
-            });
+        let space = ((ui.available_height() - HEIGHT) / 2.0).max(8.0);
+        let area = ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+            ui.add_space(space);
+            ui.vertical_centered(|ui| {
+                ui.set_max_width(WIDTH.min(ui.available_width() - 24.0));
+                ui.with_layout(Layout::top_down(Align::Min), |ui| self.show_fields(ui)).inner
+            })
         });
-        (wanted && !self.is_waiting).then(|| self.take()).flatten()
+        let is_wanted = area.inner.inner;
+        (is_wanted && !self.is_waiting).then(|| self.take()).flatten()
+    }
+
+    /// Whether what was typed is to be used.
+    fn show_fields(&mut self, ui: &mut Ui) -> bool {
+        let mut wanted = false;
+        ui.label(RichText::new("chinwag").size(28.0).strong());
+        ui.add_space(10.0);
+        ui.horizontal(|ui| {
+            ui.selectable_value(&mut self.registers, false, "Log in");
+            ui.selectable_value(&mut self.registers, true, "Register");
+        });
+        ui.add_space(6.0);
+        let problem = self.problem.clone();
+        let with = |field| problem.as_ref().filter(|(of, _)| *of == field).map(|(_, words)| words.as_str());
+        wanted |= field(ui, "Server", &mut self.server, false, with(Field::Server));
+        wanted |= field(ui, "Name", &mut self.name, false, with(Field::Name));
+        wanted |= field(ui, "Password", &mut self.password, true, with(Field::Password));
+        if self.registers {
+            wanted |= field(ui, "Password again", &mut self.again, true, None);
+        }
+        ui.add_space(10.0);
+        let words = match (self.is_waiting, self.registers) {
+            (true, _) => "Waiting for the server…",
+            (false, true) => "Register",
+            (false, false) => "Log in",
+        };
+        let button = Button::new(RichText::new(words).strong()).min_size(vec2(ui.available_width(), 32.0));
+        // Another name than the choice above, for who cannot see which is which.
+        let button = ui.add_enabled(!self.is_waiting, button);
+        button.widget_info(|| WidgetInfo::labeled(Role::Button, !self.is_waiting, "Connect"));
+        wanted |= button.clicked();
+        wanted
     }
 
     /// What to connect to, where nothing is wrong that can be told already.
@@ -162,6 +172,9 @@ fn field(ui: &mut Ui, name: &str, text: &mut String, is_secret: bool, problem: O
         .margin(vec2(8.0, 6.0))
         .desired_width(f32::INFINITY);
     let response = ui.add(edit).labelled_by(label.id);
+    if response.gained_focus() {
+        response.scroll_to_me(None);
+    }
     if let Some(problem) = problem {
         ui.colored_label(ui.visuals().error_fg_color, problem);
     }

@@ -50,7 +50,12 @@ pub struct Seen {
 }
 
 impl Timeline {
-    /// One more item at this place.
+    /// How wide the items are; 0 where they were never shown.
+    pub fn width(&self) -> f32 {
+        self.width
+    }
+
+    /// One more item at this place, about so high.
     pub fn insert(&mut self, index: usize, height: f32) {
         if self.is_held && index <= self.first {
             self.offset += height;
@@ -115,10 +120,10 @@ impl Timeline {
         if !self.is_held || self.offset > end {
             self.offset = end;
         }
-        if self.pages != 0.0 {
-            self.offset = (self.offset + self.pages * PAGE * height).clamp(0.0, end);
+        let pages = std::mem::take(&mut self.pages);
+        if pages != 0.0 {
+            self.offset = (self.offset + pages * PAGE * height).clamp(0.0, end);
             self.is_held = self.offset < end - NEAR;
-            self.pages = 0.0;
         }
         // Where it grew just now, the area does not go beyond what it was before: that is nobody's scrolling.
         let is_moved =
@@ -155,17 +160,18 @@ impl Timeline {
         } else if (offset - end).abs() > NEAR {
             ui.ctx().request_repaint();
         }
-        self.learn(ui, &measured);
+        // Who goes a page up goes on reading at the bottom.
+        self.learn(ui, &measured, if pages < 0.0 { self.offset + height } else { self.offset });
         Seen { end: !self.is_held, beginning: offset < height }
     }
 
-    /// Takes over the heights that were measured, without moving what is seen.
-    fn learn(&mut self, ui: &Ui, measured: &[(usize, f32)]) {
+    /// Takes over the heights that were measured, without moving what is seen at `fixed`.
+    fn learn(&mut self, ui: &Ui, measured: &[(usize, f32)], fixed: f32) {
         let mut changed = false;
         for &(index, height) in measured {
             let more = height - self.heights[index];
             if more.abs() > 0.5 {
-                if self.is_held && self.tops[index] < self.offset {
+                if self.is_held && self.tops[index] < fixed {
                     self.offset += more;
                 }
                 self.heights[index] = height;

@@ -275,7 +275,7 @@ impl Chat {
             seen = conversation.timeline.show(
                 ui,
                 ("timeline", seen_index),
-                |index, width| estimate(&items[index], width),
+                |index, width| items[index].height(width),
                 |ui, index| match index {
                     Some(index) => show_item(ui, items, index, &own, zone, read_to),
                     None => wants_older |= show_before(ui, &before),
@@ -298,6 +298,7 @@ impl Chat {
         let seen = self.seen();
         let mut again = None;
         let outgoing = &mut self.conversations[seen].outgoing;
+        let count = outgoing.len();
         ScrollArea::vertical().id_salt("outgoing").stick_to_bottom(true).show(ui, |ui| {
             ui.spacing_mut().item_spacing.y = 0.0;
             outgoing.retain(|outgoing| match show_one_outgoing(ui, outgoing) {
@@ -309,6 +310,8 @@ impl Chat {
                 }
             });
         });
+        // A click took the keyboard away from what is being typed.
+        self.wants_entry |= outgoing.len() < count;
         if let Some(Outgoing { line, text, .. }) = again {
             self.send(seen, line, text, requests);
         }
@@ -379,19 +382,6 @@ fn show_one_outgoing(ui: &mut Ui, outgoing: &Outgoing) -> Choice {
         choice
     });
     row.inner
-}
-
-/// A height for what was not seen yet, in points.
-fn estimate(item: &Item, width: f32) -> f32 {
-    const CHARACTER: f32 = 7.0;
-    const LINE: f32 = 19.0;
-    // Bytes stand for characters: that is near enough, and needs no look at the text.
-    let characters = match item {
-        Item::Message(message) => message.text.len() + message.from.as_str().len() + 8,
-        Item::Note { text, .. } => text.len(),
-    };
-    let lines = (characters as f32 * CHARACTER / width.max(50.0)).ceil().max(1.0);
-    lines * LINE + 4.0
 }
 
 fn show_item(

@@ -19,7 +19,6 @@ const STEPS_MAX: u64 = 100;
 
 pub type Window<'a> = Harness<'a, App>;
 
-
 /// Before anyone has signed in.
 pub fn window<'a>() -> Window<'a> {
     window_in(TimeZone::UTC)
@@ -137,7 +136,7 @@ pub fn topmost(window: &Window<'_>) -> (String, i32) {
     let messages = window.query_all_by_label_contains("message ");
     let first =
         messages.min_by(|a, b| a.rect().top().total_cmp(&b.rect().top())).expect("there are messages");
-    (first.accesskit_node().label().unwrap_or_default(), first.rect().top() as i32)
+    (first.accesskit_node().value().expect("a text"), first.rect().top() as i32)
 }
 
 pub fn handle(window: &mut Window<'_>, update: Update) {

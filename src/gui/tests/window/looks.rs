@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chinwag::client::Event;
-use eframe::egui::{Key, Modifiers, Theme, ViewportId, vec2};
+use eframe::egui::{Key, Modifiers, Theme, ThemePreference, ViewportId, vec2};
 use egui_kittest::kittest::{NodeT, Queryable};
 
 use crate::driver::*;
@@ -52,6 +52,7 @@ fn the_text_grows_and_shrinks_by_keys() {
 #[test]
 fn the_theme_is_the_systems_until_one_chooses() {
     let mut window = chat();
+    window.ctx.set_theme(ThemePreference::System);
     for (theme, is_dark) in [(Theme::Dark, true), (Theme::Light, false)] {
         window.input_mut().system_theme = Some(theme);
         window.run();

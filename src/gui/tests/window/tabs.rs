@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use chinwag::client::Event;
 use chinwag_gui::app::{Request, Told};
+use eframe::egui::accesskit::Role;
 use eframe::egui::{Key, Modifiers, vec2};
 use egui_kittest::kittest::Queryable;
 
@@ -132,6 +133,6 @@ fn a_tab_among_many_is_scrolled_to_when_one_goes_there() {
     }
     press(&mut window, Modifiers::CTRL | Modifiers::SHIFT, Key::Tab);
     window.run();
-    let tab = window.get_by_label("friend39").rect();
+    let tab = window.get_by_role_and_label(Role::Button, "friend39").rect();
     assert!(tab.right() <= 900.0 && tab.left() >= 0.0, "{tab:?}");
 }
