@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Draws src/gui/light.png and src/gui/dark.png: the window with a few conversations. Needs Xvfb, xdotool and
-# ImageMagick's import.
+# Draws src/gui/light.png and src/gui/dark.png, or the files that LIGHT and DARK name: the window with a few
+# conversations. Needs Xvfb, xdotool and ImageMagick. WIDTH, HEIGHT and WINIT_X11_SCALE_FACTOR make it another size.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -27,73 +27,118 @@ cargo build --quiet --manifest-path src/gui/Cargo.toml
 gui=$(cargo metadata --format-version 1 --no-deps --manifest-path src/gui/Cargo.toml |
     sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/debug/chinwag-gui
 
-Xvfb -displayfd 3 -screen 0 "${SIZE:-1000x640}x24" 3>"$work/display" 2>/dev/null &
+Xvfb -displayfd 3 -screen 0 2000x1400x24 3>"$work/display" 2>/dev/null &
 running+=($!)
 until_true test -s "$work/display"
 DISPLAY=:$(cat "$work/display")
 export DISPLAY XDG_CONFIG_HOME=$work/config CHINWAG_PASSWORD=correct-horse LIBGL_ALWAYS_SOFTWARE=1 TZ=UTC0
 unset WAYLAND_DISPLAY
 
-target/debug/chinwagd --listen 127.0.0.1:0 --data "$work/data" --kdf-rounds 1000 >"$work/out" 2>/dev/null &
-running+=($!)
-until_true grep -q listening "$work/out"
-address=$(awk '{ print $3 }' "$work/out")
-
+# A server with people on it who have said something. Sets address.
+fill() {
+    local data
+    data=$(mktemp -d "$work/XXXX")
+    target/debug/chinwagd --listen 127.0.0.1:0 --data "$data" --kdf-rounds 1000 >"$data/out" 2>/dev/null &
+    running+=($!)
+    until_true grep -q listening "$data/out"
+    address=$(awk '{ print $3 }' "$data/out")
+    say alice --register </dev/null
+    say bob --register <<<'good morning! anyone up for lunch today?'
+    say carol --register <<<'give me ten minutes, then yes'
+    say dave --register <<<'there is a new place by the river: https://river.example/menu - they have noodles'
+    say bob <<<'noodles it is. Alice, you are buying :)'
+    log=$data/chat_history.txt
+    for name in bob carol dave; do
+        stay "$name"
+    done
+}
 say() { # NAME [FLAG] < LINES
     target/debug/chinwag --user "$@" "$address" >/dev/null
 }
-# People who stay: their input does not end before the script does.
+# Someone who stays: the input does not end before the script does.
 stay() { # NAME
+    rm -f "$work/$1"
     mkfifo "$work/$1"
     exec {descriptor}<>"$work/$1"
     target/debug/chinwag --user "$1" "$address" <"$work/$1" >/dev/null 2>&1 &
     running+=($!)
 }
+# Someone who stays says this, and it is on disk.
+says() { # NAME LINE TEXT
+    echo "$2" >"$work/$1"
+    until_true grep -q "$3" "$log"
+}
+types() { # LINE TEXT
+    xdotool type --delay 20 "$1"
+    xdotool key Return
+    until_true grep -q "$2" "$log"
+}
+# Waits until two pictures of the window in a row are the same.
+settle() { # WINDOW
+    rm -f "$work/before.png"
+    until_true is_settled "$1"
+}
+is_settled() {
+    local same=0
+    is_changed "$1" && same=1
+    mv "$work/now.png" "$work/before.png"
+    return "$same"
+}
+# Whether it looks other than the last time.
+is_changed() {
+    import -window "$1" "$work/now.png"
+    [[ ! -f $work/before.png ]] || ! cmp -s <(convert "$work/before.png" rgb:-) <(convert "$work/now.png" rgb:-)
+}
+is_in() { [[ $(xdotool getwindowname "$1") == *alice* ]]; }
 
-say alice --register </dev/null
-say bob --register <<<'good morning! anyone up for lunch today?'
-say carol --register <<<'give me ten minutes, then yes'
-say dave --register <<<'there is a new place by the river: https://river.example/menu - they have noodles'
-say bob <<<'noodles it is. Alice, you are buying :)'
-stay bob
-stay carol
-stay dave
-until_true grep -q dave "$work/data/chat_history.txt"
-
-shoot() { # THEME-CLICKS FILE
+shoot() { # CLICKS-ON-THE-THEME FILE FUNCTION
     # As at the first start, which asks for the name as well.
     rm -rf "$XDG_CONFIG_HOME"
+    fill
     "$gui" "$address" 2>/dev/null &
-    local window=$!
+    local window=$! id
     running+=("$window")
     until_true xdotool search --onlyvisible --name chinwag >"$work/id"
-    local id
     id=$(head -n 1 "$work/id")
-    xdotool windowsize "$id" "${WIDTH:-980}" "${HEIGHT:-620}" windowfocus --sync "$id"
-    sleep 1
-    xdotool type --delay 30 alice
+    xdotool windowsize --sync "$id" "${WIDTH:-980}" "${HEIGHT:-620}" windowfocus --sync "$id"
+    settle "$id"
+    xdotool type --delay 20 alice
     xdotool key Tab
-    xdotool type --delay 30 correct-horse
+    xdotool type --delay 20 correct-horse
     xdotool key Return
     until_true is_in "$id"
+    settle "$id"
     for ((i = 0; i < $1; i++)); do
         xdotool key F2
-        sleep 0.2
+        until_true is_changed "$id"
+        settle "$id"
     done
-    echo '/msg alice psst, the key is under the mat' >"$work/bob"
-    echo '/me gets her coat' >"$work/carol"
-    echo '/msg alice can you bring the projector?' >"$work/dave"
-    xdotool type --delay 30 'on my way, save me a seat'
-    xdotool key Return
-    sleep 1
-    xdotool type --delay 30 'and a'
-    sleep 0.5
+    "$3"
+    settle "$id"
     import -window "$id" "$2"
     kill "$window"
     wait "$window" 2>/dev/null || true
 }
-is_in() { [[ $(xdotool getwindowname "$1") == *alice* ]]; }
+# Everyone's tab; others wait to be read.
+among_all() {
+    says bob '/msg alice psst, the key is under the mat' 'under the mat'
+    says dave '/msg alice can you bring the projector?' projector
+    says carol '/me gets her coat' 'her coat'
+    types 'on my way, save me a seat' 'a seat'
+    xdotool type --delay 20 'and a'
+}
+# A private tab.
+with_bob() {
+    says bob '/msg alice did you find the key?' 'find the key'
+    xdotool key ctrl+Tab
+    types 'it was under the mat, as always' 'as always'
+    says bob '/msg alice good. Mind the cat, she wants out' 'the cat'
+    types 'too late :)' 'too late'
+    says dave '/msg alice can you bring the projector?' projector
+    says dave '/msg alice and the long cable' cable
+    says carol 'alice, is there room for one more in your car?' 'your car'
+}
 
-shoot 1 src/gui/light.png
-shoot 2 src/gui/dark.png
-echo 'src/gui/light.png src/gui/dark.png'
+shoot 1 "${LIGHT:-src/gui/light.png}" among_all
+shoot 2 "${DARK:-src/gui/dark.png}" with_bob
+echo "${LIGHT:-src/gui/light.png} ${DARK:-src/gui/dark.png}"

@@ -92,6 +92,8 @@ pub struct Client {
     /// What comes was said before the login.
     is_catching_up: bool,
     online: BTreeSet<Name>,
+    /// Messages of an answer to `/history`, until its end.
+    answered: usize,
     /// The names of an answer to `/users`, until its end.
     listed: Vec<Name>,
     ignored: BTreeSet<Name>,
@@ -121,6 +123,7 @@ impl Client {
             gathering: None,
             is_catching_up: false,
             online: BTreeSet::new(),
+            answered: 0,
             listed: Vec::new(),
             ignored: ignored.into_iter().collect(),
             correspondent: None,
@@ -156,6 +159,7 @@ impl Client {
         self.output.clear();
         self.held.clear();
         self.input = LineBuffer::default();
+        self.answered = 0;
         self.listed.clear();
         self.online.clear();
         self.gathering = None;

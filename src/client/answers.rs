@@ -170,7 +170,10 @@ impl Client {
     fn end_of_history(&mut self, purpose: Purpose) {
         self.pending.pop_front();
         match purpose {
-            Purpose::Show => self.events.push_back(Event::EndOfHistory),
+            Purpose::Show => {
+                let count = std::mem::take(&mut self.answered);
+                self.events.push_back(Event::EndOfHistory { count });
+            }
             Purpose::Baseline | Purpose::Resume => self.end_of_question(purpose),
         }
     }
@@ -195,6 +198,8 @@ impl Client {
     }
 
     fn message(&mut self, message: Message) {
+        // One that is said just now counts as well: which it is cannot be told.
+        self.answered += usize::from(self.asked() == Some(&Asked::History(Purpose::Show)));
         match self.asked() {
             Some(Asked::History(Purpose::Baseline)) => self.early().push(message),
             Some(Asked::History(Purpose::Resume)) => self.resumed(message),

@@ -26,7 +26,10 @@ pub enum Event {
     /// The list of those online is another than before.
     Online,
     /// The end of the messages that were asked for.
-    EndOfHistory,
+    EndOfHistory {
+        /// How many there were at most, those of who is ignored included.
+        count: usize,
+    },
     /// Words of the server or of the client itself, without a mark at their beginning.
     Notice(String),
     /// A line was not taken, by the server or already here.

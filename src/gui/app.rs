@@ -9,6 +9,7 @@ use eframe::egui::{CentralPanel, Color32, Context, FontId, TextStyle, Theme, Ui,
 use jiff::tz::TimeZone;
 
 use crate::chat::Chat;
+use crate::notification::Notification;
 use crate::sign_in::{Field, SignIn};
 
 /// What the user wants of the world outside.
@@ -33,12 +34,7 @@ pub enum Request {
         name: String,
     },
     /// To be told outside of the window.
-    Notify {
-        /// Who it is about.
-        title: String,
-        /// What was said.
-        body: String,
-    },
+    Notify(Notification),
 }
 
 /// What has happened in the world outside.
@@ -112,7 +108,7 @@ impl App {
     /// What stands in the window's title.
     pub fn title(&self) -> String {
         match &self.chat {
-            None => "chinwag".to_owned(),
+            None => "Sign in · chinwag".to_owned(),
             Some(chat) => match chat.unread_private() {
                 0 => format!("{} · chinwag", chat.own),
                 unread => format!("({unread}) {} · chinwag", chat.own),

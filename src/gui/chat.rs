@@ -13,6 +13,7 @@ use jiff::tz::TimeZone;
 
 use crate::app::Request;
 use crate::conversation::{Conversation, Delivery, Outgoing};
+use crate::notification::Notification;
 
 /// Messages that are asked for at once, when one comes in and when one scrolls up.
 const PAGE: usize = 200;
@@ -23,14 +24,6 @@ struct Lost {
     pause_s: f64,
     /// When that began, as the window's clock has it.
     since_s: Option<f64>,
-}
-
-/// A page of older messages that was asked for.
-struct Page {
-    /// The line that asked.
-    id: LineId,
-    /// Messages that have come.
-    count: usize,
 }
 
 /// Everything about one stay on a server.
@@ -53,8 +46,8 @@ pub struct Chat {
     lost: Option<Lost>,
     /// Why the connection will not come back.
     ended: Option<String>,
-    /// The page that is awaited.
-    loading: Option<Page>,
+    /// The line that asked for the page that is awaited.
+    loading: Option<LineId>,
     /// Lines that ask for messages, in the order in which they will be answered.
     histories: VecDeque<LineId>,
     /// The first message of those that were loaded without a gap.
@@ -135,11 +128,11 @@ impl Chat {
                 let names: Vec<_> = names.iter().map(Name::as_str).collect();
                 self.note(format!("{} online: {}", names.len(), names.join(", ")), false);
             }
-            Event::EndOfHistory => {
+            Event::EndOfHistory { count } => {
                 if let Some(id) = self.histories.pop_front()
-                    && let Some(page) = self.loading.take_if(|page| page.id == id)
+                    && self.loading.take_if(|it| *it == id).is_some()
                 {
-                    self.has_all |= page.count == 0;
+                    self.has_all |= count < PAGE;
                 }
             }
             Event::Notice(text) => self.note(text, false),
@@ -167,15 +160,12 @@ impl Chat {
     /// A line will not be answered with messages. Whether it was one that asked for a page.
     fn is_no_page(&mut self, id: LineId) -> bool {
         self.histories.retain(|&it| it != id);
-        self.loading.take_if(|page| page.id == id).is_some()
+        self.loading.take_if(|it| *it == id).is_some()
     }
 
     fn message(&mut self, message: Message, requests: &mut Vec<Request>) {
-        if let Some(page) = &mut self.loading
-            && message.origin == Origin::Asked
-            && self.histories.front() == Some(&page.id)
-        {
-            page.count += 1;
+        let is_of_page = self.loading.is_some() && self.histories.front() == self.loading.as_ref();
+        if message.origin == Origin::Asked && is_of_page {
             self.oldest = Some(self.oldest.map_or(message.at, |oldest| oldest.min(message.at)));
         }
         if let Some(id) = message.receipt {
@@ -188,8 +178,8 @@ impl Chat {
             self.tabs.push(index);
         }
         if is_new && with.is_some() && message.from != self.own && !self.has_focus {
-            let body = message.text.clone();
-            requests.push(Request::Notify { title: format!("{} writes you", message.from), body });
+            let (from, text) = (message.from, message.text.clone());
+            requests.push(Request::Notify(Notification { from, text }));
         }
         let is_watched =
             self.has_focus && index == self.seen() && self.conversations[index].timeline.follows();
@@ -286,7 +276,7 @@ impl Chat {
         };
         let id = self.submit(line, requests);
         self.histories.push_back(id);
-        self.loading = Some(Page { id, count: 0 });
+        self.loading = Some(id);
     }
 
     // Tabs

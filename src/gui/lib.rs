@@ -9,6 +9,7 @@
 //! | [`timeline`] | a long list of which only what is visible is laid out |
 //! | [`message`] | one message as it is seen |
 //! | [`entry`] | the line to be said: sending, recalling, completing |
+//! | [`notification`] | what is told outside of the window |
 //! | `main.rs` | the window system, the connection's thread, notifications |
 //!
 //! What happens on the network comes in by [`app::App::handle`]; what the user wants comes out as
@@ -21,5 +22,6 @@ pub mod chat;
 pub mod conversation;
 pub mod entry;
 pub mod message;
+pub mod notification;
 pub mod sign_in;
 pub mod timeline;

@@ -12,6 +12,7 @@ use chinwag::client::settings::Settings;
 use chinwag::client::{Client, Credentials, Event};
 use chinwag::name::Name;
 use chinwag_gui::app::{App, Request, Told};
+use chinwag_gui::notification::{Notification, summary};
 use eframe::egui::{self, Context, ViewportBuilder};
 use jiff::tz::TimeZone;
 
@@ -84,6 +85,7 @@ struct Window {
     tell: Sender<Tagged>,
     /// Said before there was a connection.
     waiting: Vec<Command>,
+    notify: Sender<Notification>,
 }
 
 impl Window {
@@ -105,6 +107,7 @@ impl Window {
             told,
             tell,
             waiting: Vec::new(),
+            notify: notifier(),
         }
     }
 
@@ -141,7 +144,10 @@ impl Window {
                         eprintln!("chinwag-gui: not kept for the next time: {error}");
                     }
                 }
-                Request::Notify { title, body } => notify(title, body),
+                Request::Notify(notification) => {
+                    // Where the thread is gone, it has said why.
+                    let _ = self.notify.send(notification);
+                }
             }
         }
     }
@@ -197,14 +203,21 @@ fn changed(known: &mut BTreeSet<Name>, online: &BTreeSet<Name>) -> Option<BTreeS
     Some(known.clone())
 }
 
-/// On a thread of its own: whoever shows it may take their time.
-fn notify(title: String, body: String) {
+/// Tells what it is given, on a thread of its own: whoever shows it may take their time.
+fn notifier() -> Sender<Notification> {
+    let (notify, notified) = channel::<Notification>();
     thread::spawn(move || {
-        let shown = notify_rust::Notification::new().appname("chinwag").summary(&title).body(&body).show();
-        if let Err(error) = shown {
-            eprintln!("chinwag-gui: no notification: {error}");
+        while let Ok(first) = notified.recv() {
+            let waiting: Vec<_> = std::iter::once(first).chain(notified.try_iter()).collect();
+            let (title, body) = summary(&waiting);
+            let shown =
+                notify_rust::Notification::new().appname("chinwag").summary(&title).body(&body).show();
+            if let Err(error) = shown {
+                eprintln!("chinwag-gui: no notification: {error}");
+            }
         }
     });
+    notify
 }
 
 impl eframe::App for Window {

@@ -45,6 +45,8 @@ pub fn show(ui: &mut Ui, message: &Message, time: &str, own: Option<&Name>) {
     let is_dark = ui.visuals().dark_mode;
     ui.horizontal_top(|ui| {
         ui.spacing_mut().item_spacing.x = 8.0;
+        // So that the time stands on the line of the text.
+        ui.spacing_mut().interact_size.y = 0.0;
         ui.label(RichText::new(time).weak());
         ui.horizontal_wrapped(|ui| {
             ui.spacing_mut().item_spacing = vec2(6.0, 2.0);

@@ -352,7 +352,7 @@ impl Party {
                     person.password = person.new_password.take().expect("it was being changed").1;
                 }
                 Event::Users(_) => person.questions[0] -= 1,
-                Event::EndOfHistory => person.questions[1] -= 1,
+                Event::EndOfHistory { .. } => person.questions[1] -= 1,
                 Event::Error(refusal) => panic!("{}, seed {seed}: {refusal}", person.name),
                 _ => {}
             }

@@ -441,7 +441,7 @@ fn words_while_an_answer_is_awaited_are_not_its_end() {
         notice: password changed
         notice: 3 online
         live @1 bob: one
-        end of history",
+        end of history (1)",
     );
 }
 
@@ -610,7 +610,7 @@ fn the_clients_own_commands_are_not_the_servers() {
         < * end of history
         live #4 @4 alice -> bob: again
         asked @1 bob -> alice: psst
-        end of history",
+        end of history (1)",
     );
 }
 
@@ -630,7 +630,7 @@ fn a_reply_goes_to_who_wrote_last_and_not_to_what_was_looked_up() {
         < @1 bob -> alice: psst
         < * end of history
         asked @1 bob -> alice: psst
-        end of history
+        end of history (1)
         = /reply hi
         > /msg carol hi",
     );
@@ -652,8 +652,15 @@ fn who_is_ignored_is_not_heard_and_still_counts() {
             < @3 carol: loud too
             < @4 dave: hi
             live @4 dave: hi
+            = /history 2
+            > /history 2
+            < @3 carol: loud too
+            < @4 dave: hi
+            < * end of history
+            asked @4 dave: hi
+            end of history (2)
             = /reply x
-            refused #2 /reply x: nobody-wrote: there is no private message to reply to
+            refused #3 /reply x: nobody-wrote: there is no private message to reply to
             < @5 bob: last
             -
             +
@@ -711,7 +718,7 @@ fn a_history_that_was_asked_for_is_told_again_and_what_is_new_in_it_once() {
         asked @1 bob: one
         asked @2 bob: two
         live @3 bob: new
-        end of history
+        end of history (3)
         live @4 bob: newer",
     );
 }

@@ -88,7 +88,7 @@ fn texts(event: Event) -> Vec<String> {
         }
         Event::Refused { line, refusal, .. } => vec![line, refusal.code, refusal.words],
         Event::Unconfirmed { line, .. } | Event::NotSent { line, .. } => vec![line],
-        Event::EndOfHistory | Event::IgnoredChanged | Event::Online | Event::Bye => vec![],
+        Event::EndOfHistory { .. } | Event::IgnoredChanged | Event::Online | Event::Bye => vec![],
     }
 }
 

@@ -148,7 +148,7 @@ fn in_words(event: &Event) -> Option<String> {
         Event::Joined(who, others) => format!("joined: {} +{others}", names(who)),
         Event::Left(who, others) => format!("left: {} +{others}", names(who)),
         Event::Users(who) => format!("users: {}", names(who)),
-        Event::EndOfHistory => "end of history".into(),
+        Event::EndOfHistory { count } => format!("end of history ({count})"),
         Event::Notice(text) => format!("notice: {text}"),
         Event::Refused { id, line, refusal } => format!("refused #{id} {line}: {refusal}"),
         Event::Unconfirmed { id, line } => format!("unconfirmed #{id} {line}"),

@@ -1,6 +1,6 @@
 //! An event as lines of text. What came from the server is clean already: the client has seen to that.
 
-use chinwag::client::words::{colour_index, mention, presence};
+use chinwag::client::words::{colour_index, mention, presence, without_secrets};
 use chinwag::client::{Event, Message, Origin, Refusal};
 use chinwag::name::Name;
 use chinwag::record::Timestamp;
@@ -60,7 +60,7 @@ impl Renderer {
                 let shown: Vec<String> = names.iter().map(|name| self.name(name)).collect();
                 self.notice(&format!("{} online: {}", names.len(), shown.join(" ")), out);
             }
-            Event::EndOfHistory => self.notice("end of history", out),
+            Event::EndOfHistory { .. } => self.notice("end of history", out),
             Event::Notice(text) => self.notice(text, out),
             Event::Refused { line, refusal, .. } => self.refused(line, refusal, out),
             Event::Unconfirmed { line, .. } => self.error("not confirmed yet", without_secrets(line), out),

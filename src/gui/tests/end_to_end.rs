@@ -34,11 +34,30 @@ fn missing() -> Option<String> {
 
 /// The server, built where this repository builds it.
 fn chinwagd() -> Option<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    ["debug", "release"]
-        .map(|profile| root.join("target").join(profile).join("chinwagd"))
-        .into_iter()
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target");
+    let targets = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from).into_iter().chain([own]);
+    targets
+        .flat_map(|target| ["debug", "release"].map(|profile| target.join(profile).join("chinwagd")))
         .find(|it| it.is_file())
+}
+
+/// Starts it; returns where it listens as well.
+fn serve(program: &Path, listen: &str, data: &Path) -> (Running, String) {
+    let mut server = Command::new(program);
+    server.args(["--listen", listen, "--kdf-rounds", "1", "--data"]).arg(data);
+    let mut server = Running(server.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap());
+    let mut line = String::new();
+    BufReader::new(server.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let address = line.trim().strip_prefix("listening on ").expect("it listens").to_owned();
+    (server, address)
+}
+
+/// What a process has used of the processor, in ticks; `None` where there is no /proc.
+fn ticks(process: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // Behind the name, which may hold anything, the 12th and 13th; see proc(5).
+    let mut fields = stat.rsplit_once(')')?.1.split(' ').skip(12);
+    Some(fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?)
 }
 
 fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
@@ -52,11 +71,11 @@ fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// A plain connection with an account of its own.
-fn register(address: &str, name: &str) -> BufReader<TcpStream> {
+/// A plain connection of somebody who registers or logs in.
+fn enter(address: &str, how: &str, name: &str) -> BufReader<TcpStream> {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.write_all(format!("/register {name} {PASSWORD}\n").as_bytes()).unwrap();
+    stream.write_all(format!("/{how} {name} {PASSWORD}\n").as_bytes()).unwrap();
     let mut reader = BufReader::new(stream);
     until(&mut reader, &format!("* welcome {name}"));
     reader
@@ -91,14 +110,10 @@ fn what_is_typed_in_the_window_arrives_at_a_plain_connection() {
     BufReader::new(display.0.stdout.take().unwrap()).read_line(&mut number).unwrap();
     let display_name = format!(":{}", number.trim());
 
-    let mut server = Command::new(server);
-    server.args(["--listen", "127.0.0.1:0", "--kdf-rounds", "1", "--data"]).arg(files.path().join("data"));
-    let mut server = Running(server.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap());
-    let mut line = String::new();
-    BufReader::new(server.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let address = line.trim().strip_prefix("listening on ").unwrap().to_owned();
-    drop(register(&address, "alice"));
-    let mut bob = register(&address, "bob");
+    let data = files.path().join("data");
+    let (running, address) = serve(&server, "127.0.0.1:0", &data);
+    drop(enter(&address, "register", "alice"));
+    let mut bob = enter(&address, "register", "bob");
 
     let log = files.path().join("log");
     let mut window = Command::new(env!("CARGO_BIN_EXE_chinwag-gui"));
@@ -118,7 +133,7 @@ fn what_is_typed_in_the_window_arrives_at_a_plain_connection() {
     xdotool(&["windowfocus", "--sync", &id]);
     // Until the first frame is there, keys go nowhere.
     wait_for("the title, which is set in a frame", || {
-        xdotool(&["getwindowname", &id]).contains("chinwag").then_some(())
+        xdotool(&["getwindowname", &id]).contains("Sign in").then_some(())
     });
     xdotool(&["type", "--delay", "30", "alice"]);
     xdotool(&["key", "Tab"]);
@@ -130,9 +145,37 @@ fn what_is_typed_in_the_window_arrives_at_a_plain_connection() {
     xdotool(&["key", "Return"]);
     until(&mut bob, " alice: hello from the window");
 
+    if ticks(window.0.id()).is_some() {
+        let mut last = (None, Instant::now());
+        wait_for("two seconds in which nothing happens and nothing is done", || {
+            let now = ticks(window.0.id());
+            if now != last.0 {
+                last = (now, Instant::now());
+            }
+            (last.1.elapsed() > Duration::from_secs(2)).then_some(())
+        });
+    }
+
+    // The server is killed and comes back: the window logs in again by itself.
+    drop(running);
+    let (_running, _) = serve(&server, &address, &data);
+    let mut bob = enter(&address, "login", "bob");
+    until(&mut bob, "* alice joined");
+    xdotool(&["type", "--delay", "30", "here again"]);
+    xdotool(&["key", "Return"]);
+    until(&mut bob, " alice: here again");
+
     let picture = Path::new(env!("CARGO_TARGET_TMPDIR")).join("window.png");
     let mut import = Command::new("import");
     import.args(["-window", &id]).arg(&picture).env("DISPLAY", &display_name);
     assert!(import.status().unwrap().success());
     assert!(fs::metadata(&picture).unwrap().len() > 5000, "a window with text in it: {}", picture.display());
+
+    // For the next time, but for what is secret.
+    let kept: Vec<String> = fs::read_dir(files.path().join("chinwag"))
+        .expect("a folder of its own")
+        .map(|file| fs::read_to_string(file.unwrap().path()).unwrap())
+        .collect();
+    let kept = kept.concat();
+    assert!(kept.contains(&address) && kept.contains("alice") && !kept.contains(PASSWORD), "{kept}");
 }

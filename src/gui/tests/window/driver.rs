@@ -76,7 +76,7 @@ pub fn chat_in(mut window: Window<'_>) -> Window<'_> {
     window.state_mut().handle(Told::Online(BTreeSet::from(["alice", "bob", "carol"].map(name))));
     let requests = window.state_mut().take_requests();
     assert!(requests.contains(&Request::Submit("/history 200".into())), "{requests:?}");
-    tell(&mut window, Event::EndOfHistory);
+    end_of_history(&mut window, 0);
     window
 }
 
@@ -209,4 +209,9 @@ pub fn outside<T>(window: &mut Window<'_>, wanted: impl Fn(&OutputCommand) -> Op
         window.step();
         window.output().platform_output.commands.iter().find_map(&wanted)
     })
+}
+
+/// An answer to `/history` ends, with so many messages as the server counts them.
+pub fn end_of_history(window: &mut Window<'_>, count: usize) {
+    tell(window, Event::EndOfHistory { count });
 }

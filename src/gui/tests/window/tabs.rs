@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use chinwag::client::Event;
 use chinwag_gui::app::{Request, Told};
+use chinwag_gui::notification::{Notification, summary};
 use eframe::egui::accesskit::Role;
 use eframe::egui::{Key, Modifiers, vec2};
 use egui_kittest::kittest::Queryable;
@@ -84,8 +85,22 @@ fn a_private_message_is_notified_only_when_the_window_is_not_in_front() {
     window.run();
     tell(&mut window, Event::Message(message(2, "bob", Some("alice"), "psst")));
     tell(&mut window, Event::Message(message(3, "bob", None, "public")));
-    let wanted = Request::Notify { title: "bob writes you".into(), body: "psst".into() };
-    assert_eq!(requests(&mut window), [wanted]);
+    let notification = Notification { from: name("bob"), text: "psst".into() };
+    assert_eq!(requests(&mut window), [Request::Notify(notification.clone())]);
+    assert_eq!(summary(&[notification]), ("bob writes you".into(), "psst".into()));
+}
+
+#[test]
+fn many_notifications_are_told_once() {
+    let of = |from: &str| Notification { from: name(from), text: "psst".into() };
+    let told = |from: &[&str]| summary(&from.iter().map(|it| of(it)).collect::<Vec<_>>());
+    assert_eq!(told(&["bob"; 5]), ("5 private messages".into(), "bob writes you".into()));
+    assert_eq!(
+        told(&["bob", "carol", "bob"]),
+        ("3 private messages".into(), "bob and carol write you".into())
+    );
+    let five = told(&["a", "b", "c", "d", "e"]);
+    assert_eq!(five, ("5 private messages".into(), "a, b, c and 2 others write you".into()));
 }
 
 #[test]

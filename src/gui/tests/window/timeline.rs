@@ -42,7 +42,7 @@ fn scrolling_up_loads_what_is_older_and_moves_nothing() {
         let asked = Message { origin: Origin::Asked, ..message(1000 + number, "bob", None, &text) };
         window.state_mut().handle(Told::Update(Update::Event(Event::Message(asked))));
     }
-    tell(&mut window, Event::EndOfHistory);
+    end_of_history(&mut window, 200);
     assert!(requests(&mut window).is_empty(), "the end is seen");
     scroll(&mut window, 1_000_000.0);
     assert_eq!(submitted(&mut window), [format!("/history 200 before {}", at(1000))]);
@@ -56,11 +56,11 @@ fn scrolling_up_loads_what_is_older_and_moves_nothing() {
     let now = topmost(&window);
     assert_eq!(now.0, top.0);
     assert!((now.1 - top.1).abs() <= 40, "{now:?} was at {top:?}; the date moves away from above it");
-    tell(&mut window, Event::EndOfHistory);
+    end_of_history(&mut window, 200);
     scroll(&mut window, 1_000_000.0);
     assert!(window.query_by_label("older 0").is_some());
     assert_eq!(submitted(&mut window).len(), 1);
-    tell(&mut window, Event::EndOfHistory);
+    end_of_history(&mut window, 199);
     scroll(&mut window, 1_000_000.0);
     assert!(submitted(&mut window).is_empty(), "there is nothing older");
 }
@@ -90,7 +90,7 @@ fn chat_with(count: u64) -> Window<'static> {
     tell(&mut window, Event::Welcome(name("alice")));
     requests(&mut window);
     (0..count).for_each(|it| load(&mut window, message(1000 + it, "bob", None, &format!("message {it}"))));
-    tell(&mut window, Event::EndOfHistory);
+    end_of_history(&mut window, 200);
     window
 }
 
@@ -126,10 +126,10 @@ fn only_who_asks_for_it_has_a_short_tab_go_back_through_all_history() {
     assert_eq!(submitted(&mut window).len(), 1);
     assert!(shows(&window, "Loading…"));
     load(&mut window, message(10, "bob", None, "nothing of carol's"));
-    tell(&mut window, Event::EndOfHistory);
+    end_of_history(&mut window, 200);
     assert_eq!(submitted(&mut window), [""; 0]);
     click(&mut window, "Show older ones");
-    tell(&mut window, Event::EndOfHistory);
+    end_of_history(&mut window, 0);
     assert!(shows(&window, "This is the beginning."));
 }
 
@@ -139,8 +139,8 @@ fn what_one_asks_for_oneself_is_not_taken_for_a_page() {
     tell(&mut window, Event::Welcome(name("alice")));
     enters(&mut window, "/history 2099-01-01");
     load(&mut window, message(1000, "bob", None, "hello"));
-    tell(&mut window, Event::EndOfHistory);
-    tell(&mut window, Event::EndOfHistory);
+    end_of_history(&mut window, 200);
+    end_of_history(&mut window, 0);
     assert!(window.query_by_label("Show older ones").is_some(), "there may be older ones");
     submitted(&mut window);
     enters(&mut window, "/history never");
