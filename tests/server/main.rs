@@ -4,6 +4,7 @@
 mod common;
 
 mod crowd;
+mod disk;
 mod faults;
 mod history;
 mod order;
