@@ -7,6 +7,7 @@ mod crowd;
 mod disk;
 mod faults;
 mod history;
+mod killed;
 mod order;
 mod running;
 mod slow;
