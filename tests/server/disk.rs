@@ -1,7 +1,8 @@
 //! Disks that do not do as they are told: full, slow, failing.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -67,9 +68,13 @@ fn a_full_disk_refuses_what_it_cannot_hold_and_keeps_all_else() {
 
 /// Starts a server in which a system call on a file of it goes wrong, from the `when`th one on.
 fn failing(data: &Path, file: &str, call: &str, error: &str, when: u32) -> Server {
+    tampered(data, file, &format!("inject={call}:error={error}:when={when}+"))
+}
+
+/// Starts a server in which the system calls on a file of it are tampered with, as strace(1) says it.
+fn tampered(data: &Path, file: &str, fault: &str) -> Server {
     let path = data.join(file);
-    let fault = format!("inject={call}:error={error}:when={when}+");
-    let strace = ["strace", "-D", "-f", "-o", "/dev/null", "-P", path.to_str().unwrap(), "-e", &fault];
+    let strace = ["strace", "-D", "-f", "-o", "/dev/null", "-P", path.to_str().unwrap(), "-e", fault];
     Setup::new(&QUICK).data(data).under(strace).start()
 }
 
@@ -150,4 +155,152 @@ fn a_history_that_cannot_be_read_is_said_and_ends_only_who_asked() {
     assert_eq!(bob.next(), None);
     alice.say("alice", "two");
     server.logged(&["ERROR", "chat_history.txt", "read"]);
+}
+
+#[test]
+fn with_a_slow_sync_nothing_is_shown_before_it_and_many_share_one() {
+    const SYNC: Duration = Duration::from_millis(200);
+    const TALKERS: usize = 20;
+    if !can_trace() {
+        return;
+    }
+    let data = TempDir::new().unwrap();
+    // Enough for some turns of a reader.
+    write_history(data.path(), (0..2000).map(|number| format!("old: {number} {}", "x".repeat(200))));
+    let delay = format!("inject=fdatasync:delay_enter={}", SYNC.as_micros());
+    let server = tampered(data.path(), "chat_history.txt", &delay);
+    let mut talkers: Vec<_> = (0..TALKERS)
+        .map(|number| {
+            let mut talker = server.connect();
+            talker.send(&format!("/replay 0\n/register talker{number} {PASSWORD}"));
+            talker.expect("* replay 0");
+            talker.expect(&format!("* welcome talker{number}"));
+            talker
+        })
+        .collect();
+    let mut reader = server.register("reader");
+    reader.until(&format!("old: 1999 {}", "x".repeat(200)));
+
+    let started = Instant::now();
+    talkers[0].say("talker0", "alone");
+    assert!(started.elapsed() >= SYNC, "shown after {:?}", started.elapsed());
+    reader.expect_message("talker0: alone");
+    // What they say while a sync is under way goes into the next one, while another reads all that was.
+    reader.send("/history\nI am done");
+    let started = Instant::now();
+    talkers.iter_mut().for_each(|talker| talker.send("together"));
+    let mut said = 0;
+    while said < TALKERS + 1 {
+        said += usize::from(text_of(&talkers[0].line()).is_some());
+    }
+    let took = started.elapsed();
+    assert!(took >= SYNC && took < SYNC * TALKERS as u32 / 2, "each had a sync of its own: {took:?}");
+    let history = reader.until("* end of history");
+    let read = history.iter().filter(|text| text.starts_with("old: ")).count();
+    assert_eq!(read, 2000, "reading goes on");
+    reader.until("reader: I am done");
+}
+
+#[test]
+fn without_randomness_nobody_registers_and_all_else_goes_on() {
+    if !can_trace() {
+        return;
+    }
+    // How often it is asked for up to there depends on the C library.
+    let data = TempDir::new().unwrap();
+    let trace = data.path().join("trace");
+    let strace = ["strace", "-D", "-f", "-e", "trace=getrandom", "-o", trace.to_str().unwrap()];
+    let server = Setup::new(&QUICK).data(&data.path().join("data")).under(strace).start();
+    server.register("alice");
+    let stopped = server.stop();
+    let asked = wait_for("the end of the trace", || {
+        let trace = std::fs::read_to_string(&trace).unwrap();
+        trace.contains("+++ exited").then(|| trace.matches("getrandom(").count())
+    });
+    let fault = format!("inject=getrandom:error=EIO:when={asked}+");
+    let strace = ["strace", "-D", "-f", "-o", "/dev/null", "-e", &fault];
+    let server = Setup::new(&QUICK).data(&stopped.data).under(strace).start();
+    let mut bob = server.connect();
+    bob.send(&format!("/register bob {PASSWORD}"));
+    bob.expect_error("no-randomness");
+    server.logged(&["WARN", "randomness"]);
+    let mut alice = server.login("alice");
+    alice.send(&format!("/passwd {PASSWORD} battery-staple"));
+    alice.expect_error("no-randomness");
+    alice.say("alice", "but I can talk");
+    assert_eq!(std::fs::read_to_string(server.file("users.txt")).unwrap().lines().count(), 1);
+}
+
+/// A server in a mount namespace of its own, after these commands there, with `$1` for its data directory; none
+/// where that is not allowed, which it says.
+fn in_namespace(data: &Path, commands: &str) -> Option<Result<Server, String>> {
+    if !is_there("unshare") {
+        return None;
+    }
+    let script = format!("{commands} && shift && exec \"$@\"");
+    let unshare = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"];
+    let wrapper = unshare.into_iter().chain([script.as_str(), "sh", data.to_str().unwrap()]);
+    let (status, _, said) = run(Command::new("unshare").args(&unshare[1..]).args([commands, "sh"]).arg(data));
+    if status != Some(0) {
+        eprintln!("skipped: no mounting in a namespace: {said}");
+        return None;
+    }
+    Some(Setup::new(&QUICK).data(data).under(wrapper).try_start())
+}
+
+#[test]
+fn a_file_system_without_room_refuses_what_does_not_fit_until_there_is_room() {
+    let directory = TempDir::new().unwrap();
+    let data = directory.path();
+    let Some(server) = in_namespace(data, "mount -t tmpfs -o size=64k,mode=700 chinwag \"$1\"") else {
+        return;
+    };
+    let server = server.unwrap();
+    // Only there its files can be seen.
+    let inside = PathBuf::from(format!("/proc/{}/root{}", server.id(), data.display()));
+    let log = inside.join("chat_history.txt");
+    let (mut alice, mut bob) = (server.register("alice"), server.register("bob"));
+    std::fs::write(inside.join("filler"), vec![0; 24 << 10]).unwrap();
+
+    // A page is full in the midst of a line, of which nothing may stay.
+    let text = "x".repeat(900);
+    let mut said = 0;
+    loop {
+        alice.send(&text);
+        let answer = alice.line();
+        match text_of(&answer) {
+            Some(_) => said += 1,
+            None => break assert!(answer.starts_with("! not-saved: the server's disk is full"), "{answer}"),
+        }
+        bob.expect_message(&format!("alice: {text}"));
+    }
+    assert!(said > 10, "{said}");
+    let held = std::fs::read_to_string(&log).unwrap();
+    assert!(held.ends_with('\n') && held.lines().count() == said);
+    assert_ne!(held.len() % 4096, 0, "there was room for a part of a line");
+    for session in [&mut alice, &mut bob] {
+        assert_eq!(session.ask_history("/history").join("\n") + "\n", held, "reading goes on");
+    }
+    let mut carol = server.connect();
+    carol.send(&format!("/login bob {PASSWORD}"));
+    carol.expect("* welcome bob");
+
+    std::fs::remove_file(inside.join("filler")).unwrap();
+    alice.say("alice", &text);
+    bob.expect_message(&format!("alice: {text}"));
+    server.register("dave");
+    let now = std::fs::read_to_string(&log).unwrap();
+    assert!(now.starts_with(&held) && now.ends_with('\n') && now.lines().count() == said + 1);
+}
+
+#[test]
+fn a_read_only_file_system_is_named() {
+    let directory = TempDir::new().unwrap();
+    let data = directory.path();
+    let commands = "mount --bind \"$1\" \"$1\" && mount -o remount,ro,bind \"$1\"";
+    let Some(server) = in_namespace(data, commands) else { return };
+    let log = server.map(|_| ()).expect_err("it cannot write there");
+    let last = log.lines().last().expect("it says why");
+    assert!(last.contains(data.to_str().unwrap()) && last.contains("Read-only file system"), "{log}");
+    assert_eq!(std::fs::read_dir(data).unwrap().count(), 0);
 }
