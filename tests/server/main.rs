@@ -7,6 +7,7 @@ mod crowd;
 mod disk;
 mod faults;
 mod history;
+mod inputs;
 mod killed;
 mod order;
 mod running;
