@@ -1,6 +1,6 @@
 //! Many at once: more connections than there is room for, and such as go away without a word.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
 use std::time::Duration;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
 use crate::common::*;
+use crate::faults::check;
 
 /// Connects and returns the error that it was told before the close, or the session.
 fn try_connect(server: &Server) -> Result<Client, String> {
@@ -237,6 +238,100 @@ fn two_hundred_who_connect_and_say_nothing_are_in_nobodys_way() {
         let closed = server.log().matches("closed: ").count();
         (closed == 200).then_some(())
     });
+}
+
+/// Lets this process and those it starts have so many files open; if it may not, says that the test is skipped.
+fn can_open(files: usize) -> bool {
+    if !is_there("prlimit") {
+        return false;
+    }
+    let (limit, own) = (format!("--nofile={files}:"), std::process::id().to_string());
+    let (status, _, said) = run(Command::new("prlimit").args([&limit, "--pid", &own]));
+    if status != Some(0) {
+        eprintln!("skipped: {files} open files are not allowed: {said}");
+    }
+    status == Some(0)
+}
+
+#[test]
+fn five_thousand_who_connect_at_once_are_all_greeted_and_the_others_go_on() {
+    const NEWCOMERS: usize = 5000;
+    if !can_open(NEWCOMERS + 3000) {
+        return;
+    }
+    let server = Server::start(&QUICK);
+    let (mut alice, mut bob) = (server.register("alice"), server.register("bob"));
+    let mut newcomers: Vec<_> = (0..NEWCOMERS)
+        .map(|_| {
+            let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            socket.set_nonblocking(true).unwrap();
+            // It is under way; only as many as the backlog holds are connected at once.
+            let _ = socket.connect(&server.address.into());
+            TcpStream::from(socket)
+        })
+        .collect();
+    for number in 0..50 {
+        alice.say("alice", &format!("message {number}"));
+        bob.expect_message(&format!("alice: message {number}"));
+    }
+    for newcomer in &mut newcomers {
+        let mut greeting = Vec::new();
+        wait_for("the greeting", || {
+            let mut bytes = [0; 512];
+            if let Ok(count) = newcomer.read(&mut bytes) {
+                greeting.extend_from_slice(&bytes[..count]);
+            }
+            greeting.ends_with(b"/help tells the rest\n").then_some(())
+        });
+    }
+    bob.say("bob", "all are here");
+    alice.expect_message("bob: all are here");
+    drop(newcomers);
+    server.register("late");
+    wait_for("all of them to be gone", || {
+        (server.log().matches("closed: ").count() >= NEWCOMERS).then_some(())
+    });
+    bob.say("bob", "and gone");
+}
+
+#[test]
+fn resets_at_any_point_of_a_login_leave_nothing_behind() {
+    const ROUNDS: usize = 84;
+    const GUESTS: usize = 12;
+    let server =
+        Server::start(&["--kdf-rounds", "3000", "--rate", "off", "--per-address", "off", "--sync", "never"]);
+    let (mut alice, mut bob) = (server.register("alice"), server.register("bob"));
+    for round in 0..ROUNDS {
+        let command = if round < GUESTS { "register" } else { "login" };
+        let packet = format!("/{command} guest{} {PASSWORD}\n/history\n", round % GUESTS);
+        let mut guest = server.connect();
+        // Cut at seven places: before the first byte, within each part, and behind the last.
+        guest.send_raw(&packet.as_bytes()[..packet.len() * (round % 7) / 6]);
+        if round % 2 == 0 {
+            // By then the server has begun with what it was sent.
+            alice.say("alice", "before");
+            bob.expect_message("alice: before");
+        }
+        reset(guest);
+        alice.say("alice", "behind");
+        bob.expect_message("alice: behind");
+    }
+    wait_for("all of them to be gone", || (server.log().matches("closed: ").count() == ROUNDS).then_some(()));
+    alice.send("/users");
+    alice.expect("* users: alice bob");
+    alice.expect("* 2 online");
+    // Each account is there as a whole, or not at all.
+    for number in 0..GUESTS {
+        let mut guest = server.connect();
+        guest.send(&format!("/login guest{number} {PASSWORD}"));
+        if guest.line() != format!("* welcome guest{number}") {
+            server.register(&format!("guest{number}"));
+        }
+    }
+    let left = server.stop();
+    assert_eq!(check(&left.data).0, Some(0));
+    let users = std::fs::read_to_string(left.data.join("users.txt")).unwrap();
+    assert_eq!(users.lines().count(), GUESTS + 2);
 }
 
 #[test]
