@@ -14,7 +14,8 @@ pub fn visible(history: &str, name: &str) -> Vec<String> {
     let is_visible = |line: &&str| {
         let message = text_of(line).and_then(|text| text.split_once(": "));
         let (ends, _) = message.unwrap_or_else(|| panic!("no message: {line}"));
-        ends.split_once(" -> ").is_none_or(|(from, to)| [from, to].contains(&name))
+        let is_it = |end: &str| end.eq_ignore_ascii_case(name);
+        ends.split_once(" -> ").is_none_or(|(from, to)| is_it(from) || is_it(to))
     };
     history.lines().filter(is_visible).map(str::to_owned).collect()
 }
