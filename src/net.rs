@@ -116,6 +116,9 @@ const LISTENERS_FROM: usize = u32::MAX as usize + 1;
 const SIGNALS: Token = Token(usize::MAX - 1);
 const EVENTS_PER_WAIT: usize = 1024;
 const TELLS_OF_URGENT_DATA: bool = cfg!(any(target_os = "linux", target_os = "android"));
+/// Newcomers who may wait to be accepted, if the system allows as many (listen(2)). Of more than that some are
+/// dropped when they believe to be connected already, and would wait for a greeting for ever. std's is 128.
+const BACKLOG: i32 = 4096;
 /// ENFILE and EMFILE, the same number on every Unix.
 const OUT_OF_DESCRIPTORS: [i32; 2] = [23, 24];
 
@@ -138,6 +141,7 @@ impl MioNet {
         };
         for (index, listener) in listeners.into_iter().enumerate() {
             listener.set_nonblocking(true)?;
+            SockRef::from(&listener).listen(BACKLOG)?;
             let mut socket = TcpListener::from_std(listener);
             net.poll.registry().register(&mut socket, Token(LISTENERS_FROM + index), Interest::READABLE)?;
             net.listeners.push(Listener { socket, ready: false });

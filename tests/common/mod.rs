@@ -150,15 +150,20 @@ impl Setup {
 
     /// Starts it, and waits until it is ready.
     pub fn start(self) -> Server {
-        self.start_with(1)
+        self.start_with(1).unwrap_or_else(|log| panic!("it ended: {log}"))
     }
 
     /// The same with a further address among its flags.
     pub fn start_on_two(self) -> Server {
-        self.start_with(2)
+        self.start_with(2).unwrap_or_else(|log| panic!("it ended: {log}"))
     }
 
-    fn start_with(self, addresses: usize) -> Server {
+    /// The same where it may end before it is ready; then its log.
+    pub fn try_start(self) -> Result<Server, String> {
+        self.start_with(1)
+    }
+
+    fn start_with(self, addresses: usize) -> Result<Server, String> {
         let own = TempDir::new().unwrap();
         let data = self.data.unwrap_or_else(|| own.path().join("data"));
         let (out, err) = (own.path().join("out"), own.path().join("err"));
@@ -172,14 +177,15 @@ impl Setup {
         command.stdout(fs::File::create(&out).unwrap()).stderr(fs::File::create(&err).unwrap());
         let mut process = Process::start(&mut command);
         let printed = wait_for("the listening lines", || {
+            let has_ended = process.0.try_wait().unwrap().is_some();
             let printed = fs::read_to_string(&out).unwrap();
-            let ended = process.0.try_wait().unwrap();
-            assert!(ended.is_none(), "{ended:?}: {}", fs::read_to_string(&err).unwrap());
-            (printed.matches('\n').count() == addresses).then_some(printed)
+            let is_ready = printed.matches('\n').count() == addresses;
+            (is_ready || has_ended).then_some(if is_ready { Ok(printed) } else { Err(()) })
         });
+        let printed = printed.map_err(|()| fs::read_to_string(&err).unwrap())?;
         let first = printed.lines().next().and_then(|line| line.strip_prefix("listening on "));
         let address = first.and_then(|address| address.parse().ok()).unwrap_or_else(|| panic!("{printed}"));
-        Server { process, address, data, own }
+        Ok(Server { process, address, data, own })
     }
 }
 

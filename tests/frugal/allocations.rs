@@ -3,6 +3,8 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::time::Duration;
 
 use chinwag::net::MioNet;
 use chinwag::server::{Options, Server};
@@ -25,6 +27,8 @@ struct Party {
     clients: Vec<TcpStream>,
     allocations: u64,
     _directory: TempDir,
+    /// Held as long as the test goes on.
+    _alive: Sender<()>,
 }
 
 impl Party {
@@ -43,6 +47,7 @@ impl Party {
             clients: Vec::new(),
             allocations: 0,
             _directory: directory,
+            _alive: wake_when_late(address),
         };
         for number in 0..CLIENTS {
             party.join(address, number);
@@ -111,6 +116,20 @@ impl Party {
         (0..ROUNDS).for_each(|_| round(self));
         self.allocations
     }
+}
+
+/// Wakes a server that still waits when the test should long be over, so that the test fails and does not wait with
+/// it: where a message is lost, nothing else comes.
+fn wake_when_late(address: SocketAddr) -> Sender<()> {
+    let (alive, is_alive) = channel();
+    std::thread::spawn(move || {
+        let mut pause = PATIENCE;
+        while is_alive.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
+            let _ = TcpStream::connect(address);
+            pause = Duration::from_secs(1);
+        }
+    });
+    alive
 }
 
 fn name(number: usize) -> String {

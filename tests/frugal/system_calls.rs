@@ -8,7 +8,8 @@ use tempfile::TempDir;
 use crate::common::{Client, QUICK, Server, Setup, can_trace, wait_for};
 
 const CLIENTS: usize = 20;
-const MESSAGES: usize = 50;
+/// So many that one more call for every tenth of them is far more than the clock brings about.
+const MESSAGES: usize = 500;
 /// How far everyone has read is saved once a second, and that wakes the server: calls that no message brings about.
 const BY_THE_CLOCK: usize = 30;
 

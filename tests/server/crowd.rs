@@ -8,6 +8,7 @@ use std::time::Duration;
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
 use crate::common::*;
+use crate::faults::check;
 
 /// Connects and returns the error that it was told before the close, or the session.
 fn try_connect(server: &Server) -> Result<Client, String> {
@@ -237,6 +238,126 @@ fn two_hundred_who_connect_and_say_nothing_are_in_nobodys_way() {
         let closed = server.log().matches("closed: ").count();
         (closed == 200).then_some(())
     });
+}
+
+/// Lets this process and those it starts have thousands of files open; if it may not, says that the test is skipped.
+fn can_open_thousands() -> bool {
+    if !is_there("prlimit") {
+        return false;
+    }
+    let own = std::process::id().to_string();
+    let (status, _, said) = run(Command::new("prlimit").args(["--nofile=8000:", "--pid", &own]));
+    if status != Some(0) {
+        eprintln!("skipped: 8000 open files are not allowed: {said}");
+    }
+    status == Some(0)
+}
+
+/// Begins to connect.
+fn begin_to_connect(server: &Server) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    // It says that this is under way.
+    let _ = socket.connect(&server.address.into());
+    TcpStream::from(socket)
+}
+
+/// Waits until a connection that was begun is greeted.
+fn greeted(newcomer: &TcpStream) {
+    wait_for("the connection", || newcomer.peer_addr().ok());
+    newcomer.set_nonblocking(false).unwrap();
+    Client::over(newcomer.try_clone().unwrap()).greeted();
+}
+
+#[test]
+fn a_thousand_who_come_while_the_server_is_busy_wait_and_are_all_greeted() {
+    const NEWCOMERS: usize = 1000;
+    let backlog_max = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap_or_default();
+    if backlog_max.trim().parse().is_ok_and(|most: usize| most < NEWCOMERS) {
+        return eprintln!("skipped: this system lets only {} wait", backlog_max.trim());
+    }
+    if !can_open_thousands() {
+        return;
+    }
+    let server = Server::start(&QUICK);
+    let mut alice = server.register("alice");
+    server.signal("STOP");
+    let newcomers: Vec<_> = (0..NEWCOMERS).map(|_| begin_to_connect(&server)).collect();
+    for newcomer in &newcomers {
+        wait_for("the connection", || newcomer.peer_addr().ok());
+    }
+    // From here on nothing happens that could remind the server of those whom its first turn does not take.
+    server.signal("CONT");
+    newcomers.iter().for_each(greeted);
+    alice.say("alice", "welcome to all");
+}
+
+#[test]
+fn five_thousand_who_connect_at_once_are_all_greeted_and_the_others_go_on() {
+    const NEWCOMERS: usize = 5000;
+    if !can_open_thousands() {
+        return;
+    }
+    let server = Server::start(&QUICK);
+    let (mut alice, mut bob) = (server.register("alice"), server.register("bob"));
+    let mut newcomers: Vec<_> = (0..4000).map(|_| begin_to_connect(&server)).collect();
+    // Of more than 4096 who wait the system would drop some: so many are in by then that they never are.
+    greeted(&newcomers[1000]);
+    newcomers.extend((newcomers.len()..NEWCOMERS).map(|_| begin_to_connect(&server)));
+    for number in 0..50 {
+        alice.say("alice", &format!("message {number}"));
+        bob.expect_message(&format!("alice: message {number}"));
+    }
+    newcomers.swap_remove(1000);
+    newcomers.iter().for_each(greeted);
+    bob.say("bob", "all are here");
+    alice.expect_message("bob: all are here");
+    drop(newcomers);
+    server.register("late");
+    wait_for("all of them to be gone", || {
+        (server.log().matches("closed: ").count() >= NEWCOMERS).then_some(())
+    });
+    bob.say("bob", "and gone");
+}
+
+#[test]
+fn resets_at_any_point_of_a_login_leave_nothing_behind() {
+    const ROUNDS: usize = 84;
+    const GUESTS: usize = 12;
+    // So that a password takes some turns.
+    let server = Server::start(&["--kdf-rounds", "50000", "--rate", "off", "--per-address", "off"]);
+    let (mut alice, mut bob) = (server.register("alice"), server.register("bob"));
+    for round in 0..ROUNDS {
+        let command = if round < GUESTS { "register" } else { "login" };
+        let packet = format!("/{command} guest{} {PASSWORD}\n/history\n", round % GUESTS);
+        let mut guest = server.connect();
+        // Cut at seven places: before the first byte, within each part, and behind the last.
+        guest.send_raw(&packet.as_bytes()[..packet.len() * (round % 7) / 6]);
+        if round % 2 == 0 {
+            // By then the server has begun with what it was sent.
+            alice.say("alice", "before");
+            bob.expect_message("alice: before");
+        }
+        reset(guest);
+        alice.say("alice", "behind");
+        bob.expect_message("alice: behind");
+    }
+    wait_for("all of them to be gone", || (server.log().matches("closed: ").count() == ROUNDS).then_some(()));
+    alice.send("/users");
+    alice.expect("* users: alice bob");
+    alice.expect("* 2 online");
+    // Each account is there as a whole, or not at all.
+    for number in 0..GUESTS {
+        let mut guest = server.connect();
+        guest.send(&format!("/login guest{number} {PASSWORD}"));
+        if guest.line() != format!("* welcome guest{number}") {
+            server.register(&format!("guest{number}"));
+        }
+    }
+    let left = server.stop();
+    assert_eq!(check(&left.data).0, Some(0));
+    let users = std::fs::read_to_string(left.data.join("users.txt")).unwrap();
+    assert_eq!(users.lines().count(), GUESTS + 2);
 }
 
 #[test]

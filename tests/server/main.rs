@@ -4,8 +4,11 @@
 mod common;
 
 mod crowd;
+mod disk;
 mod faults;
 mod history;
+mod inputs;
+mod killed;
 mod order;
 mod running;
 mod slow;

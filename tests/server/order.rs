@@ -1,5 +1,6 @@
 //! The order of system calls: nothing is shown before it is on disk, and a turn costs one append and one sync.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::PathBuf;
 
@@ -88,6 +89,67 @@ fn check_order(calls: &[Call], on: On, texts: &[(String, String)]) -> Vec<usize>
     appends
 }
 
+/// The timestamps of the messages in what a call wrote, which no two messages share.
+fn stamps(text: &str) -> impl Iterator<Item = &str> {
+    let starts = text.match_indices("20").filter_map(|(at, _)| text.get(at..at + STAMP_BYTES));
+    starts.filter(|it| chinwag::record::Timestamp::parse(it.as_bytes()).is_some())
+}
+
+/// Checks that whatever message is in a write to a socket was appended and synced before. Returns how often.
+fn check_all(calls: &[Call]) -> usize {
+    let (mut appended, mut synced, mut shown) = (HashSet::new(), HashSet::new(), 0);
+    for call in calls {
+        match (call.on, call.is_sync) {
+            (On::History, true) => synced.extend(appended.drain()),
+            (On::History, false) => appended.extend(stamps(&call.text)),
+            (On::Socket, _) => {
+                for stamp in stamps(&call.text) {
+                    assert!(synced.contains(stamp), "{stamp} was shown before its sync: {calls:#?}");
+                    shown += 1;
+                }
+            }
+            (On::Users, _) => {}
+        }
+    }
+    shown
+}
+
+#[test]
+fn no_message_goes_to_any_socket_before_its_sync_whoever_talks_asks_comes_or_goes() {
+    const TALKERS: usize = 6;
+    const MESSAGES: usize = 30;
+    if !can_trace() {
+        return;
+    }
+    let traced = Traced::start(&QUICK);
+    let address = traced.server.address;
+    let shown: usize = std::thread::scope(|scope| {
+        let talkers: Vec<_> = (0..TALKERS)
+            .map(|own| {
+                scope.spawn(move || {
+                    let mut lines = Vec::new();
+                    for visit in 0..3 {
+                        let mut talker = Client::connect(address);
+                        talker.greeted();
+                        let command = if visit == 0 { "register" } else { "login" };
+                        let mut script = format!("/{command} talker{own} {PASSWORD}\n");
+                        for number in 0..MESSAGES / 3 {
+                            script += &format!("said {number}\n/msg talker0 psst {number}\n/history 2\n");
+                        }
+                        talker.send_raw((script + "/quit\n").as_bytes());
+                        lines.extend(talker.rest());
+                    }
+                    lines.iter().filter(|line| line.starts_with("talker")).count()
+                })
+            })
+            .collect();
+        talkers.into_iter().map(|talker| talker.join().unwrap()).sum()
+    });
+    let calls = traced.calls();
+    assert!(shown >= TALKERS * MESSAGES * 4, "{shown}");
+    assert_eq!(check_all(&calls), shown, "what was shown stands in the trace");
+}
+
 #[test]
 fn nothing_is_shown_before_it_is_synced_and_a_turn_costs_one_append_and_one_write_each() {
     if !can_trace() {
@@ -110,8 +172,13 @@ fn nothing_is_shown_before_it_is_synced_and_a_turn_costs_one_append_and_one_writ
         bob.expect_message(&format!("alice: batched-{number};"));
     }
     alice.ask_history("/history");
+    alice.send("/passwd correct-horse battery-staple");
+    alice.expect("* password changed");
     let calls = traced.calls();
 
+    let changes = calls.iter().filter(|call| call.on == On::Users || call.text.contains("password changed"));
+    let last: Vec<_> = changes.map(|call| (call.on, call.is_sync)).collect();
+    assert!(last.ends_with(&[(On::Users, false), (On::Users, true), (On::Socket, false)]), "{last:?}");
     let account = |name: &str| (format!("{name}:pbkdf2"), format!("* welcome {name}\\n"));
     assert_eq!(check_order(&calls, On::Users, &[account("alice"), account("bob")]).len(), 2);
     let twice = |text: String| (text.clone(), text);

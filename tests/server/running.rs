@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::common::*;
 use crate::crowd::reset;
+use crate::faults::check;
 
 #[test]
 fn a_bad_flag_is_named_in_one_line() {
@@ -238,5 +240,81 @@ fn what_weakens_a_guarantee_says_so() {
         // Not a crash of the system, so what was written is there.
         let left = server.kill();
         assert_eq!(fs::read_to_string(left.data.join("chat_history.txt")).unwrap().lines().count(), 1);
+    }
+}
+
+/// The port at which a process listens, as Linux tells it (proc_net_tcp(5)).
+fn listening_port(process: u32) -> Option<u16> {
+    let descriptors = fs::read_dir(format!("/proc/{process}/fd")).ok()?;
+    let open: Vec<_> = descriptors.filter_map(|it| fs::read_link(it.ok()?.path()).ok()).collect();
+    let sockets = fs::read_to_string(format!("/proc/{process}/net/tcp")).ok()?;
+    sockets.lines().find_map(|line| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        let is_its_own = open.iter().any(|it| it.to_str() == Some(&format!("socket:[{}]", fields[9])));
+        let is_listening = fields[3] == "0A";
+        let port = fields[1].rsplit(':').next().filter(|_| is_its_own && is_listening)?;
+        u16::from_str_radix(port, 16).ok()
+    })
+}
+
+#[test]
+fn it_serves_whatever_became_of_its_input_and_outputs() {
+    if !std::path::Path::new("/proc/self/net/tcp").exists() {
+        eprintln!("skipped: there is no /proc/self/net/tcp here");
+        return;
+    }
+    for redirections in [
+        ">&-",
+        ">/dev/full",
+        "2>&-",
+        "2>/dev/full",
+        ">&- 2>&-",
+        ">/dev/full 2>/dev/full",
+        "<&- >&- 2>&-",
+        // Pipes at whose other ends nobody is.
+        "",
+    ] {
+        let data = tempfile::tempdir().unwrap();
+        let mut command = Command::new("sh");
+        command.args([
+            "-c",
+            &format!("exec \"$@\" {redirections}"),
+            "sh",
+            CHINWAGD,
+            "--listen",
+            "127.0.0.1:0",
+        ]);
+        command.args(QUICK).arg("--data").arg(data.path());
+        let broken_pipe = || std::io::pipe().unwrap().1;
+        command.stdin(Stdio::null()).stdout(broken_pipe()).stderr(broken_pipe());
+        let mut process = Process::start(&mut command);
+        drop(command);
+        let port = wait_for("its port", || listening_port(process.id()));
+        let mut sessions = ["alice", "bob"].map(|name| {
+            let mut session = Client::connect(([127, 0, 0, 1], port).into());
+            session.greeted();
+            session.send(&format!("/register {name} {PASSWORD}"));
+            session.expect(&format!("* welcome {name}"));
+            session
+        });
+        let [alice, bob] = &mut sessions;
+        alice.say("alice", "nobody hears what it says");
+        bob.expect_message("alice: nobody hears what it says");
+        let status = Command::new("kill").args(["-TERM", &process.id().to_string()]).status();
+        assert!(status.unwrap().success());
+        assert_eq!(process.wait().code(), Some(0), "{redirections}");
+        // The data are not what it meant to print.
+        assert!(!fs::read_to_string(data.path().join("chat_history.txt")).unwrap().contains("listening"));
+        assert_eq!(check(data.path()).0, Some(0), "{redirections}");
+    }
+}
+
+#[test]
+fn what_was_asked_for_and_could_not_be_printed_is_a_failure() {
+    let data = tempfile::tempdir().unwrap();
+    for flag in ["--help", "--version", "--check"] {
+        let words = ["-c", "exec \"$@\" >/dev/full", "sh", CHINWAGD, flag, "--data"];
+        let (status, _, said) = run(Command::new("sh").args(words).arg(data.path()));
+        assert_eq!(status, Some(1), "{flag}: {said}");
     }
 }

@@ -1,5 +1,6 @@
 //! Readers that are slower than the chat.
 
+use std::io::Read;
 use std::net::TcpStream;
 
 use socket2::{Domain, SockRef, Socket, Type};
@@ -128,6 +129,36 @@ fn a_reader_that_stops_in_the_midst_of_answers_gets_all_of_them() {
     assert_eq!(lines[lines.len() - 3..], ["slow: my word", "* end of history", "* bye"]);
     let behind = numbers(&lines[end..word]);
     assert_eq!(behind, (live..live + behind.len()).collect::<Vec<_>>(), "and on without a gap");
+}
+
+#[test]
+fn a_reader_of_a_byte_now_and_then_holds_up_nobody_and_gets_every_byte() {
+    const MESSAGES: usize = 8000;
+    let server = Server::start(&UNSYNCED);
+    let (mut alice, mut bob) = (server.register("alice"), server.register("bob"));
+    let mut slow = connect_narrow(&server);
+    slow.send(&format!("/register slow {PASSWORD}"));
+    slow.expect("* welcome slow");
+    let before = server.memory_bytes();
+    let mut shown = Vec::new();
+    for number in 0..MESSAGES {
+        alice.say("alice", &text(number));
+        bob.expect_message(&format!("alice: {}", text(number)));
+        // Past the buffer of the client, so that it is one byte for the server too.
+        let mut byte = [0];
+        slow.stream().read_exact(&mut byte).unwrap();
+        shown.extend(byte);
+    }
+    if let (Some(before), Some(after)) = (before, server.memory_bytes()) {
+        assert!(after < before + MIB, "the memory grew from {before} to {after}");
+    }
+    alice.say("alice", "the end");
+    while !shown.ends_with(b" alice: the end\n") {
+        shown.extend(slow.raw_line().unwrap().expect("it is not cut off"));
+    }
+    let shown = String::from_utf8(shown).unwrap();
+    let messages: String = shown.split_inclusive('\n').filter(|line| !line.starts_with("* ")).collect();
+    assert!(messages == server.history(), "it is shown the file, byte by byte");
 }
 
 #[test]
