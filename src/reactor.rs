@@ -98,6 +98,11 @@ impl<S> Connection<S> {
         self.socket.broken
     }
 
+    /// Whether it follows the feed and had all of it at the last flush.
+    pub fn is_up_to_date(&self) -> bool {
+        self.outbox.is_live() && !self.lags && self.outbox.pending_own() == 0
+    }
+
     /// Since when its socket took nothing while there was something to take.
     pub fn stalled_since_us(&self) -> Option<Micros> {
         (self.socket.stalled_since_us > 0).then_some(self.socket.stalled_since_us)
