@@ -165,14 +165,14 @@ impl People {
         true
     }
 
-    /// Logs in to an account on a new connection that nothing happens to; returns what the model calls it.
-    pub fn log_in(&mut self, name: &str, password: &str, stage: &mut Stage<'_>) -> usize {
+    /// Logs in to an account on a new connection that nothing happens to; returns it, and what the model calls it.
+    pub fn log_in(&mut self, name: &str, password: &str, stage: &mut Stage<'_>) -> (usize, usize) {
         let (peer, id) = connect(stage, 5_000 + self.fresh as u32);
         self.fresh += 1;
         let line = format!("/login {name} {password}\n");
         stage.net.peer(peer).send(line.as_bytes());
         stage.model.sent(id, Asked::Login { name: name.into(), password: password.into() });
-        id
+        (peer, id)
     }
 
     /// Whether the ping was answered in time; looked at after each turn.

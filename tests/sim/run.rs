@@ -234,9 +234,11 @@ impl Run {
             let mut is_in = false;
             for password in self.model.passwords_of(&name) {
                 let (people, mut stage) = self.stage();
-                let id = people.log_in(&name, &password, &mut stage);
+                let (peer, id) = people.log_in(&name, &password, &mut stage);
                 self.run_seconds(35);
                 is_in |= self.model.account_of(id).is_some();
+                self.net.peer(peer).close();
+                self.model.gone(id);
             }
             hold(Guarantee::Accounts, is_in || !is_certain, || format!("{name} cannot log in"));
         }

@@ -54,7 +54,9 @@ fn fresh_seeds_for_some_minutes() {
     let minutes = variable("SOAK_MINUTES").expect("SOAK_MINUTES tells for how long");
     let first = variable("SOAK_FROM").expect("SOAK_FROM tells the first seed");
     let until = Instant::now() + Duration::from_secs(60 * minutes);
-    let (failed, tally) = run_seeds((first..).take_while(|_| Instant::now() < until));
+    let stop = std::env::var_os("SOAK_STOP").map(std::path::PathBuf::from);
+    let goes_on = |_: &u64| Instant::now() < until && !stop.as_ref().is_some_and(|it| it.exists());
+    let (failed, tally) = run_seeds((first..).take_while(goes_on));
     println!("{tally}");
     assert!(failed.is_empty(), "seeds that failed: {failed:?}");
 }

@@ -301,7 +301,13 @@ impl Model {
             }
             Asked::Help if text.starts_with("* /") => Fit::Part,
             Asked::Help => Fit::No,
-            Asked::Quit => self.closes(id, text == "* bye"),
+            Asked::Quit => {
+                if let (Some(name), Some(stream)) = (&connection.account, &connection.stream) {
+                    // All that it may see was handed to it before.
+                    self.seen.must_know(name, stream.handed(&self.log));
+                }
+                self.closes(id, text == "* bye")
+            }
             Asked::Misuse(expected) => answer_if(code == *expected),
             Asked::Endless if text.starts_with("! line-too-long: a line has at most 4096 bytes") => Fit::Part,
             Asked::Endless => self.closes(id, text.starts_with("! line-too-long: 1048576 bytes without")),
@@ -310,11 +316,6 @@ impl Model {
 
     fn closes(&mut self, id: usize, fits: bool) -> Fit {
         self.connections[id].is_closing |= fits;
-        if let (true, Some(name)) = (fits, self.connections[id].account.clone()) {
-            // All that it may see was handed to it before.
-            self.seen
-                .must_know(&name, self.connections[id].stream.as_ref().map_or(0, |it| it.handed(&self.log)));
-        }
         answer_if(fits)
     }
 

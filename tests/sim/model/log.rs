@@ -58,6 +58,12 @@ impl Record {
     }
 }
 
+/// Whether it looks like a timestamp.
+pub fn is_stamp(text: &str) -> bool {
+    let is_like = |(byte, like): (u8, u8)| if like == b'0' { byte.is_ascii_digit() } else { byte == like };
+    text.len() == STAMP && text.bytes().zip(*b"0000-00-00T00:00:00.000000Z").all(is_like)
+}
+
 /// `[A-Za-z][A-Za-z0-9_-]{0,19}`
 pub fn is_name(name: &str) -> bool {
     let is_part = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';

@@ -263,7 +263,11 @@ impl Model {
         let appended = self.read_log(disk, is_last);
         for index in 0..self.open.len() {
             let id = self.open[index];
-            let written = net.peer(self.connections[id].peer).take_written();
+            let connection = &mut self.connections[id];
+            let mut peer = net.peer(connection.peer);
+            connection.may_lag |= peer.untaken() >= peer.capacity || peer.write_max < usize::MAX;
+            let written = peer.take_written();
+            drop(peer);
             for line in self.connections[id].lines_of(&written) {
                 self.line(id, &line);
             }
@@ -401,7 +405,6 @@ impl Model {
         open.retain(|&id| {
             let connection = &mut self.connections[id];
             let peer = net.peer(connection.peer);
-            connection.may_lag |= peer.untaken() >= peer.capacity || peer.write_max < usize::MAX;
             let is_ended = peer.is_finished_by_server() || peer.is_gone();
             if is_ended && !connection.is_closing {
                 if self.traces {
@@ -448,7 +451,7 @@ impl Model {
             if let (Some(name), Some(stream)) = (&connection.account, &connection.stream) {
                 let handed = stream.handed(&self.log);
                 // Who is live, and not one that reads what was said before: that is noted when it leaves.
-                let is_live = log_has_grown && stream.is_at_end(&self.log);
+                let is_live = log_has_grown && !connection.may_lag && stream.is_at_end(&self.log);
                 let account = self.accounts.entry(name.clone()).or_default();
                 account.was_handed(handed, is_live && !connection.is_over(), self.turn, self.now_us);
             }

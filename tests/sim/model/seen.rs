@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::disk::{SEEN, SimDisk};
 use super::accounts::Account;
-use super::log::Log;
+use super::log::{Log, is_name, is_stamp};
 use super::{Guarantee, hold};
 
 /// How long the server may take to note what was shown: a second, and what a turn needs.
@@ -51,7 +51,8 @@ impl Seen {
             let skipped = log.first(handed, seen, |it| it.is_for(&name));
             hold(Guarantee::Ordered, skipped.is_none(), || {
                 let line = skipped.map_or("", |place| &log.record(place).line);
-                format!("{name} has not seen and would never be shown: {line}")
+                let stamp = &self.stamps[&name];
+                format!("{name} has seen all up to {stamp}, by the file, and was not shown: {line}")
             });
         }
         let left = std::mem::take(&mut self.left);
@@ -68,7 +69,8 @@ impl Seen {
             let again = log.first(seen, place, |it| it.is_for(&name));
             hold(Guarantee::Ordered, again.is_none(), || {
                 let line = again.map_or("", |place| &log.record(place).line);
-                format!("{name} has seen and would be shown again: {line}")
+                let stamp = self.stamps.get(&name);
+                format!("{name} has seen all up to {stamp:?}, by the file, and was shown: {line}")
             });
         }
     }
@@ -84,6 +86,7 @@ impl Seen {
         let lines = String::from_utf8_lossy(&added[..end]).into_owned();
         let names = lines.lines().filter_map(|line| {
             let (name, stamp) = line.split_once(' ')?;
+            hold(Guarantee::Ordered, is_name(name) && is_stamp(stamp), || format!("in seen.txt: {line}"));
             self.stamps.insert(name.to_ascii_lowercase(), stamp.into());
             Some(name.to_ascii_lowercase())
         });
