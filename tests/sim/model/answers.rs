@@ -304,7 +304,7 @@ impl Model {
             Asked::Quit => {
                 if let (Some(name), Some(stream)) = (&connection.account, &connection.stream) {
                     // All that it may see was handed to it before.
-                    self.seen.must_know(name, stream.handed(&self.log));
+                    self.seen.must_know(name, stream.handed(&self.log).0);
                 }
                 self.closes(id, text == "* bye")
             }

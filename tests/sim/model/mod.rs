@@ -451,9 +451,9 @@ impl Model {
             if let (Some(name), Some(stream)) = (&connection.account, &connection.stream) {
                 let handed = stream.handed(&self.log);
                 // Who is live, and not one that reads what was said before: that is noted when it leaves.
-                let is_live = log_has_grown && !connection.may_lag && stream.is_at_end(&self.log);
+                let is_live = log_has_grown && !connection.may_lag && handed.0 == self.log.len();
                 let account = self.accounts.entry(name.clone()).or_default();
-                account.was_handed(handed, is_live && !connection.is_over(), self.turn, self.now_us);
+                account.was_handed(handed.1, is_live && !connection.is_over(), self.turn, self.now_us);
             }
         }
         let end = self.log.len();

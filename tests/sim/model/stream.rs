@@ -95,17 +95,18 @@ impl Stream {
         !self.places.is_empty()
     }
 
-    /// Up to where everything that it may see was handed to it, at most.
-    pub fn handed(&self, log: &Log) -> usize {
+    /// Up to where everything that it may see was handed to it, at least and at most.
+    pub fn handed(&self, log: &Log) -> Between {
         let handed = |place: &Place| match *place {
             Place::History { resume, .. } => resume,
             Place::Missed { next, .. } => next,
             Place::Live { .. } => place.next_shown(&self.account, log).unwrap_or(log.len()),
         };
-        self.places.iter().map(handed).max().unwrap_or(0)
+        let all = self.places.iter().map(handed);
+        Between(all.clone().min().unwrap_or(0), all.max().unwrap_or(0))
     }
 
-    /// Whether all was shown.
+    /// Whether all may have been shown.
     pub fn is_at_end(&self, log: &Log) -> bool {
         self.places.iter().any(|place| match place {
             Place::History { .. } => false,
