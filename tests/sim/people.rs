@@ -466,6 +466,9 @@ impl People {
     }
 
     fn change_reading(&mut self, number: usize, peer: usize, stage: &mut Stage<'_>) {
+        if !stage.net.peer(peer).is_accepted() {
+            return;
+        }
         let reads = stage.random.below(3) > 0;
         self.people[number].reads = reads;
         let mut peer = stage.net.peer(peer);

@@ -11,8 +11,8 @@ pub struct Account {
     past: Vec<(Option<String>, u64)>,
     /// The last turn in which what is possible changed.
     changed: u64,
-    /// The connection that asked for another password.
-    pub changing: Option<usize>,
+    /// Connections that asked for it to be made, or to have another password.
+    changing: Vec<usize>,
     /// One of these many missed messages is shown, unless a session chose.
     pub replays: Vec<u64>,
     /// Up to this place in the log everything that it may see was written to one of its sessions, or was not to
@@ -30,7 +30,7 @@ impl Default for Account {
             possible: vec![None],
             past: Vec::new(),
             changed: 0,
-            changing: None,
+            changing: Vec::new(),
             replays: vec![REPLAY],
             handed: 0,
             all_handed: None,
@@ -56,8 +56,14 @@ impl Account {
         }
     }
 
-    /// Someone asked for it to have this password.
-    pub fn may_become(&mut self, password: &str, turn: u64) {
+    /// Whether it is there for certain, and nobody is about to change its password.
+    pub fn is_settled(&self) -> bool {
+        self.certain().is_some() && self.changing.is_empty()
+    }
+
+    /// A connection asked for it to have this password.
+    pub fn may_become(&mut self, password: &str, id: usize, turn: u64) {
+        self.changing.push(id);
         self.possible.push(Some(password.into()));
         self.changed = turn;
     }
@@ -69,9 +75,24 @@ impl Account {
         }
     }
 
+    /// Whatever a connection asked for has become so by now, or never will.
+    pub fn ends_to_change(&mut self, id: usize, turn: u64) {
+        if let Some(at) = self.changing.iter().position(|&changing| changing == id) {
+            self.changing.remove(at);
+            self.changed = turn;
+        }
+    }
+
+    /// Its password is this, unless it became another since.
+    pub fn is(&mut self, password: &str, since: u64, turn: u64) {
+        if self.changed < since && self.changing.is_empty() {
+            self.has(password, turn);
+        }
+    }
+
     /// Its password is not this, unless it became that since.
     pub fn is_not(&mut self, password: &str, since: u64, turn: u64) {
-        if self.changed < since {
+        if self.changed < since && self.changing.is_empty() {
             self.did_not_become(password, turn);
         }
     }
@@ -98,6 +119,12 @@ impl Account {
             || self.past.iter().any(|(it, until)| it.as_deref() == password && *until >= since)
     }
 
+    /// Whether it may have had any other password since that turn.
+    pub fn may_have_had_another(&self, password: &str, since: u64) -> bool {
+        let past = self.past.iter().filter(|(_, until)| *until >= since).map(|(it, _)| it);
+        self.possible.iter().chain(past).flatten().any(|it| it != password)
+    }
+
     /// Whether it had this password all the time since that turn.
     pub fn had(&self, password: &str, since: u64) -> bool {
         self.certain() == Some(password) && self.changed < since
@@ -117,7 +144,7 @@ impl Account {
 
     pub fn restarted(&mut self) {
         self.replays = vec![REPLAY];
-        self.changing = None;
+        self.changing.clear();
         self.all_handed = None;
     }
 }

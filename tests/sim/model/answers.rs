@@ -264,7 +264,7 @@ impl Model {
                     let turn = self.turn;
                     let account = self.account(&name);
                     account.has(new, turn);
-                    account.changing = None;
+                    account.ends_to_change(id, turn);
                     return Fit::Answer;
                 }
                 let is_explained = match code {
@@ -334,7 +334,7 @@ impl Model {
             let turn = self.turn;
             let account = self.account(&name);
             account.did_not_become(new, turn);
-            account.changing = None;
+            account.ends_to_change(id, turn);
         }
         answer_if(is_explained)
     }
@@ -350,15 +350,12 @@ impl Model {
     ) -> Fit {
         let (since, turn) = (waiting.turn, self.turn);
         let is_in = self.connections[id].account.is_some();
-        let (sessions, waits) = (self.sessions_of(name), self.logins_waiting());
+        let (sessions, waits) = (self.sessions_of(name, since), self.logins_waiting());
         let account = self.account(name);
         if let Some(welcomed) = text.strip_prefix("* welcome ") {
             let may = !is_in && key(welcomed) == key(name) && account.may_have_had(Some(password), since);
             hold(Guarantee::Accounts, may, || format!("{welcomed} is welcome with {password}: {account:?}"));
-            if account.changing.is_none() && account.possible.iter().any(|it| it.as_deref() == Some(password))
-            {
-                account.has(password, turn);
-            }
+            account.is(password, since, turn);
             self.welcome(id, name, waiting, false);
             return Fit::Answer;
         }
@@ -372,9 +369,7 @@ impl Model {
                 hold(Guarantee::Accounts, is_in || !account.had(password, since), || {
                     format!("{name} cannot log in with {password}: {account:?}")
                 });
-                if account.changing.is_none() {
-                    account.is_not(password, since, turn);
-                }
+                account.is_not(password, since, turn);
                 !is_in
             }
             "busy" => waits >= LOGINS_WAITING,
@@ -401,6 +396,7 @@ impl Model {
             let may = !is_in && account.may_have_had(None, since);
             hold(Guarantee::Accounts, may, || format!("{name} was there already: {account:?}"));
             account.has(password, turn);
+            account.ends_to_change(id, turn);
             self.welcome(id, name, waiting, true);
             return Fit::Answer;
         }
@@ -408,7 +404,7 @@ impl Model {
         let registered =
             self.connections.iter().filter(|it| it.address == address && !it.may_be.is_empty()).count();
         let account = &self.accounts[&key(name)];
-        let is_taken = account.possible.iter().flatten().any(|it| it != password) || account.was_there(since);
+        let is_taken = account.was_there(since) || account.may_have_had_another(password, since);
         let is_explained = match code {
             "already-logged-in" => is_in,
             "bad-name" => !is_name(name),
@@ -421,7 +417,9 @@ impl Model {
             _ => false,
         };
         if is_explained {
-            self.account(name).did_not_become(password, turn);
+            let account = self.account(name);
+            account.did_not_become(password, turn);
+            account.ends_to_change(id, turn);
         }
         answer_if(is_explained)
     }
@@ -462,10 +460,11 @@ impl Model {
         self.open.iter().filter(|&&id| self.connections[id].asked.iter().any(waits)).count()
     }
 
-    /// Sessions that an account may have.
-    fn sessions_of(&self, name: &str) -> usize {
+    /// Sessions that an account may have had since a turn.
+    fn sessions_of(&self, name: &str, since: u64) -> usize {
         let name = key(name);
-        self.open.iter().filter(|&&id| self.connections[id].may_be.contains(&name)).count()
+        let of_server = self.connections.iter().rev().take_while(|it| it.turn >= self.first_turn);
+        of_server.filter(|it| it.ended >= since && it.may_be.contains(&name)).count()
     }
 }
 

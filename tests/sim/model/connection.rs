@@ -42,6 +42,8 @@ pub struct Connection {
     /// When it connected.
     pub since_us: u64,
     pub turn: u64,
+    /// The turn in which the server let go of it.
+    pub ended: u64,
     /// Who the server said that it is.
     pub account: Option<String>,
     /// Who it said that it is.
@@ -79,6 +81,7 @@ impl Connection {
             address,
             since_us: now_us,
             turn,
+            ended: u64::MAX,
             account: None,
             may_be: Vec::new(),
             welcomed: 0,

@@ -158,14 +158,13 @@ impl Model {
             }
             Asked::Register { name, password } => {
                 self.connections[id].may_be.push(key(name));
-                self.account(name).may_become(password, turn);
+                self.account(name).may_become(password, id, turn);
             }
             Asked::Login { name, .. } => self.connections[id].may_be.push(key(name)),
             Asked::Passwd { new, .. } => {
                 if let Some(name) = self.connections[id].who() {
                     let account = self.account(&name);
-                    account.changing = Some(id);
-                    account.may_become(new, turn);
+                    account.may_become(new, id, turn);
                 }
             }
             Asked::Replay(count) => {
@@ -230,7 +229,7 @@ impl Model {
 
     /// Whether an account is there for certain, and nobody is about to change its password.
     pub fn is_settled(&self, name: &str) -> bool {
-        self.accounts.get(&key(name)).is_some_and(|it| it.certain().is_some() && it.changing.is_none())
+        self.accounts.get(&key(name)).is_some_and(Account::is_settled)
     }
 
     pub fn names(&self) -> Vec<String> {
@@ -303,7 +302,8 @@ impl Model {
         self.trouble = Trouble::default();
         self.bounds = Bounds::from(disk);
         self.is_shutting_down = false;
-        self.first_turn = self.turn + 1;
+        self.turn += 1;
+        self.first_turn = self.turn;
     }
 
     /// All that was asked is answered, and all that there is to see is seen, by all who stayed.
@@ -434,8 +434,9 @@ impl Model {
             if !peer.is_gone() {
                 return true;
             }
+            connection.ended = self.turn;
             for account in self.accounts.values_mut() {
-                account.changing = account.changing.filter(|&changing| changing != id);
+                account.ends_to_change(id, self.turn);
             }
             false
         });
