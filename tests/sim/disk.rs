@@ -79,6 +79,11 @@ impl Disk {
         self.tally.of("failed sync") + self.tally.of("failed truncate") > 0
     }
 
+    /// It was no power failure: only the server was killed in the midst of what it did, and the system stays.
+    pub fn revive(&mut self) {
+        self.is_dead = false;
+    }
+
     /// Nothing is wrong any more.
     pub fn heal(&mut self) {
         (self.room, self.refusal, self.full, self.append_max) = (None, None, None, None);

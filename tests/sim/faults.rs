@@ -8,7 +8,7 @@ use super::tally::Tally;
 use super::world::{SimWorld, XorShift};
 
 /// Every kind of trouble, by the name that it is counted by where it comes about.
-pub const KINDS: [&str; 37] = [
+pub const KINDS: [&str; 38] = [
     "short read",
     "short write",
     "blocked write",
@@ -36,6 +36,7 @@ pub const KINDS: [&str; 37] = [
     "clock stepped back",
     "clock leapt ahead",
     "kill",
+    "kill in a change of the disk",
     "shutdown",
     "power failure in an append",
     "power failure in a sync",

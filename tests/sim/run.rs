@@ -159,11 +159,14 @@ impl Run {
     }
 
     /// Starts another server on what is left.
-    fn restart(&mut self, with_power_failure: bool) {
-        let mut is_dead = with_power_failure;
+    fn restart(&mut self, after_failure: bool) {
+        let mut is_dead = after_failure;
         self.collect();
         loop {
-            if is_dead {
+            if is_dead && self.disk.is_dead() && self.random.below(3) == 0 {
+                self.tally.count("kill in a change of the disk");
+                self.disk.state().revive();
+            } else if is_dead {
                 self.disk = self.disk.after_power_failure();
             }
             self.disk.state().heal();

@@ -15,8 +15,8 @@ use crate::sim::tally::Tally;
 /// Seeds of every test run.
 const SEEDS: u64 = 60;
 
-/// Runs some seeds; returns those that failed, and what happened in all.
-fn run_seeds(seeds: impl Iterator<Item = u64>) -> (Vec<u64>, Tally) {
+/// Runs some seeds, until so many have failed; returns those, and what happened in all.
+fn run_seeds(seeds: impl Iterator<Item = u64>, failures_max: usize) -> (Vec<u64>, Tally) {
     let (mut failed, mut tally) = (Vec::new(), Tally::default());
     for seed in seeds {
         match catch_unwind(AssertUnwindSafe(|| run(seed))) {
@@ -29,6 +29,9 @@ fn run_seeds(seeds: impl Iterator<Item = u64>) -> (Vec<u64>, Tally) {
             }
         }
         tally.count("seeds");
+        if failed.len() >= failures_max {
+            break;
+        }
     }
     (failed, tally)
 }
@@ -41,7 +44,7 @@ fn variable(name: &str) -> Option<u64> {
 fn whatever_happens_the_guarantees_hold_and_everyone_is_heard_afterwards() {
     let seeds = variable("SEED").map_or(0..variable("SEEDS").unwrap_or(SEEDS), |seed| seed..seed + 1);
     let is_whole = seeds == (0..SEEDS);
-    let (failed, tally) = run_seeds(seeds);
+    let (failed, tally) = run_seeds(seeds, 1);
     println!("{tally}");
     assert!(failed.is_empty(), "seeds that failed: {failed:?}");
     let missing: Vec<_> = KINDS.iter().filter(|kind| tally.of(kind) == 0).collect();
@@ -56,7 +59,7 @@ fn fresh_seeds_for_some_minutes() {
     let until = Instant::now() + Duration::from_secs(60 * minutes);
     let stop = std::env::var_os("SOAK_STOP").map(std::path::PathBuf::from);
     let goes_on = |_: &u64| Instant::now() < until && !stop.as_ref().is_some_and(|it| it.exists());
-    let (failed, tally) = run_seeds((first..).take_while(goes_on));
+    let (failed, tally) = run_seeds((first..).take_while(goes_on), 20);
     println!("{tally}");
     assert!(failed.is_empty(), "seeds that failed: {failed:?}");
 }
