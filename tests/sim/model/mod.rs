@@ -260,6 +260,11 @@ impl Model {
         self.now_us = now_us;
         self.note_trouble(net, disk, random_failures);
         let appended = self.read_log(disk, is_last);
+        for &id in &self.open {
+            let connection = &mut self.connections[id];
+            let peer = net.peer(connection.peer);
+            connection.may_have_left |= peer.is_finished_by_server() || peer.is_gone();
+        }
         for index in 0..self.open.len() {
             let id = self.open[index];
             let connection = &mut self.connections[id];
