@@ -690,7 +690,8 @@ impl<S: Stream> Socket<S> {
             Err(error) => {
                 match error.kind() {
                     io::ErrorKind::WouldBlock => self.writable = false,
-                    io::ErrorKind::Interrupted => {}
+                    // That says nothing of the socket.
+                    io::ErrorKind::Interrupted => return 0,
                     _ => self.broken = true,
                 }
                 0

@@ -213,7 +213,9 @@ impl Peer {
 
     /// Takes up to `count` bytes of what the server wrote.
     pub fn take(&mut self, count: usize) -> Vec<u8> {
-        let count = count.min(self.outgoing.len());
+        if count >= self.outgoing.len() {
+            return std::mem::take(&mut self.outgoing).into();
+        }
         self.outgoing.drain(..count).collect()
     }
 
@@ -330,7 +332,7 @@ impl Peer {
         if self.reset {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
+        let bytes = slices.iter().map(|slice| &slice[..]).collect::<Vec<_>>().concat();
         assert!(!bytes.is_empty(), "a write of nothing is a visit in vain");
         if self.closed {
             // The kernel takes it; that nobody is there comes out later.

@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 
-use super::model::Model;
 use super::model::asked::{Asked, clean};
 use super::model::stream::Range;
+use super::model::{Guarantee, Model, hold};
 use super::net::SimNet;
 use super::tally::Tally;
 use super::world::XorShift;
@@ -28,6 +28,8 @@ pub struct Stage<'a> {
     pub random: &'a mut XorShift,
     pub tally: &'a mut Tally,
     pub now_us: u64,
+    /// Whether people have much to say, so that who does not listen falls far behind.
+    pub is_loud: bool,
 }
 
 /// A connection as its client holds it, and what is typed and not sent.
@@ -50,6 +52,8 @@ pub struct People {
     /// When the last ping was sent: the turn and the moment.
     ping: Option<(u64, u64)>,
     pinged_us: u64,
+    /// The connection of which one was answered: it has read what it missed.
+    pinged: Option<usize>,
     /// The most turns that one took.
     pub slowest_ping: u64,
 }
@@ -85,7 +89,7 @@ impl People {
             address,
         };
         let people = (0..PEOPLE as u32).map(|number| person(number + 1)).collect();
-        People { people, fresh: 0, ping: None, pinged_us: 0, slowest_ping: 0 }
+        People { people, fresh: 0, ping: None, pinged_us: 0, pinged: None, slowest_ping: 0 }
     }
 
     /// The server is gone.
@@ -176,20 +180,21 @@ impl People {
     }
 
     /// Whether the ping was answered in time; looked at after each turn.
-    pub fn look_at_ping(&mut self, turn: u64, stage: &mut Stage<'_>) -> Result<(), u64> {
-        let Some((_, id)) = self.people[PINGER].connection else { return Ok(()) };
-        let Some((sent, _)) = self.ping else { return Ok(()) };
+    pub fn look_at_ping(&mut self, turn: u64, stage: &mut Stage<'_>) {
+        let (Some((_, id)), Some((sent, _))) = (self.people[PINGER].connection, self.ping) else { return };
         if stage.model.is_over(id) {
             self.ping = None;
-            return Ok(());
+            return;
         }
         let turns = turn - sent;
+        let is_live = self.pinged == Some(id);
+        hold(Guarantee::NeverStalls, !is_live || turns <= PING_TURNS_MAX, || {
+            format!("{turns} turns are over, and there is no answer to {}", stage.model.first_waiting(id))
+        });
         if !stage.model.is_waiting(id) {
-            self.ping = None;
-            self.slowest_ping = self.slowest_ping.max(turns);
-            return Ok(());
+            (self.ping, self.pinged) = (None, Some(id));
+            self.slowest_ping = self.slowest_ping.max(if is_live { turns } else { 0 });
         }
-        if turns > PING_TURNS_MAX { Err(turns) } else { Ok(()) }
     }
 
     pub fn turn_begins(&mut self, turn: u64, stage: &mut Stage<'_>) {
@@ -414,9 +419,13 @@ impl People {
 
     fn flood(&mut self, number: usize, stage: &mut Stage<'_>) {
         stage.tally.count("flood");
-        for _ in 0..20 + stage.random.below(60) {
-            self.write_something(number, stage);
+        let count = 20 + stage.random.below(60);
+        if stage.random.below(3) == 0 {
+            // More lines than are handled in a turn, and nothing to answer but the last of them.
+            (0..count).for_each(|_| self.write(number, "", Asked::Nothing));
+            return self.write(number, "/help", Asked::Help);
         }
+        (0..count).for_each(|_| self.write_something(number, stage));
     }
 
     /// All at once, and then no more.
@@ -562,6 +571,7 @@ fn some_text(stage: &mut Stage<'_>) -> Vec<u8> {
         b" -> ben: ",
     ];
     let length = match stage.random.below(20) {
+        _ if stage.is_loud => 1_000 + stage.random.below(3_000) as usize,
         0 => 4_000 + stage.random.below(100) as usize,
         1..5 => stage.random.below(3_000) as usize,
         _ => stage.random.below(60) as usize,

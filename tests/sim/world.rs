@@ -75,11 +75,6 @@ impl XorShift {
         (self.0 >> 11) % bound
     }
 
-    /// Whether something comes about that does so many times in a thousand.
-    pub fn per_mille(&mut self, times: u64) -> bool {
-        self.below(1_000) < times
-    }
-
     pub fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
         all[self.below(all.len() as u64) as usize]
     }

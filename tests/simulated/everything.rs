@@ -13,7 +13,7 @@ use crate::sim::run::run;
 use crate::sim::tally::Tally;
 
 /// Seeds of every test run.
-const SEEDS: u64 = 60;
+const SEEDS: u64 = 50;
 
 /// Runs some seeds, until so many have failed; returns those, and what happened in all.
 fn run_seeds(seeds: impl Iterator<Item = u64>, failures_max: usize) -> (Vec<u64>, Tally) {

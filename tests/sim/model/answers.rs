@@ -133,8 +133,9 @@ impl Model {
             _ => None,
         });
         let stream = connection.stream.as_mut().expect("who is welcome has one");
-        let before = stream.describe(&self.log);
-        hold(Guarantee::Ordered, stream.show(place, history, &self.log), || {
+        let may_be = stream.show(place, history, &self.log);
+        hold(Guarantee::Ordered, may_be, || {
+            let before = stream.describe(&self.log);
             format!("connection {id} ({account}), which stood at {before}was shown message {place}: {text}")
         });
         let (author, number) = record.tag;
@@ -282,8 +283,9 @@ impl Model {
                 }
                 let connection = &mut self.connections[id];
                 let stream = connection.stream.as_mut().expect("who is welcome has one");
-                let before = stream.describe(&self.log);
-                hold(Guarantee::Ordered, stream.end_history(range, &self.log), || {
+                let may_be = stream.end_history(range, &self.log);
+                hold(Guarantee::Ordered, may_be, || {
+                    let before = stream.describe(&self.log);
                     format!("connection {id}, which stood at {before}has not all of {range:?}")
                 });
                 Fit::Answer

@@ -217,6 +217,11 @@ impl Model {
         self.connections[id].asked.iter().any(|waiting| !matches!(waiting.asked, Asked::Nothing))
     }
 
+    /// The first of them, in words.
+    pub fn first_waiting(&self, id: usize) -> String {
+        format!("{id}: {:?}", self.connections[id].asked.front())
+    }
+
     pub fn is_over(&self, id: usize) -> bool {
         self.connections[id].is_over() || !self.open.contains(&id)
     }

@@ -75,8 +75,8 @@ impl Stream {
             let begun = asked.and_then(|range| from.begin(range, account, log));
             [Some(*from), begun].into_iter().flatten().find_map(|from| from.show(place, account, log))
         };
-        self.places = self.places.iter().filter_map(shown).collect();
-        !self.places.is_empty()
+        let places = self.places.iter().filter_map(shown).collect();
+        self.stands_at(places)
     }
 
     /// The history that was asked for is said to be through. Whether it may be.
@@ -91,8 +91,17 @@ impl Stream {
                 .filter(|begun| begun.next_shown(account, log).is_none())
                 .map(|_| *from),
         };
-        self.places = self.places.iter().filter_map(ended).collect();
-        !self.places.is_empty()
+        let places = self.places.iter().filter_map(ended).collect();
+        self.stands_at(places)
+    }
+
+    /// Whether it can stand at one of these; else it stays where it was, for who looks for what went wrong.
+    fn stands_at(&mut self, places: BTreeSet<Place>) -> bool {
+        let is_possible = !places.is_empty();
+        if is_possible {
+            self.places = places;
+        }
+        is_possible
     }
 
     /// Up to where everything that it may see was handed to it, at least and at most.
