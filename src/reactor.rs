@@ -98,6 +98,11 @@ impl<S> Connection<S> {
         self.socket.broken
     }
 
+    /// Whether it follows the feed and had all of it at the last flush.
+    pub fn is_up_to_date(&self) -> bool {
+        self.outbox.is_live() && !self.lags && self.outbox.pending_own() == 0
+    }
+
     /// Since when its socket took nothing while there was something to take.
     pub fn stalled_since_us(&self) -> Option<Micros> {
         (self.socket.stalled_since_us > 0).then_some(self.socket.stalled_since_us)
@@ -600,6 +605,10 @@ impl<N: Net> Reactor<N> {
         attention: &mut Vec<(ConnectionId, Attention)>,
     ) {
         let Some(connection) = self.connections.get_mut(id as usize) else { return };
+        if connection.closing == Closing::Doomed {
+            // It has left, so that what was private to it in this turn is missing among these bytes.
+            return;
+        }
         connection.is_dirty = false;
         let mut pending = connection.outbox.pending(feed);
         if pending > 0 && connection.is_writable() {
@@ -681,7 +690,8 @@ impl<S: Stream> Socket<S> {
             Err(error) => {
                 match error.kind() {
                     io::ErrorKind::WouldBlock => self.writable = false,
-                    io::ErrorKind::Interrupted => {}
+                    // That says nothing of the socket.
+                    io::ErrorKind::Interrupted => return 0,
                     _ => self.broken = true,
                 }
                 0

@@ -1,6 +1,7 @@
 //! The server: one turn of the loop, in the only order that keeps the guarantees.
 
 mod answers;
+mod seen;
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -20,11 +21,12 @@ use crate::journal::{Batch, Commit, Committed, Journal, RecoverError};
 use crate::limits::{
     CONNECTIONS_PER_ADDRESS, CONNECTIONS_RESERVED_MAX, LINE_BYTES_MAX, LINES_PER_TURN_MAX, LINGER_US,
     LOGIN_GRACE_US, Micros, RATE_BURST_SECONDS, RATE_LINES_PER_SECOND, SECOND_US, SEEN_PAUSE_US,
-    SEEN_PER_SAVE_MAX, SHUTDOWN_FLUSH_US, STALL_US, UNENDED_BYTES_MAX,
+    SHUTDOWN_FLUSH_US, STALL_US, UNENDED_BYTES_MAX,
 };
 use crate::line::{Next, TIMING_MARK_ANSWER, sanitise};
 use crate::net::{ConnectionId, Net};
 use crate::reactor::{Attention, Reactor};
+use crate::record::Timestamp;
 use crate::storage::{AppendError, Storage, SyncPolicy};
 use crate::throttle::Origin;
 use crate::world::{Now, World};
@@ -104,6 +106,8 @@ pub struct Server<N: Net, S: Storage> {
     feed: Feed,
     /// What the feed ended at after the last flush.
     flushed: u64,
+    /// The last message then.
+    flushed_last: Timestamp,
     /// This turn's messages. Taken by commit, and given back by release.
     batch: Batch,
     effects: Effects,
@@ -158,6 +162,7 @@ impl<N: Net, S: Storage> Server<N, S> {
             reactor: Reactor::new(net, reserved),
             storage,
             batch: journal.new_batch(),
+            flushed_last: journal.last(),
             journal,
             users,
             seen,
@@ -547,7 +552,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         // anything wake up for them.
         self.reactor.disarm(id);
         self.look_at(id);
-        self.note_seen(account);
+        self.save_seen(account);
         let seen = self.chat.accounts[account].seen;
         let cursor = if is_new {
             self.chat.accounts[account].seen = self.journal.last();
@@ -586,6 +591,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         let mut attention = std::mem::take(&mut self.attention);
         self.reactor.flush(&self.feed, has_grown, self.journal.last(), self.now.mono_us, &mut attention);
         self.flushed = self.feed.end();
+        self.flushed_last = self.journal.last();
         for (id, attention) in attention.drain(..) {
             match attention {
                 Attention::Drained => self.queue_task(id),
@@ -633,43 +639,10 @@ impl<N: Net, S: Storage> Server<N, S> {
     /// Ends a session.
     fn leave(&mut self, id: ConnectionId, reason: &str) {
         self.tasks.remove(&id);
-        if let Some(account) = self.chat.account_of(id)
-            && self.note_seen(account)
-        {
-            self.seen.append(&self.chat.accounts, std::iter::once(account));
+        if let Some(account) = self.chat.account_of(id) {
+            self.save_seen(account);
         }
         self.chat.close(id, reason);
-    }
-
-    /// Takes note of how far the sessions of an account have come. Whether that was news.
-    fn note_seen(&mut self, account: AccountId) -> bool {
-        let sessions = self.chat.sessions_of(account);
-        let handed = sessions.filter_map(|id| self.reactor.connection(id).map(|it| it.handed)).max();
-        let seen = &mut self.chat.accounts[account].seen;
-        let news = handed.filter(|handed| handed > seen);
-        *seen = news.unwrap_or(*seen);
-        news.is_some()
-    }
-
-    /// Saves from time to time how far those online have come, a bounded number of them.
-    fn keep_seen(&mut self) {
-        if self.seen_due_us.is_none_or(|due_us| due_us > self.now.mono_us) {
-            return;
-        }
-        let ids: Vec<_> = self.reactor.ids().filter(|&id| id as usize >= self.seen_next).collect();
-        let mut news = Vec::new();
-        self.seen_next = 0;
-        self.seen_due_us = None;
-        for id in ids {
-            if news.len() >= SEEN_PER_SAVE_MAX {
-                self.seen_next = id as usize;
-                self.seen_due_us = Some(self.now.mono_us + SEEN_PAUSE_US);
-                break;
-            }
-            news.extend(self.chat.account_of(id).filter(|&account| self.note_seen(account)));
-        }
-        self.seen.append(&self.chat.accounts, news.into_iter());
-        self.seen.compact(&mut self.storage, &self.chat.accounts);
     }
 
     fn reap(&mut self) {

@@ -80,6 +80,10 @@ impl<N: Net, S: Storage> Server<N, S> {
             return self.skip(id, task);
         }
         let is_drained = connection.outbox.is_drained(&self.feed);
+        if is_drained && connection.outbox.is_live() {
+            // While it follows the feed nobody needs to note that, and now it may stop to.
+            connection.handed = self.flushed_last;
+        }
         match task {
             Task::Ask(_) | Task::Leave | Task::ListUsers(_) if !is_drained => Some(task),
             Task::Ask(Ask::Quit) => {

@@ -7,8 +7,13 @@
 #![allow(dead_code, reason = "not every test program that shares this needs all of it")]
 
 pub mod disk;
+pub mod faults;
 pub mod gate;
 pub mod harness;
+pub mod model;
 pub mod net;
+pub mod people;
+pub mod run;
+pub mod tally;
 pub mod transcript;
 pub mod world;

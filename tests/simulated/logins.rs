@@ -376,3 +376,14 @@ fn without_randomness_no_password_is_stored_and_old_ones_are_good() {
     sim.world.random_fails = false;
     sim.enter("bob", "bob");
 }
+
+#[test]
+fn who_took_nothing_before_a_login_and_takes_nothing_after_it_is_closed_in_ten_minutes() {
+    let mut sim = Sim::new();
+    sim.connect("bob");
+    sim.peer("bob").capacity = 1;
+    sim.say("bob", "/register bob correct-horse");
+    // The login has ended the timer that ran until it, and with it that of his socket.
+    sim.run_seconds(601);
+    assert!(sim.peer("bob").is_gone());
+}

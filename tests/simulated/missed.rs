@@ -1,6 +1,6 @@
 //! What one missed while away, and how much of it is shown.
 
-use crate::sim::disk::SEEN;
+use crate::sim::disk::{LOG, SEEN};
 use crate::sim::harness::{Sim, options, text_of, without_presence};
 use crate::sim::transcript::check;
 
@@ -211,4 +211,61 @@ fn a_disk_that_does_not_take_how_far_all_have_read_hinders_nobody() {
     sim.connect("bob");
     sim.say("bob", "/login bob correct-horse");
     assert_eq!(texts(&sim.output("bob")[4..]), ["one"]);
+}
+
+#[test]
+fn what_was_shown_before_another_session_came_is_not_shown_again_after_a_kill() {
+    let mut sim = Sim::new();
+    sim.join("alice");
+    sim.join("bob");
+    sim.run_seconds(10);
+    sim.say("alice", "once");
+    sim.connect("bob2");
+    sim.enter("bob2", "bob");
+    sim.run_seconds(10);
+    let mut sim = sim.restart();
+    let mut output = Vec::new();
+    sim.join_showing("bob", &mut output);
+    assert_eq!(output.last().unwrap(), "* welcome bob");
+}
+
+#[test]
+fn who_hears_nothing_of_what_others_say_in_private_has_seen_all_of_it() {
+    let mut sim = Sim::new();
+    for name in ["alice", "bob", "carol"] {
+        sim.join(name);
+    }
+    sim.run_seconds(10);
+    sim.say("alice", "/msg carol psst");
+    let log = sim.disk.read(LOG);
+    let seen = format!("bob {}\n", &log.lines().last().unwrap()[..27]);
+    // Also while he is in: a second later it is saved.
+    sim.run_seconds(2);
+    assert!(sim.disk.read(SEEN).contains(&seen), "else his next login reads all of it");
+    sim.say("alice", "/msg carol psst");
+    sim.say("bob", "/quit");
+    let log = sim.disk.read(LOG);
+    let seen = format!("bob {}\n", &log.lines().last().unwrap()[..27]);
+    assert!(sim.disk.read(SEEN).ends_with(&seen));
+}
+
+#[test]
+fn half_a_line_that_cannot_be_taken_back_is_not_continued_by_another() {
+    let mut sim = Sim::new();
+    sim.join("alice");
+    sim.join("bob");
+    sim.run_seconds(10);
+    let before = sim.disk.read(SEEN);
+    sim.say("alice", "hello");
+    sim.disk.state().room = Some(10);
+    sim.disk.state().truncate_fails = true;
+    sim.run_seconds(5);
+    assert!(sim.disk.read(SEEN).len() > before.len(), "half a line is left");
+    sim.disk.state().heal();
+    sim.say("alice", "hello again");
+    sim.run_seconds(5);
+    let seen = sim.disk.read(SEEN);
+    let added = seen.strip_prefix(&before).unwrap();
+    let is_whole = |line: &str| line.len() == line.find(' ').unwrap() + " 2026-11-22T12:03:11.042318Z".len();
+    assert!(added.contains("alice ") && added.lines().all(is_whole), "{added}");
 }
