@@ -91,7 +91,16 @@ is_changed() {
 }
 is_in() { [[ $(xdotool getwindowname "$1") == *alice* ]]; }
 
-shoot() { # CLICKS-ON-THE-THEME FILE FUNCTION
+# Whether the window is light or dark, as wanted; if not, the key for the next theme is pressed.
+is_made() { # THEME WINDOW
+    settle "$2"
+    local grey theme=light
+    grey=$(convert "$work/before.png" -resize 1x1! -colorspace gray -format '%[fx:int(mean*100)]' info:)
+    ((grey > 50)) || theme=dark
+    [[ $theme == "$1" ]] || { xdotool key F2; return 1; }
+}
+
+shoot() { # THEME FILE FUNCTION
     # As at the first start, which asks for the name as well.
     rm -rf "$XDG_CONFIG_HOME"
     fill
@@ -108,11 +117,7 @@ shoot() { # CLICKS-ON-THE-THEME FILE FUNCTION
     xdotool key Return
     until_true is_in "$id"
     settle "$id"
-    for ((i = 0; i < $1; i++)); do
-        xdotool key F2
-        until_true is_changed "$id"
-        settle "$id"
-    done
+    until_true is_made "$1" "$id"
     "$3"
     settle "$id"
     import -window "$id" "$2"
@@ -139,6 +144,6 @@ with_bob() {
     says carol 'alice, is there room for one more in your car?' 'your car'
 }
 
-shoot 1 "${LIGHT:-src/gui/light.png}" among_all
-shoot 2 "${DARK:-src/gui/dark.png}" with_bob
+shoot light "${LIGHT:-src/gui/light.png}" among_all
+shoot dark "${DARK:-src/gui/dark.png}" with_bob
 echo "${LIGHT:-src/gui/light.png} ${DARK:-src/gui/dark.png}"
