@@ -17,7 +17,7 @@ out=$(mktemp)
 trap 'rm -f "$out"' EXIT
 failed=()
 for target in "${targets[@]}"; do
-    cargo fuzz build --quiet -s none --fuzz-dir tests/fuzz "$target"
+    cargo fuzz build -s none --fuzz-dir tests/fuzz "$target" 2>"$out" || { cat "$out" >&2; exit 2; }
     mkdir -p "tests/fuzz/corpus/$target"
     result=well
     cargo fuzz run -s none --fuzz-dir tests/fuzz "$target" "tests/fuzz/corpus/$target" "tests/fuzz/seeds/$target" -- \
