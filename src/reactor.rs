@@ -193,6 +193,11 @@ impl<N: Net> Reactor<N> {
         self.connections.get_mut(id as usize).filter(|connection| connection.closing != Closing::Doomed)
     }
 
+    /// All connections.
+    pub fn connections(&self) -> impl Iterator<Item = &Connection<N::Stream>> {
+        self.connections.iter().map(|(_, connection)| connection)
+    }
+
     /// All connections' numbers.
     pub fn ids(&self) -> impl Iterator<Item = ConnectionId> {
         self.connections.iter().map(|(id, _)| id as ConnectionId)
