@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 #[path = "../sim/world.rs"]
+#[allow(dead_code, reason = "chance has no place here")]
 mod world;
 
 mod allocations;

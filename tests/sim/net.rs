@@ -1,5 +1,6 @@
-//! Sockets as two bounded pipes, with the readiness of an edge-triggered poller: each kind is told once, and not
-//! again before an operation would block.
+//! Sockets as two bounded pipes, with the readiness of an edge-triggered poller. What a poller may tell differs:
+//! one says a thing once and not again before an operation would block; another says all that is possible with
+//! whatever happens to the socket; and each may tell of what is not so ([`Habits`]).
 
 use std::cell::{RefCell, RefMut};
 use std::collections::VecDeque;
@@ -12,6 +13,8 @@ use chinwag::net::{Accepted, ConnectionId, Net, Readiness, Stream};
 
 use super::disk::SimDisk;
 use super::gate::Gate;
+use super::tally::Tally;
+use super::world::XorShift;
 
 /// What the kernel holds of one direction where a test says nothing else.
 const RECEIVE_BYTES: usize = 64 << 10;
@@ -47,7 +50,26 @@ pub struct Peer {
     readable_told: bool,
     writable_told: bool,
     hang_up_told: bool,
+    /// Something came, or room was made, since anything was told.
+    has_news: bool,
+    /// All that the server wrote since it was last asked for.
+    written: Vec<u8>,
+    /// All that the server ever read.
+    pub read_bytes: usize,
     gate: Gate,
+}
+
+/// How a system's poller and calls behave, within what the trait allows.
+#[derive(Clone, Copy, Default)]
+pub struct Habits {
+    /// With any event all is told that is possible at the moment, as epoll(7) does.
+    pub tells_all: bool,
+    /// A read may be short and not the last, as where nothing is promised.
+    pub reads_short: bool,
+    /// Of a thousand waits and sockets, so many are told of what is not so.
+    pub spurious: u64,
+    /// Of a thousand calls, so many are interrupted by a signal.
+    pub interrupted: u64,
 }
 
 /// The network.
@@ -69,6 +91,9 @@ pub struct Network {
     pub last_timeout: Option<Duration>,
     pub last_events: usize,
     pub accepts: usize,
+    pub habits: Habits,
+    pub random: XorShift,
+    pub tally: Tally,
 }
 
 #[derive(Clone)]
@@ -90,6 +115,9 @@ impl SimNet {
             last_timeout: None,
             last_events: 0,
             accepts: 0,
+            habits: Habits::default(),
+            random: XorShift::new(7),
+            tally: Tally::default(),
         })))
     }
 
@@ -124,9 +152,35 @@ impl SimNet {
             readable_told: false,
             writable_told: false,
             hang_up_told: false,
+            has_news: false,
+            written: Vec::new(),
+            read_bytes: 0,
             gate: Gate::default(),
         });
         id
+    }
+
+    /// How many ever connected.
+    pub fn connected(&self) -> usize {
+        self.state().peers.len()
+    }
+
+    /// Whether a call is interrupted this time.
+    fn is_interrupted(&self) -> bool {
+        let mut state = self.state();
+        let of_a_thousand = state.habits.interrupted;
+        let interrupted = of_a_thousand > 0 && state.random.below(1_000) < of_a_thousand;
+        if interrupted {
+            state.tally.count("interrupted call");
+        }
+        interrupted
+    }
+}
+
+impl Network {
+    /// Connections that the server has not let go of.
+    pub fn peers_left(&self) -> usize {
+        self.peers.iter().filter(|peer| peer.watched_as.is_some()).count()
     }
 }
 
@@ -140,6 +194,7 @@ impl Peer {
     /// Half-closes: what was sent before still arrives.
     pub fn finish(&mut self) {
         self.finished = true;
+        self.has_news = true;
     }
 
     /// Closes both directions; the server learns of the second only by writing.
@@ -158,8 +213,25 @@ impl Peer {
 
     /// Takes up to `count` bytes of what the server wrote.
     pub fn take(&mut self, count: usize) -> Vec<u8> {
-        let count = count.min(self.outgoing.len());
+        if count >= self.outgoing.len() {
+            return std::mem::take(&mut self.outgoing).into();
+        }
         self.outgoing.drain(..count).collect()
+    }
+
+    /// All that the server wrote since this was last asked for, whether or not it was taken.
+    pub fn take_written(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.written)
+    }
+
+    /// Whether the server took it in.
+    pub fn is_accepted(&self) -> bool {
+        self.watched_as.is_some() || self.server_closed
+    }
+
+    /// Whether the server has said that no more will come.
+    pub fn is_finished_by_server(&self) -> bool {
+        self.server_finished
     }
 
     /// Bytes that the server has not read.
@@ -200,18 +272,24 @@ impl Peer {
         let room = RECEIVE_BYTES - self.incoming.len();
         let count = room.min(self.unsent.len());
         self.incoming.extend(self.unsent.drain(..count));
+        self.has_news |= count > 0;
     }
 
-    /// What to tell, if anything.
-    fn readiness(&mut self) -> Option<Readiness> {
+    /// What to tell, if anything. `is_spurious` makes something of it that is not so.
+    fn readiness(&mut self, habits: Habits, is_spurious: bool) -> Option<Readiness> {
         let id = self.watched_as?;
         let at_end = self.finished && self.unsent.is_empty();
         let is_readable = !self.incoming.is_empty() || at_end || self.reset;
         let is_writable = self.outgoing.len() < self.capacity || self.reset;
         let hung_up = self.reset && !std::mem::replace(&mut self.hang_up_told, true);
-        let readable = hung_up || is_readable && !std::mem::replace(&mut self.readable_told, true);
-        let writable = hung_up || is_writable && !std::mem::replace(&mut self.writable_told, true);
-        let reads_short = hung_up || at_end || self.read_max < usize::MAX;
+        let mut readable = hung_up || is_readable && !std::mem::replace(&mut self.readable_told, true);
+        let mut writable = hung_up || is_writable && !std::mem::replace(&mut self.writable_told, true);
+        if habits.tells_all && (std::mem::take(&mut self.has_news) || readable || writable) {
+            (readable, writable) = (is_readable || hung_up, is_writable || hung_up);
+        }
+        readable |= is_spurious;
+        writable |= is_spurious;
+        let reads_short = hung_up || at_end || habits.reads_short || self.read_max < usize::MAX;
         (readable || writable).then_some(Readiness::Connection {
             id,
             readable,
@@ -226,6 +304,7 @@ impl Peer {
         self.deliver();
         let count = bytes.len().min(self.incoming.len()).min(self.read_max);
         if count > 0 {
+            self.read_bytes += count;
             for (to, from) in bytes.iter_mut().zip(self.incoming.drain(..count)) {
                 *to = from;
             }
@@ -245,13 +324,20 @@ impl Peer {
 
     fn write(&mut self, slices: &[IoSlice<'_>], disk: &SimDisk) -> io::Result<usize> {
         self.writes += 1;
+        if disk.is_dead() {
+            // The machine stands still: what this server still does, nobody will ever know.
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
         assert!(!self.server_finished, "nothing is written behind the end");
         if self.reset {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
+        let bytes = slices.iter().map(|slice| &slice[..]).collect::<Vec<_>>().concat();
         assert!(!bytes.is_empty(), "a write of nothing is a visit in vain");
         if self.closed {
+            // The kernel takes it; that nobody is there comes out later.
+            self.gate.pass(&bytes, &disk.state());
+            self.written.extend(&bytes);
             self.reset();
             return Ok(bytes.len());
         }
@@ -261,8 +347,12 @@ impl Peer {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let count = bytes.len().min(room).min(self.write_max);
+        if count == room {
+            self.writable_told = false;
+        }
         self.gate.pass(&bytes[..count], &disk.state());
         self.outgoing.extend(&bytes[..count]);
+        self.written.extend(&bytes[..count]);
         Ok(count)
     }
 }
@@ -275,12 +365,31 @@ pub struct SimStream {
 
 impl Stream for SimStream {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        self.net.peer(self.id).read(bytes)
+        if self.net.is_interrupted() {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        let read = self.net.peer(self.id).read(bytes);
+        if read.as_ref().is_ok_and(|&count| count > 0 && self.net.peer(self.id).unread() > 0) {
+            self.net.state().tally.count("short read");
+        }
+        read
     }
 
     fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        if self.net.peer(self.id).watched_as.is_some() && self.net.is_interrupted() {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
         let disk = self.net.state().disk.clone();
-        self.net.peer(self.id).write(slices, &disk)
+        let written = self.net.peer(self.id).write(slices, &disk);
+        let offered: usize = slices.iter().map(|slice| slice.len()).sum();
+        match &written {
+            Ok(count) if *count < offered => self.net.state().tally.count("short write"),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.net.state().tally.count("blocked write");
+            }
+            _ => {}
+        }
+        written
     }
 
     fn finish(&mut self) {
@@ -309,9 +418,14 @@ impl Net for SimNet {
         if std::mem::take(&mut state.shutdown) {
             ready.push(Readiness::Shutdown);
         }
-        for peer in &mut state.peers {
+        let Network { peers, habits, random, tally, .. } = &mut *state;
+        for peer in peers.iter_mut().filter(|peer| !(peer.server_closed && peer.unsent.is_empty())) {
             peer.deliver();
-            ready.extend(peer.readiness());
+            let is_spurious = habits.spurious > 0 && random.below(1_000) < habits.spurious;
+            if is_spurious {
+                tally.count("spurious event");
+            }
+            ready.extend(peer.readiness(*habits, is_spurious));
         }
         if state.is_listening && !state.backlog.is_empty() && !state.newcomers_told {
             state.newcomers_told = true;
@@ -326,6 +440,7 @@ impl Net for SimNet {
         let mut state = self.state();
         state.accepts += 1;
         if let Some(kind) = state.accept_errors.pop_front() {
+            state.tally.count("failed accept");
             return Err(kind.into());
         }
         if state.backlog.is_empty() {
@@ -333,6 +448,7 @@ impl Net for SimNet {
             return Ok(Accepted::Nobody);
         }
         if state.out_of_descriptors {
+            state.tally.count("out of descriptors");
             return Ok(Accepted::OutOfDescriptors);
         }
         let id = state.backlog.pop_front().expect("looked at above");
@@ -342,6 +458,7 @@ impl Net for SimNet {
 
     fn watch(&mut self, stream: &mut SimStream, id: ConnectionId) -> io::Result<()> {
         if self.state().watch_fails {
+            self.state().tally.count("failed watch");
             return Err(io::Error::other("no room for another to be waited for"));
         }
         assert!(!self.state().peers.iter().any(|peer| peer.watched_as == Some(id)), "{id} is given twice");

@@ -14,13 +14,22 @@ pub struct SimWorld {
     /// What every look at the clock costs, so that work can be seen to take time.
     pub look_us: Micros,
     pub random_fails: bool,
+    /// How often it did.
+    pub random_failures: u64,
     pub random: XorShift,
 }
 
 impl SimWorld {
     pub fn new() -> SimWorld {
         let random = XorShift::new(1);
-        SimWorld { wall_us: NOON_US, mono_us: 1_000_000, look_us: 0, random_fails: false, random }
+        SimWorld {
+            wall_us: NOON_US,
+            mono_us: 1_000_000,
+            look_us: 0,
+            random_fails: false,
+            random_failures: 0,
+            random,
+        }
     }
 
     pub fn advance(&mut self, by_us: Micros) {
@@ -37,6 +46,7 @@ impl World for SimWorld {
 
     fn random(&mut self, bytes: &mut [u8]) -> io::Result<()> {
         if self.random_fails {
+            self.random_failures += 1;
             return Err(io::Error::other("no randomness"));
         }
         bytes.iter_mut().for_each(|byte| *byte = self.random.below(256) as u8);
@@ -46,6 +56,12 @@ impl World for SimWorld {
 
 /// Marsaglia, "Xorshift RNGs", 2003.
 pub struct XorShift(u64);
+
+impl Default for XorShift {
+    fn default() -> XorShift {
+        XorShift::new(1)
+    }
+}
 
 impl XorShift {
     pub fn new(seed: u64) -> XorShift {
@@ -57,5 +73,9 @@ impl XorShift {
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         (self.0 >> 11) % bound
+    }
+
+    pub fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
+        all[self.below(all.len() as u64) as usize]
     }
 }

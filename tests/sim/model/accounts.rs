@@ -1,0 +1,150 @@
+//! An account, as far as it can be known from outside.
+
+/// Missed public messages that a login shows.
+const REPLAY: u64 = 50;
+
+#[derive(Debug)]
+pub struct Account {
+    /// One of these is its password, or `None`: it is not there.
+    pub possible: Vec<Option<String>>,
+    /// What was possible once, and until which turn.
+    past: Vec<(Option<String>, u64)>,
+    /// The last turn in which what is possible changed.
+    changed: u64,
+    /// Connections that asked for it to be made, or to have another password.
+    changing: Vec<usize>,
+    /// One of these many missed messages is shown, unless a session chose.
+    pub replays: Vec<u64>,
+    /// Up to this place in the log everything that it may see was written to one of its sessions, or was not to
+    /// be shown.
+    pub handed: usize,
+    /// Since when everything was: the place, the turn and the moment.
+    pub all_handed: Option<(usize, u64, u64)>,
+    /// The last turn in which it may have been online.
+    pub maybe_online: u64,
+}
+
+impl Default for Account {
+    fn default() -> Account {
+        Account {
+            possible: vec![None],
+            past: Vec::new(),
+            changed: 0,
+            changing: Vec::new(),
+            replays: vec![REPLAY],
+            handed: 0,
+            all_handed: None,
+            maybe_online: 0,
+        }
+    }
+}
+
+impl Account {
+    pub fn is_absent(&self) -> bool {
+        self.possible == [None]
+    }
+
+    pub fn may_be_absent(&self) -> bool {
+        self.possible.contains(&None)
+    }
+
+    /// Its password, where there is only one possibility.
+    pub fn certain(&self) -> Option<&str> {
+        match &self.possible[..] {
+            [Some(password)] => Some(password),
+            _ => None,
+        }
+    }
+
+    /// Whether it is there for certain, and nobody is about to change its password.
+    pub fn is_settled(&self) -> bool {
+        self.certain().is_some() && self.changing.is_empty()
+    }
+
+    /// A connection asked for it to have this password.
+    pub fn may_become(&mut self, password: &str, id: usize, turn: u64) {
+        self.changing.push(id);
+        self.possible.push(Some(password.into()));
+        self.changed = turn;
+    }
+
+    /// That was refused.
+    pub fn did_not_become(&mut self, password: &str, turn: u64) {
+        if self.possible.len() > 1 {
+            self.retain(turn, |possible| possible.as_deref() != Some(password));
+        }
+    }
+
+    /// Whatever a connection asked for has become so by now, or never will.
+    pub fn ends_to_change(&mut self, id: usize, turn: u64) {
+        if let Some(at) = self.changing.iter().position(|&changing| changing == id) {
+            self.changing.remove(at);
+            self.changed = turn;
+        }
+    }
+
+    /// Its password is this, unless it became another since.
+    pub fn is(&mut self, password: &str, since: u64, turn: u64) {
+        if self.changed < since && self.changing.is_empty() {
+            self.has(password, turn);
+        }
+    }
+
+    /// Its password is not this, unless it became that since.
+    pub fn is_not(&mut self, password: &str, since: u64, turn: u64) {
+        if self.changed < since && self.changing.is_empty() {
+            self.did_not_become(password, turn);
+        }
+    }
+
+    /// That was acknowledged.
+    pub fn has(&mut self, password: &str, turn: u64) {
+        self.retain(turn, |possible| possible.as_deref() == Some(password));
+        if self.possible.is_empty() {
+            self.possible.push(Some(password.into()));
+        }
+    }
+
+    fn retain(&mut self, turn: u64, stays: impl Fn(&Option<String>) -> bool) {
+        let (stay, go) = std::mem::take(&mut self.possible).into_iter().partition(stays);
+        self.possible = stay;
+        let go: Vec<Option<String>> = go;
+        self.past.extend(go.into_iter().map(|it| (it, turn)));
+        self.changed = turn;
+    }
+
+    /// Whether it may have had this password at some moment since that turn; `None`: not to have been there.
+    pub fn may_have_had(&self, password: Option<&str>, since: u64) -> bool {
+        self.possible.iter().any(|it| it.as_deref() == password)
+            || self.past.iter().any(|(it, until)| it.as_deref() == password && *until >= since)
+    }
+
+    /// Whether it may have had any other password since that turn.
+    pub fn may_have_had_another(&self, password: &str, since: u64) -> bool {
+        let past = self.past.iter().filter(|(_, until)| *until >= since).map(|(it, _)| it);
+        self.possible.iter().chain(past).flatten().any(|it| it != password)
+    }
+
+    /// Whether it had this password all the time since that turn.
+    pub fn had(&self, password: &str, since: u64) -> bool {
+        self.certain() == Some(password) && self.changed < since
+    }
+
+    /// Whether it was there all the time since that turn.
+    pub fn was_there(&self, since: u64) -> bool {
+        !self.may_have_had(None, since)
+    }
+
+    pub fn was_handed(&mut self, handed: usize, is_all: bool, turn: u64, now_us: u64) {
+        self.handed = self.handed.max(handed);
+        if is_all && self.all_handed.is_none_or(|(place, ..)| place != handed) {
+            self.all_handed = Some((handed, turn, now_us));
+        }
+    }
+
+    pub fn restarted(&mut self) {
+        self.replays = vec![REPLAY];
+        self.changing.clear();
+        self.all_handed = None;
+    }
+}

@@ -1,0 +1,475 @@
+//! Every line that a server writes: what kind it is of, and whether it is an answer to what was asked.
+
+use super::asked::{Asked, line_bytes};
+use super::connection::{Offline, Waiting};
+use super::log::is_name;
+use super::{Fate, Guarantee, Model, broken, hold, key};
+
+/// IAC WONT TIMING-MARK: what telnet waits for after a Ctrl-C.
+const TIMING_MARK: &[u8] = b"\xff\xfc\x06\n";
+const GREETING: [&str; 3] =
+    ["* chinwag ", "* new here? /register NAME PASSWORD", "* have an account? /login NAME PASSWORD"];
+const MEANWHILE: &str = "* who came and went meanwhile was not shown; /users tells who is here";
+/// Logins that may wait for their password to be checked.
+const LOGINS_WAITING: usize = 64;
+const SESSIONS: usize = 16;
+const REGISTRATIONS: usize = 10;
+
+enum Fit {
+    /// It answers the line.
+    Answer,
+    /// It does, and more is to come.
+    Part,
+    /// It does not.
+    No,
+}
+
+impl Model {
+    /// A line that was written to a connection.
+    pub(super) fn line(&mut self, id: usize, line: &[u8]) {
+        if line == TIMING_MARK {
+            let marks = &mut self.connections[id].marks;
+            hold(Guarantee::KnownLines, *marks > 0, || {
+                format!("connection {id}: telnet where nobody speaks it")
+            });
+            *marks -= 1;
+            return;
+        }
+        let Ok(text) = std::str::from_utf8(line) else {
+            broken(
+                Guarantee::KnownLines,
+                format!("connection {id}: no UTF-8: {:?}", line.escape_ascii().to_string()),
+            );
+        };
+        let text = text.trim_end_matches('\n');
+        self.trace(format_args!("{id:>4} < {text}"));
+        hold(Guarantee::Bounded, line.len() <= 4096, || format!("a line of {} bytes", line.len()));
+        let connection = &mut self.connections[id];
+        hold(Guarantee::KnownLines, !connection.is_closing, || {
+            format!("connection {id}: behind its end: {text}")
+        });
+        if connection.greeted < GREETING.len() {
+            return self.greeting(id, text);
+        }
+        match text.as_bytes().first() {
+            Some(b'0'..=b'9') => self.message(id, text),
+            Some(b'*') if self.is_news(id, text) => {}
+            Some(b'!') if self.is_farewell(id, text) => {}
+            Some(b'*' | b'!') => self.answer(id, text),
+            _ => broken(Guarantee::KnownLines, format!("connection {id}: {text:?}")),
+        }
+    }
+
+    fn greeting(&mut self, id: usize, text: &str) {
+        let rules = self.rules;
+        let address = self.connections[id].address;
+        let others = self.open.iter().map(|&other| &self.connections[other]);
+        let of_address = others.filter(|it| it.address == address).count();
+        let connection = &mut self.connections[id];
+        if text.starts_with(GREETING[connection.greeted]) {
+            connection.greeted += 1;
+            return;
+        }
+        let is_first = connection.greeted == 0;
+        let is_full = self.open.len() > rules.connections_max || self.trouble.no_descriptors > 0;
+        let is_refusal = text.starts_with("! server-full: ") && is_full
+            || text.starts_with("! too-many-connections: ") && of_address > rules.per_address;
+        hold(Guarantee::KnownLines, is_first && is_refusal, || {
+            format!("connection {id} is greeted with {text:?}")
+        });
+        connection.is_closing = true;
+    }
+
+    /// What everyone is told, whatever they asked.
+    fn is_news(&mut self, id: usize, text: &str) -> bool {
+        if text == "* the server is shutting down" {
+            hold(Guarantee::KnownLines, self.is_shutting_down, || "nobody wanted it to shut down".into());
+            self.connections[id].is_closing = true;
+            return true;
+        }
+        let is_users = text.starts_with("* users: ");
+        let named = text.strip_suffix(" joined").or_else(|| text.strip_suffix(" left")).filter(|_| !is_users);
+        let Some(named) = named else { return text == MEANWHILE };
+        let connection = &self.connections[id];
+        hold(Guarantee::Private, connection.account.is_some(), || {
+            format!("to one who is not logged in: {text}")
+        });
+        let words = named["* ".len()..].split([' ', ',']).filter(|word| !word.is_empty());
+        for name in words.filter(|word| *word != "and" && *word != "others" && word.parse::<u32>().is_err()) {
+            let is_account = self.accounts.get(&key(name)).is_some_and(|it| !it.is_absent());
+            hold(Guarantee::KnownLines, is_account, || format!("nobody is called {name}: {text}"));
+        }
+        true
+    }
+
+    /// What ends a connection that did not ask for it.
+    fn is_farewell(&mut self, id: usize, text: &str) -> bool {
+        let connection = &mut self.connections[id];
+        let is_explained = if text.starts_with("! login-timeout: ") {
+            connection.account.is_none() && self.now_us - connection.since_us >= 60_000_000
+        } else if text.starts_with("! history-unavailable: ") {
+            self.trouble.read_failed > 0
+        } else {
+            return false;
+        };
+        hold(Guarantee::Refused, is_explained, || format!("connection {id}: there is no reason for {text}"));
+        connection.is_closing = true;
+        true
+    }
+
+    fn message(&mut self, id: usize, text: &str) {
+        let Some(place) = self.log.place_of(text) else {
+            broken(Guarantee::Durable, format!("connection {id} was shown what is not in the log: {text}"));
+        };
+        let record = self.log.record(place);
+        let connection = &mut self.connections[id];
+        let Some(account) = connection.account.clone() else {
+            broken(Guarantee::Private, format!("connection {id} is not logged in and was shown: {text}"));
+        };
+        hold(Guarantee::Private, record.is_for(&account), || format!("{account} was shown: {text}"));
+        connection.pass_over_blanks();
+        let history = connection.asked.front().and_then(|waiting| match &waiting.asked {
+            Asked::History(range) => Some(range),
+            _ => None,
+        });
+        let stream = connection.stream.as_mut().expect("who is welcome has one");
+        let may_be = stream.show(place, history, &self.log);
+        hold(Guarantee::Ordered, may_be, || {
+            let before = stream.describe(&self.log);
+            format!("connection {id} ({account}), which stood at {before}was shown message {place}: {text}")
+        });
+        let (author, number) = record.tag;
+        if author == id && number >= connection.receipts {
+            self.receipt(id, place, number);
+        }
+    }
+
+    /// Its own message came back to a connection, for the first time.
+    fn receipt(&mut self, id: usize, place: usize, number: u64) {
+        let record = self.log.record(place);
+        let connection = &mut self.connections[id];
+        connection.assert_offline_told(id, connection.may_lag);
+        connection.offline = None;
+        let is_this = |waiting: &Waiting| matches!(&waiting.asked, Asked::Say { tag, .. } if tag.1 == number);
+        let is_said = |waiting: &Waiting| matches!(&waiting.asked, Asked::Say { .. });
+        // Answers of a reader who lags overtake the messages that it reads in the file.
+        let first = connection.asked.iter().position(|waiting| !connection.may_lag || is_said(waiting));
+        let first = first.filter(|&first| is_this(&connection.asked[first]));
+        let Some(waiting) = first.and_then(|first| connection.asked.remove(first)) else {
+            let asked = &connection.asked.front();
+            broken(
+                Guarantee::Refused,
+                format!("connection {id}: {asked:?} was to be answered, before {}", record.line),
+            );
+        };
+        connection.receipts = number + 1;
+        if let Some(name) = record.to.clone() {
+            let account = &self.accounts[&name];
+            let since = waiting.turn;
+            let is_online = self.open.iter().map(|&id| &self.connections[id]);
+            let mut is_online = is_online.filter(|it| it.account.as_deref() == Some(&name));
+            let may = !is_online.any(|it| it.is_surely_online(since));
+            let must = account.maybe_online < since;
+            self.connections[id].offline = Some(Offline { name, must, may });
+        }
+    }
+
+    fn answer(&mut self, id: usize, text: &str) {
+        let connection = &mut self.connections[id];
+        if let Some(name) = text.strip_suffix(" is offline and will see it at the next login") {
+            let offline = connection.offline.take().filter(|it| it.may && key(&name[2..]) == it.name);
+            // Who lags is told so before the receipt.
+            hold(Guarantee::Refused, offline.is_some() || connection.may_lag, || {
+                format!("connection {id}: that is not so: {text}")
+            });
+            return;
+        }
+        connection.assert_offline_told(id, connection.may_lag);
+        connection.offline = None;
+        connection.pass_over_blanks();
+        let mut at = 0;
+        loop {
+            let Some(waiting) = self.connections[id].asked.get(at).cloned() else {
+                let waiting = self.connections[id].asked.front();
+                broken(Guarantee::Refused, format!("connection {id}: {text:?} is no answer to {waiting:?}"));
+            };
+            match self.fit(id, text, &waiting) {
+                Fit::Answer => {
+                    let connection = &mut self.connections[id];
+                    connection.asked.remove(at);
+                    connection.part.clear();
+                    return;
+                }
+                Fit::Part => return self.connections[id].part.push(text.into()),
+                // Blank lines, and messages whose receipts may still come.
+                Fit::No if matches!(waiting.asked, Asked::Nothing) => at += 1,
+                Fit::No if matches!(waiting.asked, Asked::Say { .. }) && self.connections[id].may_lag => {
+                    at += 1
+                }
+                Fit::No => {
+                    broken(
+                        Guarantee::Refused,
+                        format!("connection {id}: {text:?} is no answer to {waiting:?}"),
+                    );
+                }
+            }
+        }
+    }
+
+    /// Whether a line that is no message answers another.
+    fn fit(&mut self, id: usize, text: &str, waiting: &Waiting) -> Fit {
+        let since = waiting.turn;
+        let connection = &self.connections[id];
+        let is_in = connection.account.is_some();
+        let code =
+            text.strip_prefix("! ").and_then(|text| text.split_once(": ")).map_or("", |(code, _)| code);
+        let needs_login = !matches!(
+            waiting.asked,
+            Asked::Register { .. } | Asked::Login { .. } | Asked::Replay(_) | Asked::Help | Asked::Quit
+        );
+        if code == "not-logged-in"
+            && needs_login
+            && !matches!(waiting.asked, Asked::Misuse(_) | Asked::Endless)
+        {
+            if let Asked::Say { tag, .. } = waiting.asked {
+                return self.refused(tag, !is_in);
+            }
+            if let Asked::Passwd { new, .. } = &waiting.asked {
+                return self.not_changed(id, new, !is_in);
+            }
+            return answer_if(!is_in);
+        }
+        match &waiting.asked {
+            Asked::Nothing => Fit::No,
+            Asked::Say { to, text: said, tag } => {
+                let from = connection.account.as_deref().unwrap_or("");
+                let is_there = to.as_ref().is_none_or(|to| {
+                    is_name(to) && self.accounts.get(&key(to)).is_some_and(|it| it.was_there(since))
+                });
+                let is_explained = match code {
+                    "not-saved" => self.trouble.log_refused >= since,
+                    "line-too-long" => is_in && line_bytes(from, to.as_deref(), said) > 4096,
+                    "no-such-user" => is_in && !is_there,
+                    _ => return Fit::No,
+                };
+                self.refused(*tag, is_explained)
+            }
+            Asked::Login { name, password } => self.fit_login(id, text, code, name, password, waiting),
+            Asked::Register { name, password } => self.fit_register(id, text, code, name, password, waiting),
+            Asked::Passwd { new, is_right } => {
+                let name = connection.account.clone().unwrap_or_default();
+                if text == "* password changed" {
+                    hold(Guarantee::Accounts, *is_right && is_in, || {
+                        format!("{name} changed the password: {new}")
+                    });
+                    let turn = self.turn;
+                    let account = self.account(&name);
+                    account.has(new, turn);
+                    account.ends_to_change(id, turn);
+                    return Fit::Answer;
+                }
+                let is_explained = match code {
+                    "bad-login" => !is_right,
+                    "not-saved" => self.trouble.users_refused >= since,
+                    "no-randomness" => self.trouble.no_random >= since,
+                    "busy" => self.logins_waiting() >= LOGINS_WAITING,
+                    _ => return Fit::No,
+                };
+                self.not_changed(id, new, is_explained)
+            }
+            Asked::History(range) => {
+                if text != "* end of history" {
+                    return Fit::No;
+                }
+                let connection = &mut self.connections[id];
+                let stream = connection.stream.as_mut().expect("who is welcome has one");
+                let may_be = stream.end_history(range, &self.log);
+                hold(Guarantee::Ordered, may_be, || {
+                    let before = stream.describe(&self.log);
+                    format!("connection {id}, which stood at {before}has not all of {range:?}")
+                });
+                Fit::Answer
+            }
+            Asked::Users => self.fit_users(id, text, since),
+            Asked::Replay(count) => {
+                let fits = text == format!("* replay {count}");
+                if fits && !is_in {
+                    self.connections[id].replay = Some(*count);
+                }
+                answer_if(fits)
+            }
+            Asked::Help if text.starts_with("* anything else is a message") => {
+                answer_if(connection.part.len() == 11)
+            }
+            Asked::Help if text.starts_with("* /") => Fit::Part,
+            Asked::Help => Fit::No,
+            Asked::Quit => {
+                if let (Some(name), Some(stream)) = (&connection.account, &connection.stream) {
+                    // All that it may see was handed to it before.
+                    self.seen.must_know(name, stream.handed(&self.log).0);
+                }
+                self.closes(id, text == "* bye")
+            }
+            Asked::Misuse(expected) => answer_if(code == *expected),
+            Asked::Endless if text.starts_with("! line-too-long: a line has at most 4096 bytes") => Fit::Part,
+            Asked::Endless => self.closes(id, text.starts_with("! line-too-long: 1048576 bytes without")),
+        }
+    }
+
+    fn closes(&mut self, id: usize, fits: bool) -> Fit {
+        self.connections[id].is_closing |= fits;
+        answer_if(fits)
+    }
+
+    fn refused(&mut self, tag: (usize, u64), is_explained: bool) -> Fit {
+        if is_explained {
+            let fate = self.fates.insert(tag, Fate::Refused);
+            hold(Guarantee::Refused, fate == Some(Fate::Open), || {
+                format!("{tag:?} is refused, and was {fate:?}")
+            });
+        }
+        answer_if(is_explained)
+    }
+
+    fn not_changed(&mut self, id: usize, new: &str, is_explained: bool) -> Fit {
+        if is_explained && let Some(name) = self.connections[id].who() {
+            let turn = self.turn;
+            let account = self.account(&name);
+            account.did_not_become(new, turn);
+            account.ends_to_change(id, turn);
+        }
+        answer_if(is_explained)
+    }
+
+    fn fit_login(
+        &mut self,
+        id: usize,
+        text: &str,
+        code: &str,
+        name: &str,
+        password: &str,
+        waiting: &Waiting,
+    ) -> Fit {
+        let (since, turn) = (waiting.turn, self.turn);
+        let is_in = self.connections[id].account.is_some();
+        let (sessions, waits) = (self.sessions_of(name, since), self.logins_waiting());
+        let account = self.account(name);
+        if let Some(welcomed) = text.strip_prefix("* welcome ") {
+            let may = !is_in && key(welcomed) == key(name) && account.may_have_had(Some(password), since);
+            hold(Guarantee::Accounts, may, || format!("{welcomed} is welcome with {password}: {account:?}"));
+            account.is(password, since, turn);
+            self.welcome(id, name, waiting, false);
+            return Fit::Answer;
+        }
+        if let Some(delay) = text.strip_prefix("* after failed logins this one is checked in ") {
+            let seconds = delay.strip_suffix(" s").and_then(|it| it.parse::<u64>().ok());
+            let is_first = self.connections[id].part.is_empty();
+            return if is_first && seconds.is_some_and(|it| it <= 30) { Fit::Part } else { Fit::No };
+        }
+        answer_if(match code {
+            "bad-login" => {
+                hold(Guarantee::Accounts, is_in || !account.had(password, since), || {
+                    format!("{name} cannot log in with {password}: {account:?}")
+                });
+                account.is_not(password, since, turn);
+                !is_in
+            }
+            "busy" => waits >= LOGINS_WAITING,
+            "too-many-sessions" => sessions > SESSIONS,
+            "already-logged-in" => is_in,
+            _ => false,
+        })
+    }
+
+    fn fit_register(
+        &mut self,
+        id: usize,
+        text: &str,
+        code: &str,
+        name: &str,
+        password: &str,
+        waiting: &Waiting,
+    ) -> Fit {
+        let (since, turn, waits) = (waiting.turn, self.turn, self.logins_waiting());
+        let connection = &self.connections[id];
+        let (is_in, address) = (connection.account.is_some(), connection.address);
+        if text == format!("* welcome {name}") {
+            let account = self.account(name);
+            let may = !is_in && account.may_have_had(None, since);
+            hold(Guarantee::Accounts, may, || format!("{name} was there already: {account:?}"));
+            account.has(password, turn);
+            account.ends_to_change(id, turn);
+            self.welcome(id, name, waiting, true);
+            return Fit::Answer;
+        }
+        let is_sound = is_name(name) && (8..=128).contains(&password.len());
+        let registered =
+            self.connections.iter().filter(|it| it.address == address && !it.may_be.is_empty()).count();
+        let account = &self.accounts[&key(name)];
+        let is_taken = account.was_there(since) || account.may_have_had_another(password, since);
+        let is_explained = match code {
+            "already-logged-in" => is_in,
+            "bad-name" => !is_name(name),
+            "bad-password" => !is_sound,
+            "name-taken" => is_taken || account.may_have_had(Some(password), 0) && !account.may_be_absent(),
+            "not-saved" => self.trouble.users_refused >= since,
+            "no-randomness" => self.trouble.no_random >= since,
+            "busy" => waits >= LOGINS_WAITING,
+            "too-many-accounts" => registered >= REGISTRATIONS,
+            _ => false,
+        };
+        if is_explained {
+            let account = self.account(name);
+            account.did_not_become(password, turn);
+            account.ends_to_change(id, turn);
+        }
+        answer_if(is_explained)
+    }
+
+    /// A page of names, or the number of those who are online.
+    fn fit_users(&mut self, id: usize, text: &str, since: u64) -> Fit {
+        if let Some(names) = text.strip_prefix("* users: ") {
+            let are_names = names.split(' ').all(is_name);
+            return if are_names { Fit::Part } else { Fit::No };
+        }
+        let Some(online) = text.strip_suffix(" online").and_then(|it| it[2..].parse::<usize>().ok()) else {
+            return Fit::No;
+        };
+        let lists = self.connections[id].part.iter();
+        let listed: Vec<String> = lists.flat_map(|it| it["* users: ".len()..].split(' ').map(key)).collect();
+        let is_sorted = listed.is_sorted_by(|a, b| a < b);
+        hold(Guarantee::KnownLines, is_sorted && listed.len() == online, || {
+            format!("{online} online: {listed:?}")
+        });
+        for name in &listed {
+            let may_be = self.accounts.get(name).is_some_and(|it| it.maybe_online >= since.saturating_sub(1));
+            hold(Guarantee::KnownLines, may_be, || format!("{name} is said to be online"));
+        }
+        for other in
+            self.open.iter().map(|&other| &self.connections[other]).filter(|it| it.is_surely_online(since))
+        {
+            let name = other.account.as_ref().expect("it is logged in");
+            hold(Guarantee::KnownLines, listed.contains(name), || format!("{name} is not said to be online"));
+        }
+        Fit::Answer
+    }
+
+    /// Logins, registrations and changes of passwords that were not answered.
+    fn logins_waiting(&self) -> usize {
+        let waits = |waiting: &Waiting| {
+            matches!(waiting.asked, Asked::Login { .. } | Asked::Register { .. } | Asked::Passwd { .. })
+        };
+        self.open.iter().filter(|&&id| self.connections[id].asked.iter().any(waits)).count()
+    }
+
+    /// Sessions that an account may have had since a turn.
+    fn sessions_of(&self, name: &str, since: u64) -> usize {
+        let name = key(name);
+        let of_server = self.connections.iter().rev().take_while(|it| it.turn >= self.first_turn);
+        of_server.filter(|it| it.ended >= since && it.may_be.contains(&name)).count()
+    }
+}
+
+fn answer_if(fits: bool) -> Fit {
+    if fits { Fit::Answer } else { Fit::No }
+}

@@ -1,0 +1,157 @@
+//! A connection, as it looks from outside.
+
+use std::collections::VecDeque;
+
+use super::asked::Asked;
+use super::stream::Stream;
+use super::{Guarantee, broken};
+
+/// What the client did with its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Client {
+    Open,
+    /// It sends no more, and wants all its answers.
+    Finished,
+    /// It closed, or broke the connection.
+    Gone,
+}
+
+/// A line that was sent and not answered, and how things were then.
+#[derive(Clone, Debug)]
+pub struct Waiting {
+    pub asked: Asked,
+    pub turn: u64,
+    /// Where the log ended.
+    pub end: usize,
+    /// For a login: where the account's first message stands that is not seen by the file.
+    pub seen: usize,
+}
+
+/// After the receipt of a private message: whether it must be told that the other is offline.
+#[derive(Debug)]
+pub struct Offline {
+    pub name: String,
+    pub must: bool,
+    pub may: bool,
+}
+
+#[derive(Debug)]
+pub struct Connection {
+    pub peer: usize,
+    pub address: u32,
+    /// When it connected.
+    pub since_us: u64,
+    pub turn: u64,
+    /// The turn in which the server let go of it.
+    pub ended: u64,
+    /// Who the server said that it is.
+    pub account: Option<String>,
+    /// Who it said that it is.
+    pub may_be: Vec<String>,
+    /// The turn of its welcome.
+    pub welcomed: u64,
+    /// What it chose before its login.
+    pub replay: Option<u64>,
+    pub asked: VecDeque<Waiting>,
+    /// Lines of an answer that came before its last one.
+    pub part: Vec<String>,
+    pub offline: Option<Offline>,
+    pub marks: usize,
+    /// Lines of the greeting that came.
+    pub greeted: usize,
+    pub stream: Option<Stream>,
+    pub client: Client,
+    /// The server has said goodbye, or closed.
+    pub is_closing: bool,
+    /// Its socket was full at some time: it may have fallen behind.
+    pub may_lag: bool,
+    /// It may have been closed, and not been told so yet.
+    pub may_have_left: bool,
+    /// When the client last took something.
+    pub took_us: u64,
+    /// The number of the last line of which it has a receipt, and one more.
+    pub receipts: u64,
+    partial: Vec<u8>,
+}
+
+impl Connection {
+    pub fn new(peer: usize, address: u32, now_us: u64, turn: u64) -> Connection {
+        Connection {
+            peer,
+            address,
+            since_us: now_us,
+            turn,
+            ended: u64::MAX,
+            account: None,
+            may_be: Vec::new(),
+            welcomed: 0,
+            replay: None,
+            asked: VecDeque::new(),
+            part: Vec::new(),
+            offline: None,
+            marks: 0,
+            greeted: 0,
+            stream: None,
+            client: Client::Open,
+            is_closing: false,
+            may_lag: false,
+            may_have_left: false,
+            took_us: now_us,
+            receipts: 0,
+            partial: Vec::new(),
+        }
+    }
+
+    /// All accounts that it may be logged in to.
+    pub fn names(&self) -> Vec<String> {
+        let mut names = self.may_be.clone();
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    /// The account that it is logged in to, or is about to be.
+    pub fn who(&self) -> Option<String> {
+        self.account.clone().or_else(|| self.may_be.last().cloned())
+    }
+
+    /// Whether one of the two ends has closed, or is about to.
+    pub fn is_over(&self) -> bool {
+        self.is_closing || self.client != Client::Open
+    }
+
+    /// Whether it was logged in from before that turn on and did not say that it leaves.
+    pub fn is_surely_online(&self, since: u64) -> bool {
+        let leaves = |waiting: &Waiting| matches!(waiting.asked, Asked::Quit | Asked::Endless);
+        self.account.is_some()
+            && self.welcomed < since
+            && !self.is_over()
+            && !self.may_have_left
+            && !self.asked.iter().any(leaves)
+    }
+
+    /// The whole lines that end in what was written to it.
+    pub fn lines_of(&mut self, written: &[u8]) -> Vec<Vec<u8>> {
+        self.partial.extend_from_slice(written);
+        let end = self.partial.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+        let whole: Vec<u8> = self.partial.drain(..end).collect();
+        whole.split_inclusive(|&byte| byte == b'\n').map(<[u8]>::to_vec).collect()
+    }
+
+    /// Blank lines have no answer.
+    pub fn pass_over_blanks(&mut self) {
+        while self.asked.front().is_some_and(|waiting| matches!(waiting.asked, Asked::Nothing)) {
+            self.asked.pop_front();
+        }
+    }
+
+    /// Where something else was said than that a recipient is offline.
+    pub fn assert_offline_told(&self, id: usize, is_over: bool) {
+        if let Some(offline) = self.offline.as_ref().filter(|it| it.must && !is_over) {
+            broken(
+                Guarantee::Refused,
+                format!("connection {id} was not told that {} is offline", offline.name),
+            );
+        }
+    }
+}

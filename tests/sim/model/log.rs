@@ -1,0 +1,159 @@
+//! The log as the model reads it, by its own understanding of what a message looks like.
+
+use std::collections::HashMap;
+
+use super::{Guarantee, hold};
+
+/// Bytes of a timestamp.
+const STAMP: usize = "2026-11-22T12:03:11.042317Z".len();
+
+/// Which line of which connection it was. Every text that is said begins with this, so that it is known again.
+pub type Tag = (usize, u64);
+
+/// A message.
+#[derive(Debug)]
+pub struct Record {
+    /// The whole line, without its ending.
+    pub line: String,
+    /// In small letters, as all names here.
+    pub from: String,
+    /// `None` for everyone.
+    pub to: Option<String>,
+    pub text: String,
+    pub tag: Tag,
+}
+
+impl Record {
+    pub fn stamp(&self) -> &str {
+        &self.line[..STAMP]
+    }
+
+    pub fn is_for(&self, account: &str) -> bool {
+        self.to.as_ref().is_none_or(|to| to == account || self.from == account)
+    }
+
+    pub fn is_to(&self, account: &str) -> bool {
+        self.to.as_deref() == Some(account)
+    }
+
+    fn parse(line: &str) -> Option<Record> {
+        let is_like =
+            |(byte, like): (u8, u8)| if like == b'0' { byte.is_ascii_digit() } else { byte == like };
+        let stamp = line.get(..STAMP)?;
+        if !stamp.bytes().zip(*b"0000-00-00T00:00:00.000000Z").all(is_like) {
+            return None;
+        }
+        let (ends, text) = line[STAMP..].strip_prefix(' ')?.split_once(": ")?;
+        let (from, to) = match ends.split_once(" -> ") {
+            Some((from, to)) => (from, Some(to)),
+            None => (ends, None),
+        };
+        if !is_name(from) || !to.is_none_or(is_name) || text.chars().any(must_not_stand_in_a_text) {
+            return None;
+        }
+        let tag = text.trim_start_matches('/').strip_prefix('c')?.split(' ').next()?.split_once('.')?;
+        let tag = (tag.0.parse().ok()?, tag.1.parse().ok()?);
+        let (from, to) = (from.to_ascii_lowercase(), to.map(str::to_ascii_lowercase));
+        Some(Record { line: line.into(), from, to, text: text.into(), tag })
+    }
+}
+
+/// Whether it looks like a timestamp.
+pub fn is_stamp(text: &str) -> bool {
+    let is_like = |(byte, like): (u8, u8)| if like == b'0' { byte.is_ascii_digit() } else { byte == like };
+    text.len() == STAMP && text.bytes().zip(*b"0000-00-00T00:00:00.000000Z").all(is_like)
+}
+
+/// `[A-Za-z][A-Za-z0-9_-]{0,19}`
+pub fn is_name(name: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    name.len() <= 20 && name.starts_with(|it: char| it.is_ascii_alphabetic()) && name.bytes().all(is_part)
+}
+
+/// Of all characters those that people here know to send.
+pub fn must_not_stand_in_a_text(character: char) -> bool {
+    character != '\t' && character.is_control()
+        || matches!(character, '\u{200b}' | '\u{202e}' | '\u{2028}' | '\u{feff}')
+}
+
+/// All messages on disk, in their order. A place in it is a number of messages.
+#[derive(Default)]
+pub struct Log {
+    records: Vec<Record>,
+    bytes: usize,
+    last_of_connection: HashMap<usize, u64>,
+}
+
+impl Log {
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// How much of the file was read.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub fn record(&self, place: usize) -> &Record {
+        &self.records[place]
+    }
+
+    /// Reads on; returns where the new ones begin.
+    pub fn extend(&mut self, bytes: &[u8]) -> usize {
+        let first_new = self.len();
+        let text = String::from_utf8_lossy(bytes);
+        hold(Guarantee::Durable, text.is_empty() || text.ends_with('\n'), || {
+            format!("half a line: {text:?}")
+        });
+        for line in text.split_terminator('\n') {
+            hold(Guarantee::Bounded, line.len() < 4096, || format!("a line of {} bytes", line.len() + 1));
+            let record = Record::parse(line);
+            let record =
+                record.unwrap_or_else(|| super::broken(Guarantee::Durable, format!("no message: {line:?}")));
+            let last = self.records.last().map_or("", Record::stamp);
+            hold(Guarantee::Ordered, last < record.stamp(), || {
+                format!("time does not rise: {last}, then {line}")
+            });
+            let (connection, number) = record.tag;
+            let before = self.last_of_connection.insert(connection, number);
+            hold(Guarantee::Ordered, before.is_none_or(|before| before < number), || {
+                format!("one sender's line twice, or before an earlier one: {line}")
+            });
+            self.records.push(record);
+        }
+        self.bytes += bytes.len();
+        first_new
+    }
+
+    /// The place of the first message that is not before a time.
+    pub fn find(&self, time: &str) -> usize {
+        self.records.partition_point(|record| record.stamp() < time)
+    }
+
+    /// The place behind the message of a time.
+    pub fn behind(&self, stamp: &str) -> usize {
+        self.records.partition_point(|record| record.stamp() <= stamp)
+    }
+
+    /// The place of a message that was shown.
+    pub fn place_of(&self, line: &str) -> Option<usize> {
+        let place = self.find(line.get(..STAMP)?);
+        self.records.get(place).filter(|record| record.line == line).map(|_| place)
+    }
+
+    /// The first place from `from` on, before `until`, of a message that `shows` says yes to.
+    pub fn first(&self, from: usize, until: usize, shows: impl Fn(&Record) -> bool) -> Option<usize> {
+        (from..until.min(self.len())).find(|&place| shows(&self.records[place]))
+    }
+
+    /// The place that the last `count` messages before `end` begin at, of those that `counts` says yes to.
+    pub fn last(&self, count: u64, end: usize, counts: impl Fn(&Record) -> bool) -> usize {
+        let mut left = count;
+        let mut place = end;
+        while left > 0 && place > 0 {
+            place -= 1;
+            left -= u64::from(counts(&self.records[place]));
+        }
+        place
+    }
+}

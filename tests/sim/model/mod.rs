@@ -1,0 +1,500 @@
+//! What must be true, told by what was sent to a server, what it wrote to its sockets and what its disk holds.
+//!
+//! Nothing here is shared with the server: neither code nor how it does what it does. What cannot be known from
+//! outside (when within its turns a line was handled, how far seen.txt got before a power failure) is a set of
+//! possibilities, which what comes to light makes smaller. When none is left, a guarantee is broken, and its name
+//! stands first in what is said then.
+
+mod accounts;
+mod answers;
+pub mod asked;
+mod bounds;
+mod connection;
+mod log;
+mod seen;
+pub mod stream;
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+
+use super::disk::{LOG, SEEN, SimDisk, USERS};
+use super::net::SimNet;
+
+use accounts::Account;
+use asked::Asked;
+use bounds::Bounds;
+use connection::{Client, Connection, Waiting};
+use log::{Log, Tag};
+use seen::Seen;
+use stream::{Between, Stream};
+
+/// What is promised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guarantee {
+    Durable,
+    Ordered,
+    Private,
+    Refused,
+    NeverStalls,
+    Bounded,
+    KnownLines,
+    Accounts,
+    Progress,
+}
+
+impl fmt::Display for Guarantee {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Guarantee::Durable => "1 Durable",
+            Guarantee::Ordered => "2 Ordered, once",
+            Guarantee::Private => "3 Private",
+            Guarantee::Refused => "4 Refused, not dropped",
+            Guarantee::NeverStalls => "5 Never stalls",
+            Guarantee::Bounded => "6 Bounded",
+            Guarantee::KnownLines => "Every line is of a known kind",
+            Guarantee::Accounts => "Accounts are kept",
+            Guarantee::Progress => "Everyone progresses once faults stop",
+        })
+    }
+}
+
+pub fn broken(guarantee: Guarantee, what: impl fmt::Display) -> ! {
+    panic!("[{guarantee}] {what}")
+}
+
+pub fn hold(guarantee: Guarantee, holds: bool, what: impl FnOnce() -> String) {
+    if !holds {
+        broken(guarantee, what());
+    }
+}
+
+/// What the operator chose, as far as it can be seen from outside.
+#[derive(Clone, Copy)]
+pub struct Rules {
+    pub connections_max: usize,
+    pub per_address: usize,
+}
+
+/// What became of something said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Open,
+    Kept,
+    Refused,
+    /// Nothing was heard of it, and it is not in the log: it never will be.
+    Lost,
+}
+
+/// The last turn in which what may explain an answer went wrong.
+#[derive(Default)]
+struct Trouble {
+    log_refused: u64,
+    users_refused: u64,
+    seen_refused: u64,
+    read_failed: u64,
+    no_random: u64,
+    no_descriptors: u64,
+    not_watched: u64,
+    counts: [u64; 7],
+}
+
+pub struct Model {
+    rules: Rules,
+    log: Log,
+    accounts: BTreeMap<String, Account>,
+    connections: Vec<Connection>,
+    /// Those of this server that it has not let go of.
+    open: Vec<usize>,
+    fates: HashMap<Tag, Fate>,
+    seen: Seen,
+    trouble: Trouble,
+    bounds: Bounds,
+    is_shutting_down: bool,
+    /// Turns made, of all servers.
+    turn: u64,
+    /// When this server had its first turn.
+    first_turn: u64,
+    now_us: u64,
+    /// Whether all that comes to light is printed, for who looks for what went wrong: `TRACE=1`.
+    traces: bool,
+}
+
+impl Model {
+    pub fn new(rules: Rules, disk: &SimDisk) -> Model {
+        Model {
+            rules,
+            log: Log::default(),
+            accounts: BTreeMap::new(),
+            connections: Vec::new(),
+            open: Vec::new(),
+            fates: HashMap::new(),
+            seen: Seen::default(),
+            trouble: Trouble::default(),
+            bounds: Bounds::from(disk),
+            is_shutting_down: false,
+            turn: 1,
+            first_turn: 1,
+            now_us: 0,
+            traces: std::env::var_os("TRACE").is_some(),
+        }
+    }
+
+    // What the clients do
+
+    pub fn connected(&mut self, peer: usize, address: u32) -> usize {
+        let id = self.connections.len();
+        self.connections.push(Connection::new(peer, address, self.now_us, self.turn));
+        self.open.push(id);
+        id
+    }
+
+    /// The last byte of a line was sent.
+    pub fn sent(&mut self, id: usize, asked: Asked) {
+        let turn = self.turn;
+        self.trace(format_args!("{id:>4} > {asked:?}"));
+        match &asked {
+            Asked::Say { tag, .. } => {
+                self.fates.insert(*tag, Fate::Open);
+            }
+            Asked::Register { name, password } => {
+                self.connections[id].may_be.push(key(name));
+                self.account(name).may_become(password, id, turn);
+            }
+            Asked::Login { name, .. } => self.connections[id].may_be.push(key(name)),
+            Asked::Passwd { new, .. } => {
+                if let Some(name) = self.connections[id].who() {
+                    let account = self.account(&name);
+                    account.may_become(new, id, turn);
+                }
+            }
+            Asked::Replay(count) => {
+                for name in self.connections[id].names() {
+                    self.account(&name).replays.push(*count);
+                }
+            }
+            _ => {}
+        }
+        let login = match &asked {
+            Asked::Login { name, .. } => self.seen.place_of(&key(name), &self.log),
+            _ => 0,
+        };
+        let end = self.log.len();
+        self.connections[id].asked.push_back(Waiting { asked, turn, end, seen: login });
+    }
+
+    /// Telnet wants to know where in the output it is.
+    pub fn asked_for_mark(&mut self, id: usize) {
+        self.connections[id].marks += 1;
+    }
+
+    pub fn finished(&mut self, id: usize) {
+        self.trace(format_args!("{id:>4} > finished"));
+        self.connections[id].client = Client::Finished;
+    }
+
+    pub fn gone(&mut self, id: usize) {
+        self.trace(format_args!("{id:>4} > gone"));
+        self.connections[id].client = Client::Gone;
+    }
+
+    pub fn took(&mut self, id: usize) {
+        self.connections[id].took_us = self.now_us;
+    }
+
+    pub fn shuts_down(&mut self) {
+        self.trace(format_args!("shutdown"));
+        self.is_shutting_down = true;
+    }
+
+    // What clients know
+
+    pub fn account_of(&self, id: usize) -> Option<&str> {
+        self.connections[id].account.as_deref()
+    }
+
+    /// Whether lines of a connection wait for their answers.
+    pub fn is_waiting(&self, id: usize) -> bool {
+        self.connections[id].asked.iter().any(|waiting| !matches!(waiting.asked, Asked::Nothing))
+    }
+
+    /// The first of them, in words.
+    pub fn first_waiting(&self, id: usize) -> String {
+        format!("{id}: {:?}", self.connections[id].asked.front())
+    }
+
+    pub fn is_over(&self, id: usize) -> bool {
+        self.connections[id].is_over() || !self.open.contains(&id)
+    }
+
+    /// The passwords one of which is an account's, where there may be such an account.
+    pub fn passwords_of(&self, name: &str) -> Vec<String> {
+        let account = self.accounts.get(&key(name));
+        account.map_or(Vec::new(), |account| account.possible.iter().flatten().cloned().collect())
+    }
+
+    /// Whether an account is there for certain, and nobody is about to change its password.
+    pub fn is_settled(&self, name: &str) -> bool {
+        self.accounts.get(&key(name)).is_some_and(Account::is_settled)
+    }
+
+    pub fn names(&self) -> Vec<String> {
+        self.accounts.iter().filter(|(_, it)| !it.is_absent()).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Timestamps that there are, to ask by.
+    pub fn stamp(&self, number: u64) -> Option<&str> {
+        let count = self.log.len();
+        (count > 0).then(|| self.log.record(number as usize % count).stamp())
+    }
+
+    pub fn messages(&self) -> usize {
+        self.log.len()
+    }
+
+    /// Whether one of the last messages ends so.
+    pub fn was_just_said(&self, text: &str) -> bool {
+        let end = self.log.len();
+        (end.saturating_sub(20)..end).any(|place| self.log.record(place).text.ends_with(text))
+    }
+
+    // What the server does
+
+    /// Looks at all that a turn has brought. `is_last`: the server ended in it.
+    pub fn look(&mut self, net: &SimNet, disk: &SimDisk, now_us: u64, random_failures: u64, is_last: bool) {
+        self.turn += 1;
+        self.now_us = now_us;
+        self.note_trouble(net, disk, random_failures);
+        let appended = self.read_log(disk, is_last);
+        for &id in &self.open {
+            let connection = &mut self.connections[id];
+            let peer = net.peer(connection.peer);
+            connection.may_have_left |= peer.is_finished_by_server() || peer.is_gone();
+        }
+        for index in 0..self.open.len() {
+            let id = self.open[index];
+            let connection = &mut self.connections[id];
+            let mut peer = net.peer(connection.peer);
+            connection.may_lag |= peer.untaken() >= peer.capacity || peer.write_max < usize::MAX;
+            let written = peer.take_written();
+            drop(peer);
+            for line in self.connections[id].lines_of(&written) {
+                self.line(id, &line);
+            }
+        }
+        self.note_online_and_handed(appended > 0);
+        if is_last {
+            return;
+        }
+        self.look_at_ends(net);
+        let refused = self.trouble.seen_refused >= self.first_turn;
+        self.seen.look(disk, &self.log, &self.accounts, (self.turn, now_us), refused);
+        self.bounds.look(net, disk, &self.connections, &self.open, self.rules, appended);
+    }
+
+    /// Another server runs on what is left of the disk.
+    pub fn restarted(&mut self, disk: &SimDisk) {
+        self.trace(format_args!("restart"));
+        let end = self.log.len();
+        self.read_log(disk, false);
+        for place in end..self.log.len() {
+            let tag = self.log.record(place).tag;
+            let fate = self.fates.insert(tag, Fate::Kept);
+            hold(Guarantee::Durable, fate != Some(Fate::Refused), || {
+                format!("{tag:?} was refused and is kept")
+            });
+        }
+        self.fates.values_mut().filter(|fate| **fate == Fate::Open).for_each(|fate| *fate = Fate::Lost);
+        self.open.clear();
+        for account in self.accounts.values_mut() {
+            account.restarted();
+        }
+        self.seen = Seen::read(disk);
+        self.trouble = Trouble::default();
+        self.bounds = Bounds::from(disk);
+        self.is_shutting_down = false;
+        self.turn += 1;
+        self.first_turn = self.turn;
+    }
+
+    /// All that was asked is answered, and all that there is to see is seen, by all who stayed.
+    pub fn assert_calm(&self) {
+        for &id in self.open.iter().filter(|&&id| self.connections[id].client == Client::Open) {
+            let connection = &self.connections[id];
+            let stands = connection.stream.as_ref().is_none_or(|stream| stream.is_at_end(&self.log));
+            hold(Guarantee::Ordered, stands, || {
+                let stream = connection.stream.as_ref().map(|it| it.describe(&self.log)).unwrap_or_default();
+                format!("connection {id} was not shown all it may see: {stream}")
+            });
+            let waiting = connection.asked.iter().find(|it| !matches!(it.asked, Asked::Nothing));
+            hold(Guarantee::Refused, waiting.is_none(), || {
+                format!("connection {id}: no answer to {waiting:?}")
+            });
+            connection.assert_offline_told(id, false);
+        }
+    }
+
+    fn trace(&self, what: fmt::Arguments<'_>) {
+        if self.traces {
+            eprintln!("turn {:>5}, {:>12} us: {what}", self.turn, self.now_us);
+        }
+    }
+
+    fn account(&mut self, name: &str) -> &mut Account {
+        self.accounts.entry(key(name)).or_default()
+    }
+
+    fn note_trouble(&mut self, net: &SimNet, disk: &SimDisk, random_failures: u64) {
+        let (net, disk) = (net.state(), disk.state());
+        let counts = [
+            disk.refused(LOG),
+            disk.refused(USERS),
+            disk.refused(SEEN),
+            disk.tally.of("failed read of a file"),
+            random_failures,
+            net.tally.of("out of descriptors"),
+            net.tally.of("failed watch"),
+        ];
+        let trouble = &mut self.trouble;
+        let turns = [
+            &mut trouble.log_refused,
+            &mut trouble.users_refused,
+            &mut trouble.seen_refused,
+            &mut trouble.read_failed,
+            &mut trouble.no_random,
+            &mut trouble.no_descriptors,
+            &mut trouble.not_watched,
+        ];
+        for (turn, (count, before)) in turns.into_iter().zip(counts.iter().zip(&trouble.counts)) {
+            if count != before {
+                *turn = self.turn;
+            }
+        }
+        trouble.counts = counts;
+        if trouble.read_failed == self.turn {
+            // Whoever read the history is closed, and is told so only once there is room.
+            self.open.iter().for_each(|&id| self.connections[id].may_have_left = true);
+        }
+    }
+
+    /// Reads what was added to the log; returns how many bytes that is.
+    fn read_log(&mut self, disk: &SimDisk, is_last: bool) -> usize {
+        let (read, synced, length) = (self.log.bytes(), disk.synced_length(LOG), disk.length(LOG));
+        hold(Guarantee::Durable, synced >= read, || format!("{read} bytes were kept, {synced} are left"));
+        hold(Guarantee::Durable, synced == length || is_last, || {
+            format!("{} bytes of the log are not synced, or not taken back", length - synced)
+        });
+        let added = disk.bytes_from(LOG, read);
+        let first = self.log.extend(&added[..synced - read]);
+        for place in first..self.log.len() {
+            self.look_at_record(place);
+        }
+        synced - read
+    }
+
+    /// What is in the log was said, by who is named there.
+    fn look_at_record(&mut self, place: usize) {
+        let record = self.log.record(place);
+        let fate = self.fates.insert(record.tag, Fate::Kept);
+        let is_news = matches!(fate, Some(Fate::Open));
+        hold(Guarantee::Durable, is_news, || format!("{fate:?}, and now in the log: {}", record.line));
+        let connection = &self.connections[record.tag.0];
+        let is_author = connection.names().contains(&record.from);
+        hold(Guarantee::Durable, is_author, || format!("not from {:?}: {}", connection.names(), record.line));
+        let said = connection.asked.iter().any(|waiting| match &waiting.asked {
+            Asked::Say { to, text, tag } => {
+                *tag == record.tag && *text == record.text && to.as_deref().map(key) == record.to
+            }
+            _ => false,
+        });
+        hold(Guarantee::Durable, said, || format!("nobody said: {}", record.line));
+    }
+
+    /// The server has ended connections: it had to have a reason, and to have answered.
+    fn look_at_ends(&mut self, net: &SimNet) {
+        let mut open = std::mem::take(&mut self.open);
+        open.retain(|&id| {
+            let connection = &mut self.connections[id];
+            let peer = net.peer(connection.peer);
+            let is_ended = peer.is_finished_by_server() || peer.is_gone();
+            if is_ended && !connection.is_closing {
+                if self.traces {
+                    eprintln!("turn {:>5}: {id:>4} < the end", self.turn);
+                }
+                connection.is_closing = true;
+                // It took nothing of what it should for ten minutes, or for two seconds of a shutdown.
+                let was_stuck = self.now_us - connection.took_us >= 600_000_000 || self.is_shutting_down;
+                let was_stuck = was_stuck && connection.may_lag;
+                let was_not_watched = connection.greeted == 0 && self.trouble.not_watched >= connection.turn;
+                let is_explained = connection.client != Client::Open || was_stuck || was_not_watched;
+                hold(Guarantee::Refused, is_explained, || {
+                    format!("connection {id} was closed without a word")
+                });
+                if connection.client == Client::Finished
+                    && !was_stuck
+                    && !was_not_watched
+                    && !peer.was_reset()
+                {
+                    connection.pass_over_blanks();
+                    let waiting = connection.asked.front();
+                    hold(Guarantee::Refused, waiting.is_none(), || {
+                        format!("connection {id} was closed before an answer to {waiting:?}")
+                    });
+                }
+            }
+            if !peer.is_gone() {
+                return true;
+            }
+            connection.ended = self.turn;
+            for account in self.accounts.values_mut() {
+                account.ends_to_change(id, self.turn);
+            }
+            false
+        });
+        self.open = open;
+    }
+
+    fn note_online_and_handed(&mut self, log_has_grown: bool) {
+        for &id in &self.open {
+            let connection = &self.connections[id];
+            for name in connection.names() {
+                self.accounts.entry(name).or_default().maybe_online = self.turn;
+            }
+            if let (Some(name), Some(stream)) = (&connection.account, &connection.stream) {
+                let handed = stream.handed(&self.log);
+                // Who is live, and not one that reads what was said before: that is noted when it leaves.
+                let is_live = log_has_grown && !connection.may_lag && handed.0 == self.log.len();
+                let account = self.accounts.entry(name.clone()).or_default();
+                account.was_handed(handed.1, is_live && !connection.is_over(), self.turn, self.now_us);
+            }
+        }
+        let end = self.log.len();
+        for account in self.accounts.values_mut().filter(|account| account.may_be_absent()) {
+            // From the moment that it is made, all that was said before counts as seen.
+            account.handed = end;
+        }
+    }
+
+    fn welcome(&mut self, id: usize, name: &str, waiting: &Waiting, is_new: bool) {
+        let name = key(name);
+        let end = Between(waiting.end, self.log.len());
+        let connection = &self.connections[id];
+        let account = self.accounts.entry(name.clone()).or_default();
+        let replays = connection.replay.map_or_else(|| account.replays.clone(), |replay| vec![replay]);
+        let stream = if is_new {
+            account.handed = self.log.len();
+            Stream::after_registration(&name, end, &replays, &self.log)
+        } else {
+            let seen = Between(waiting.seen.min(account.handed), account.handed);
+            Stream::after_login(&name, seen, end, &replays, &self.log)
+        };
+        let connection = &mut self.connections[id];
+        connection.account = Some(name);
+        connection.welcomed = self.turn;
+        connection.stream = Some(stream);
+    }
+}
+
+/// One identity whatever the case.
+fn key(name: &str) -> String {
+    name.to_ascii_lowercase()
+}

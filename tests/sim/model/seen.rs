@@ -1,0 +1,98 @@
+//! seen.txt, which may be behind what was shown, so that something is shown again, and never ahead of it.
+
+use std::collections::BTreeMap;
+
+use super::super::disk::{SEEN, SimDisk};
+use super::accounts::Account;
+use super::log::{Log, is_name, is_stamp};
+use super::{Guarantee, hold};
+
+/// How long the server may take to note what was shown: a second, and what a turn needs.
+const NOTED_WITHIN_US: u64 = 3_000_000;
+const NOTED_WITHIN_TURNS: u64 = 5;
+
+#[derive(Default)]
+pub struct Seen {
+    /// The timestamps by account.
+    stamps: BTreeMap<String, String>,
+    /// How much of the file was read.
+    bytes: usize,
+    /// How often its end had been cut off then.
+    cuts: usize,
+    /// Accounts that have left in this turn, and up to which place they had been shown everything.
+    left: Vec<(String, usize)>,
+}
+
+impl Seen {
+    pub fn read(disk: &SimDisk) -> Seen {
+        let mut seen = Seen::default();
+        seen.read_on(disk);
+        seen
+    }
+
+    /// The place of the first message that is not seen, by the file.
+    pub fn place_of(&self, account: &str, log: &Log) -> usize {
+        self.stamps.get(account).map_or(0, |stamp| log.behind(stamp))
+    }
+
+    pub fn must_know(&mut self, account: &str, place: usize) {
+        self.left.push((account.into(), place));
+    }
+
+    /// `was_refused`: the disk did not take all that was to be noted.
+    pub fn look(
+        &mut self,
+        disk: &SimDisk,
+        log: &Log,
+        accounts: &BTreeMap<String, Account>,
+        (turn, now_us): (u64, u64),
+        was_refused: bool,
+    ) {
+        for name in self.read_on(disk) {
+            let (seen, handed) = (self.place_of(&name, log), accounts[&name].handed);
+            let skipped = log.first(handed, seen, |it| it.is_for(&name));
+            hold(Guarantee::Ordered, skipped.is_none(), || {
+                let line = skipped.map_or("", |place| &log.record(place).line);
+                let stamp = &self.stamps[&name];
+                format!("{name} has seen all up to {stamp}, by the file, and was not shown: {line}")
+            });
+        }
+        let left = std::mem::take(&mut self.left);
+        if was_refused {
+            return;
+        }
+        let long_ago = accounts.iter().filter_map(|(name, account)| {
+            let (place, since_turn, since_us) = account.all_handed?;
+            let is_due = now_us >= since_us + NOTED_WITHIN_US && turn >= since_turn + NOTED_WITHIN_TURNS;
+            is_due.then(|| (name.clone(), place))
+        });
+        for (name, place) in left.into_iter().chain(long_ago) {
+            let seen = self.place_of(&name, log);
+            let again = log.first(seen, place, |it| it.is_for(&name));
+            hold(Guarantee::Ordered, again.is_none(), || {
+                let line = again.map_or("", |place| &log.record(place).line);
+                let stamp = self.stamps.get(&name);
+                format!("{name} has seen all up to {stamp:?}, by the file, and was shown: {line}")
+            });
+        }
+    }
+
+    /// Reads what was added; returns of whom.
+    fn read_on(&mut self, disk: &SimDisk) -> Vec<String> {
+        let cuts = std::mem::replace(&mut self.cuts, disk.cuts(SEEN));
+        if disk.length(SEEN) < self.bytes || cuts != self.cuts {
+            self.bytes = 0;
+        }
+        let added = disk.bytes_from(SEEN, self.bytes);
+        let end = added.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+        self.bytes += end;
+        let lines = String::from_utf8_lossy(&added[..end]).into_owned();
+        let names = lines.lines().filter_map(|line| {
+            let (name, stamp) = line.split_once(' ')?;
+            hold(Guarantee::Ordered, is_name(name) && is_stamp(stamp), || format!("in seen.txt: {line}"));
+            self.stamps.insert(name.to_ascii_lowercase(), stamp.into());
+            Some(name.to_ascii_lowercase())
+        });
+        names.collect()
+    }
+}

@@ -1,0 +1,309 @@
+//! A server, its machine and those who talk to it, from a seed: with the same one everything happens again.
+
+use chinwag::limits::{
+    HASHING_QUEUE_MAX, INPUT_BYTES_MAX, OUTBOX_BYTES_MAX, OUTBOX_HIGH_WATER_BYTES, OWN_BYTES_MAX,
+    WORK_SLICE_US,
+};
+use chinwag::server::{Options, Server, Turned, Usage};
+
+use super::disk::SimDisk;
+use super::faults::{End, befall, heal};
+use super::harness::options;
+use super::model::{Guarantee, Model, Rules, broken, hold};
+use super::net::{Habits, SimNet};
+use super::people::{People, Stage};
+use super::tally::Tally;
+use super::world::{SimWorld, XorShift};
+
+/// Things done by people and faults, before all calms down.
+const STEPS: usize = 1_200;
+/// Turns without an end of work; a server that makes so many spins.
+const TURNS_MAX: usize = 20_000;
+
+pub struct Run {
+    random: XorShift,
+    options: Options,
+    server: Server<SimNet, SimDisk>,
+    net: SimNet,
+    disk: SimDisk,
+    world: SimWorld,
+    model: Model,
+    people: People,
+    tally: Tally,
+    turn: u64,
+    is_loud: bool,
+}
+
+/// Runs a seed; returns what happened.
+///
+/// # Panics
+/// Where a guarantee does not hold; its name stands first.
+pub fn run(seed: u64) -> Tally {
+    let mut run = Run::new(seed);
+    for _ in 0..STEPS {
+        run.step();
+    }
+    run.calm();
+    run.restart_for_good();
+    let (messages, slowest) = (run.model.messages(), run.people.slowest_ping);
+    run.collect();
+    run.tally.add("messages", messages as u64);
+    run.tally.raise("slowest ping, in turns", slowest);
+    run.tally
+}
+
+impl Run {
+    fn new(seed: u64) -> Run {
+        let mut random = XorShift::new(seed + 1);
+        let mut options = options();
+        options.rate = random.one_of(&[None, Some(10), Some(100)]);
+        options.rules.kdf_rounds = random.one_of(&[10, 10, 3_000]);
+        options.max_connections = random.one_of(&[40, 1_000]);
+        options.per_address = random.one_of(&[Some(5), Some(32)]);
+        let rules = Rules {
+            connections_max: options.max_connections,
+            per_address: options.per_address.map_or(usize::MAX, |most| most as usize),
+        };
+        let is_loud = random.below(4) == 0;
+        let disk = SimDisk::default();
+        disk.state().random = XorShift::new(seed + 2);
+        let net = SimNet::new(disk.clone());
+        net.state().habits =
+            Habits { tells_all: random.below(3) > 0, reads_short: random.below(2) == 0, ..Habits::default() };
+        let server = Server::new(net.clone(), disk.clone(), options).expect("an empty directory is fine");
+        Run {
+            random,
+            options,
+            server,
+            net,
+            world: SimWorld::new(),
+            model: Model::new(rules, &disk),
+            disk,
+            people: People::new(),
+            tally: Tally::default(),
+            turn: 0,
+            is_loud,
+        }
+    }
+
+    fn stage(&mut self) -> (&mut People, Stage<'_>) {
+        let Run { net, model, random, tally, world, people, is_loud, .. } = self;
+        (people, Stage { net, model, random, tally, now_us: world.mono_us, is_loud: *is_loud })
+    }
+
+    fn step(&mut self) {
+        for _ in 0..1 + self.random.below(3) {
+            let (people, mut stage) = self.stage();
+            people.act(&mut stage);
+        }
+        if self.random.below(60) == 0 {
+            let (people, mut stage) = self.stage();
+            people.disperse(&mut stage);
+        }
+        if self.random.below(5) == 0 {
+            let victim = self.people.victim(&mut self.random);
+            let Run { net, disk, world, random, tally, .. } = self;
+            match befall(net, disk, world, victim, random, tally) {
+                End::No => {}
+                End::Kill => {
+                    self.tally.count("kill");
+                    self.restart(false);
+                }
+                End::Shutdown => {
+                    self.tally.count("shutdown");
+                    self.model.shuts_down();
+                    self.net.state().shutdown = true;
+                }
+            }
+        }
+        for _ in 0..self.random.below(3) {
+            self.turn();
+        }
+        let us = self.random.one_of(&[0, 100, 10_000, 300_000]);
+        self.world.advance(us);
+    }
+
+    /// One turn, and a look at all that came of it.
+    fn turn(&mut self) {
+        let turn = self.turn;
+        let (people, mut stage) = self.stage();
+        people.turn_begins(turn, &mut stage);
+        self.turn += 1;
+        self.tally.count("turns");
+        let began_us = self.world.mono_us;
+        let outcome = self.server.turn(&mut self.world);
+        let (took_us, look_us) = (self.world.mono_us - began_us, self.world.look_us);
+        hold(Guarantee::NeverStalls, took_us <= WORK_SLICE_US + 8 * look_us, || {
+            format!("a turn took {took_us} us, with {look_us} us for a look at the clock")
+        });
+        let waited_us = std::mem::take(&mut self.disk.state().waited_us);
+        self.world.advance(waited_us);
+        let is_last = !matches!(outcome, Ok(Turned::On)) || self.disk.is_dead();
+        let failures = self.world.random_failures;
+        self.model.look(&self.net, &self.disk, self.world.mono_us, failures, is_last);
+        if !is_last {
+            assert_within_limits(&self.server.usage());
+        }
+        match outcome {
+            _ if self.disk.is_dead() => return self.restart(true),
+            Ok(Turned::On) => {}
+            Ok(Turned::Over) => {
+                hold(Guarantee::Refused, self.net.state().peers_left() == 0, || {
+                    "someone was left open".into()
+                });
+                return self.restart(false);
+            }
+            Err(error) => {
+                let is_explained = self.disk.state().may_end_a_server();
+                hold(Guarantee::Progress, is_explained, || format!("the server ended: {error}"));
+                return self.restart(true);
+            }
+        }
+        let turn = self.turn;
+        let (people, mut stage) = self.stage();
+        people.look_at_ping(turn, &mut stage);
+        people.read(&mut stage);
+    }
+
+    /// Starts another server on what is left.
+    fn restart(&mut self, after_failure: bool) {
+        let mut is_dead = after_failure;
+        self.collect();
+        loop {
+            if is_dead && self.disk.is_dead() && self.random.below(3) == 0 {
+                self.tally.count("kill in a change of the disk");
+                self.disk.state().revive();
+            } else if is_dead {
+                self.disk = self.disk.after_power_failure();
+            }
+            self.disk.state().heal();
+            if self.random.below(6) == 0 {
+                // Also a start can be cut short.
+                let changes = 1 + self.random.below(6);
+                self.disk.state().power_fails_after = Some(changes);
+            }
+            let habits = self.net.state().habits;
+            self.net = SimNet::new(self.disk.clone());
+            self.net.state().habits = habits;
+            let us = self.random.one_of(&[0, 1_000_000, 60_000_000]);
+            self.world.advance(us);
+            match Server::new(self.net.clone(), self.disk.clone(), self.options) {
+                Ok(server) => {
+                    self.server = server;
+                    break;
+                }
+                Err(_) if self.disk.is_dead() => is_dead = true,
+                Err(error) => broken(Guarantee::Durable, format!("it does not start any more: {error}")),
+            }
+        }
+        self.disk.state().power_fails_after = None;
+        self.tally.count("starts");
+        self.people.are_cut_off();
+        self.model.restarted(&self.disk);
+    }
+
+    /// Takes over what was counted on this machine.
+    fn collect(&mut self) {
+        self.tally.take_from(&mut self.net.state().tally);
+        self.tally.take_from(&mut self.disk.state().tally);
+        self.tally.add("no randomness", std::mem::take(&mut self.world.random_failures));
+    }
+
+    /// The faults are over, and everyone takes what comes: all is to be answered and shown, and then it is quiet.
+    fn calm(&mut self) {
+        heal(&self.net, &self.disk, &mut self.world);
+        let (people, mut stage) = self.stage();
+        people.disperse(&mut stage);
+        people.calm_down(&mut stage);
+        self.run_seconds(400);
+        self.model.assert_calm();
+        let (people, mut stage) = self.stage();
+        people.fidget(&mut stage);
+        self.run_seconds(5);
+        self.model.assert_calm();
+        let (people, mut stage) = self.stage();
+        if !people.probe(&mut stage) {
+            // It was cut off. Somebody comes for it.
+            people.act(&mut stage);
+            people.calm_down(&mut stage);
+            self.run_seconds(100);
+            let (people, mut stage) = self.stage();
+            hold(Guarantee::Progress, people.probe(&mut stage), || "nobody can log in".into());
+        }
+        self.run_seconds(2);
+        self.model.assert_calm();
+        hold(Guarantee::Progress, self.model.was_just_said("probe"), || "what was said is not kept".into());
+        self.log_in_everywhere();
+        let (people, mut stage) = self.stage();
+        people.all_leave(&mut stage);
+        self.run_seconds(700);
+        let timeout = self.net.state().last_timeout;
+        hold(Guarantee::Progress, timeout.is_none(), || format!("it ticks on, for {timeout:?}"));
+    }
+
+    /// Every account that was ever acknowledged can be logged in to.
+    fn log_in_everywhere(&mut self) {
+        for name in self.model.names() {
+            let is_certain = self.model.is_settled(&name);
+            let mut is_in = false;
+            for password in self.model.passwords_of(&name) {
+                let (people, mut stage) = self.stage();
+                let (peer, id) = people.log_in(&name, &password, &mut stage);
+                self.run_seconds(35);
+                is_in |= self.model.account_of(id).is_some();
+                self.net.peer(peer).close();
+                self.model.gone(id);
+            }
+            hold(Guarantee::Accounts, is_in || !is_certain, || format!("{name} cannot log in"));
+        }
+    }
+
+    /// After a kill all is as it was.
+    fn restart_for_good(&mut self) {
+        let before = self.model.messages();
+        self.restart(false);
+        hold(Guarantee::Durable, self.model.messages() == before, || "messages are gone, or new".into());
+        self.log_in_everywhere();
+        self.model.assert_calm();
+    }
+
+    /// Lets time go by, and the server wake when it asked to be woken.
+    fn run_seconds(&mut self, seconds: u64) {
+        let end_us = self.world.mono_us + seconds * 1_000_000;
+        loop {
+            self.settle();
+            let timeout = self.net.state().last_timeout.map(|timeout| timeout.as_micros() as u64);
+            match timeout.filter(|timeout_us| self.world.mono_us + timeout_us <= end_us) {
+                Some(timeout_us) => self.world.advance(timeout_us),
+                None => break,
+            }
+        }
+        self.world.advance(end_us.saturating_sub(self.world.mono_us));
+        self.settle();
+    }
+
+    fn settle(&mut self) {
+        for _ in 0..TURNS_MAX {
+            self.turn();
+            let net = self.net.state();
+            if net.last_events == 0 && net.last_timeout.is_none_or(|timeout| !timeout.is_zero()) {
+                return;
+            }
+        }
+        broken(Guarantee::Progress, "it is never done");
+    }
+}
+
+/// What a server holds between two turns, each against its bound.
+fn assert_within_limits(usage: &Usage) {
+    let bounds = [
+        ("of input of a connection", usage.input_bytes, INPUT_BYTES_MAX),
+        ("for a connection", usage.outbox_bytes, OUTBOX_BYTES_MAX + OWN_BYTES_MAX),
+        ("for a connection alone", usage.own_bytes, OUTBOX_HIGH_WATER_BYTES + OWN_BYTES_MAX),
+        ("for all", usage.feed_bytes, 2 * OUTBOX_BYTES_MAX),
+        ("logins waiting", usage.logins_waiting, HASHING_QUEUE_MAX),
+    ];
+    for (what, held, most) in bounds {
+        hold(Guarantee::Bounded, held <= most, || format!("{held} {what}, and {most} at most"));
+    }
+}
