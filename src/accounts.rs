@@ -187,6 +187,8 @@ pub struct SeenFile<F> {
     compact_bytes: u64,
     /// Whether a failed append was said already.
     failing: bool,
+    /// Whether the rest of one could not be cut off: what follows would be taken for its end.
+    torn: bool,
 }
 
 impl<F: File> SeenFile<F> {
@@ -220,7 +222,12 @@ impl<F: File> SeenFile<F> {
             file = rewrite_seen(storage, accounts)?;
         }
         let compact_bytes = file.len()?;
-        Ok(SeenFile { file: AppendFile::new(file, compact_bytes)?, compact_bytes, failing: false })
+        Ok(SeenFile {
+            file: AppendFile::new(file, compact_bytes)?,
+            compact_bytes,
+            failing: false,
+            torn: false,
+        })
     }
 
     /// Appends how far some accounts have read. What fails is only said: it repeats something, and skips nothing.
@@ -232,7 +239,10 @@ impl<F: File> SeenFile<F> {
         if batch.is_empty() {
             return;
         }
-        match self.file.append(batch.as_bytes(), SyncPolicy::Never) {
+        let cut = if self.torn { self.file.cut().map_err(AppendError::Fatal) } else { Ok(()) };
+        let appended = cut.and_then(|()| self.file.append(batch.as_bytes(), SyncPolicy::Never));
+        self.torn = matches!(appended, Err(AppendError::Fatal(_)));
+        match appended {
             Ok(()) => self.failing = false,
             Err(AppendError::Refused(error) | AppendError::Fatal(error)) => {
                 if !self.failing {
@@ -259,6 +269,7 @@ impl<F: File> SeenFile<F> {
             Ok(file) => {
                 self.compact_bytes = file.committed();
                 self.file = file;
+                self.torn = false;
             }
             Err(error) => warn!("{SEEN_FILE}: not rewritten: {error}"),
         }

@@ -175,8 +175,16 @@ impl<F: File> AppendFile<F> {
         Ok(())
     }
 
+    /// Cuts off what is behind the last whole batch: the rest of one that failed.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn cut(&mut self) -> io::Result<()> {
+        self.file.truncate(self.committed)
+    }
+
     fn take_back(&mut self, error: io::Error) -> Result<(), AppendError> {
-        self.file.truncate(self.committed).map_err(AppendError::Fatal)?;
+        self.cut().map_err(AppendError::Fatal)?;
         Err(AppendError::Refused(error))
     }
 }

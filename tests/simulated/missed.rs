@@ -248,3 +248,24 @@ fn who_hears_nothing_of_what_others_say_in_private_has_seen_all_of_it() {
     let seen = format!("bob {}\n", &log.lines().last().unwrap()[..27]);
     assert!(sim.disk.read(SEEN).ends_with(&seen));
 }
+
+#[test]
+fn half_a_line_that_cannot_be_taken_back_is_not_continued_by_another() {
+    let mut sim = Sim::new();
+    sim.join("alice");
+    sim.join("bob");
+    sim.run_seconds(10);
+    let before = sim.disk.read(SEEN);
+    sim.say("alice", "hello");
+    sim.disk.state().room = Some(10);
+    sim.disk.state().truncate_fails = true;
+    sim.run_seconds(5);
+    assert!(sim.disk.read(SEEN).len() > before.len(), "half a line is left");
+    sim.disk.state().heal();
+    sim.say("alice", "hello again");
+    sim.run_seconds(5);
+    let seen = sim.disk.read(SEEN);
+    let added = seen.strip_prefix(&before).unwrap();
+    let is_whole = |line: &str| line.len() == line.find(' ').unwrap() + " 2026-11-22T12:03:11.042318Z".len();
+    assert!(added.contains("alice ") && added.lines().all(is_whole), "{added}");
+}
