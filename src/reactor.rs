@@ -610,6 +610,10 @@ impl<N: Net> Reactor<N> {
         attention: &mut Vec<(ConnectionId, Attention)>,
     ) {
         let Some(connection) = self.connections.get_mut(id as usize) else { return };
+        if connection.closing == Closing::Doomed {
+            // It has left, so that what was private to it in this turn is missing among these bytes.
+            return;
+        }
         connection.is_dirty = false;
         let mut pending = connection.outbox.pending(feed);
         if pending > 0 && connection.is_writable() {

@@ -302,3 +302,17 @@ fn a_reset_in_the_turn_that_would_leave_a_reader_behind_ends_only_its_connection
         assert!(sim.output("alice").iter().any(|line| line.contains("yyyy")), "{lines}");
     }
 }
+
+#[test]
+fn who_is_closed_in_a_turn_is_sent_nothing_that_is_said_in_it() {
+    let mut sim = chatty(&["alice", "bob"]);
+    sim.peer("bob").capacity = 10;
+    sim.say("alice", "before");
+    sim.world.advance(TEN_MINUTES_US);
+    // He takes it at last, and too late. He has left already when these are said, so the first is not for him.
+    sim.peer("bob").capacity = usize::MAX;
+    sim.send("alice", "/msg bob one\ntwo\n");
+    sim.settle();
+    let output = messages(&sim.output("bob"));
+    assert!(sim.visible_to("bob").starts_with(&output), "{output:?} has a gap");
+}
