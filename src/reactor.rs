@@ -1,8 +1,8 @@
 //! The slab of connections: who may read, who may write, who is due, who is closing. It knows no chat.
 //!
-//! Readiness is edge-triggered, so it is kept here until an operation would block: a connection with input that
-//! was not read to the end, or with lines that were not handled, is *ready* and is looked at again in the next
-//! turn; one that did not get all its bytes written is *dirty*.
+//! Readiness is edge-triggered, so it is kept here until an operation would block, or a short read says that there
+//! is no more: a connection with input that was not read to the end, or with lines that were not handled, is *ready*
+//! and is looked at again in the next turn; one that did not get all its bytes written is *dirty*.
 
 use std::collections::BTreeSet;
 use std::io::{self, IoSlice};
@@ -695,7 +695,8 @@ impl<S: Stream> Socket<S> {
             Err(error) => {
                 match error.kind() {
                     io::ErrorKind::WouldBlock => self.writable = false,
-                    io::ErrorKind::Interrupted => {}
+                    // That says nothing of the socket.
+                    io::ErrorKind::Interrupted => return 0,
                     _ => self.broken = true,
                 }
                 0
