@@ -51,8 +51,8 @@ for patch in "${patches[@]}"; do
         if [[ -z $red && -z $assertion && -z $seed && -z $tests ]]; then
             red="[5 Never stalls] not done within five minutes"
         fi
-        echo "$name: killed by ${tests:+$tests: }${red:-${assertion:+an assertion of the server, ${assertion#panicked at }}}" \
-            "${seed:+($seed)}${tests:+$other}"
+        what=${red:-${assertion:+an assertion of the server, ${assertion#panicked at }}}
+        echo "$name: killed by ${tests:+$tests: $other}$what ${seed:+($seed)}"
     fi
     git -C "$folder/copy" apply --reverse "$PWD/$patch"
 done

@@ -224,6 +224,11 @@ impl Chat {
         !self.hashing.is_empty()
     }
 
+    /// How many sessions wait for their password to be hashed.
+    pub fn logins_waiting(&self) -> usize {
+        self.hashing.len()
+    }
+
     /// Tells everyone who came and went, where it is time for that.
     pub fn tell_presence(&mut self, now: Now, effects: &mut Effects) {
         if let Some(notice) = self.presence.tell(now.mono_us) {

@@ -28,6 +28,11 @@ impl Feed {
         self.base + self.bytes.len() as u64
     }
 
+    /// How many bytes it holds.
+    pub fn held_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Adds a message that is on disk: its whole line.
     pub fn publish_message(&mut self, line: &[u8]) {
         self.bytes.extend_from_slice(line);

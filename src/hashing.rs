@@ -40,6 +40,11 @@ impl HashingQueue {
         self.jobs.is_empty()
     }
 
+    /// How many wait.
+    pub fn len(&self) -> usize {
+        self.jobs.len()
+    }
+
     /// The session being served.
     pub fn first(&self) -> Option<SessionId> {
         self.jobs.first().map(|job| job.session)

@@ -56,12 +56,17 @@ pub enum Next<'a> {
 impl LineBuffer {
     /// Whether [`LineBuffer::fill`] can take anything.
     pub fn has_room(&self) -> bool {
-        usize::from(self.end - self.start) < INPUT_BYTES_MAX
+        self.waiting_bytes() < INPUT_BYTES_MAX
     }
 
     /// Whether there is anything at all that was not handled, a part of a line too.
     pub fn is_empty(&self) -> bool {
         self.start == self.end && self.skipped == 0
+    }
+
+    /// How many bytes were read and not handled.
+    pub fn waiting_bytes(&self) -> usize {
+        usize::from(self.end - self.start)
     }
 
     /// Reads once into the room behind what is there and returns what `read` did: the bytes before telnet

@@ -19,7 +19,8 @@ use crate::limits::{KEEPALIVE_IDLE, KEEPALIVE_INTERVAL};
 /// Which connection: a number that is given again only after the batch of events in which it was freed.
 pub type ConnectionId = u32;
 
-/// Sockets, nonblocking and edge-triggered: readiness is told once, and lasts until an operation would block.
+/// Sockets, nonblocking and edge-triggered: readiness is told once, and lasts until an operation would block, or
+/// until a short read where that is promised to be the last. It may be told again meanwhile, and where it is not so.
 pub trait Net {
     /// A connection.
     type Stream: Stream;

@@ -1,8 +1,8 @@
 //! The slab of connections: who may read, who may write, who is due, who is closing. It knows no chat.
 //!
-//! Readiness is edge-triggered, so it is kept here until an operation would block: a connection with input that
-//! was not read to the end, or with lines that were not handled, is *ready* and is looked at again in the next
-//! turn; one that did not get all its bytes written is *dirty*.
+//! Readiness is edge-triggered, so it is kept here until an operation would block, or a short read says that there
+//! is no more: a connection with input that was not read to the end, or with lines that were not handled, is *ready*
+//! and is looked at again in the next turn; one that did not get all its bytes written is *dirty*.
 
 use std::collections::BTreeSet;
 use std::io::{self, IoSlice};
@@ -191,6 +191,11 @@ impl<N: Net> Reactor<N> {
     /// A connection; `None` where it is gone, or about to be.
     pub fn connection(&mut self, id: ConnectionId) -> Option<&mut Connection<N::Stream>> {
         self.connections.get_mut(id as usize).filter(|connection| connection.closing != Closing::Doomed)
+    }
+
+    /// All connections.
+    pub fn connections(&self) -> impl Iterator<Item = &Connection<N::Stream>> {
+        self.connections.iter().map(|(_, connection)| connection)
     }
 
     /// All connections' numbers.

@@ -2,6 +2,7 @@
 
 mod answers;
 mod seen;
+mod usage;
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use log::{info, warn};
 
 use self::answers::{Reading, Task};
+pub use self::usage::Usage;
 
 use crate::accounts::{AccountId, CredentialsSaved, SeenFile, UsersFile};
 use crate::chat::{Chat, Rules};

@@ -59,6 +59,8 @@ struct Inode {
     synced: usize,
     appends: usize,
     syncs: usize,
+    /// How often its end was cut off.
+    cuts: usize,
 }
 
 impl Disk {
@@ -177,6 +179,11 @@ impl SimDisk {
     /// A file's bytes from an offset on.
     pub fn bytes_from(&self, name: &str, offset: usize) -> Vec<u8> {
         self.state().inode(name).bytes.get(offset..).unwrap_or_default().to_vec()
+    }
+
+    /// How often the end of a file was cut off.
+    pub fn cuts(&self, name: &str) -> usize {
+        self.state().inode(name).cuts
     }
 
     pub fn length(&self, name: &str) -> usize {
@@ -400,6 +407,7 @@ impl File for SimFile {
             return Err(io::Error::other("the disk does not cut files"));
         }
         let inode = &mut state.inodes[self.index];
+        inode.cuts += 1;
         let freed = inode.bytes.len() - length as usize;
         inode.bytes.truncate(length as usize);
         inode.synced = inode.synced.min(length as usize);

@@ -52,6 +52,8 @@ pub struct People {
     /// When the last ping was sent: the turn and the moment.
     ping: Option<(u64, u64)>,
     pinged_us: u64,
+    /// None are sent.
+    is_quiet: bool,
     /// The connection of which one was answered: it has read what it missed.
     pinged: Option<usize>,
     /// The most turns that one took.
@@ -89,7 +91,7 @@ impl People {
             address,
         };
         let people = (0..PEOPLE as u32).map(|number| person(number + 1)).collect();
-        People { people, fresh: 0, ping: None, pinged_us: 0, pinged: None, slowest_ping: 0 }
+        People { people, fresh: 0, ping: None, pinged_us: 0, is_quiet: false, pinged: None, slowest_ping: 0 }
     }
 
     /// The server is gone.
@@ -154,6 +156,18 @@ impl People {
         }
     }
 
+    /// Everyone sends more lines at once than are handled in a turn, of which only the last has an answer. Where
+    /// nothing else happens, nothing but what is carried over leads to it.
+    pub fn fidget(&mut self, stage: &mut Stage<'_>) {
+        for number in 0..self.people.len() {
+            (0..40).for_each(|_| self.write(number, "", Asked::Nothing));
+            self.write(number, "/help", Asked::Help);
+            self.send(number, usize::MAX, stage);
+            self.people[number].typed.clear();
+        }
+        self.is_quiet = true;
+    }
+
     pub fn all_leave(&mut self, stage: &mut Stage<'_>) {
         self.people.iter_mut().for_each(|person| person.hang_up(stage));
         self.ping = None;
@@ -164,6 +178,7 @@ impl People {
         let Some((_, id)) = self.people[PINGER].connection.filter(|&(_, id)| !stage.model.is_over(id)) else {
             return false;
         };
+        self.is_quiet = false;
         self.say(PINGER, id, None, b"probe", stage);
         self.send(PINGER, usize::MAX, stage);
         true
@@ -200,7 +215,7 @@ impl People {
     pub fn turn_begins(&mut self, turn: u64, stage: &mut Stage<'_>) {
         let Some((_, id)) = self.people[PINGER].connection else { return };
         let may = stage.model.account_of(id).is_some() && !stage.model.is_waiting(id) && self.ping.is_none();
-        if may && stage.now_us >= self.pinged_us + PING_PAUSE_US {
+        if may && !self.is_quiet && stage.now_us >= self.pinged_us + PING_PAUSE_US {
             match stage.random.below(4) {
                 0 => self.write(PINGER, "/users", Asked::Users),
                 1 => self.write(PINGER, "/history 1", Asked::History(Range::Last(1))),

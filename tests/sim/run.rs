@@ -1,7 +1,10 @@
 //! A server, its machine and those who talk to it, from a seed: with the same one everything happens again.
 
-use chinwag::limits::WORK_SLICE_US;
-use chinwag::server::{Options, Server, Turned};
+use chinwag::limits::{
+    HASHING_QUEUE_MAX, INPUT_BYTES_MAX, OUTBOX_BYTES_MAX, OUTBOX_HIGH_WATER_BYTES, OWN_BYTES_MAX,
+    WORK_SLICE_US,
+};
+use chinwag::server::{Options, Server, Turned, Usage};
 
 use super::disk::SimDisk;
 use super::faults::{End, befall, heal};
@@ -138,6 +141,9 @@ impl Run {
         let is_last = !matches!(outcome, Ok(Turned::On)) || self.disk.is_dead();
         let failures = self.world.random_failures;
         self.model.look(&self.net, &self.disk, self.world.mono_us, failures, is_last);
+        if !is_last {
+            assert_within_limits(&self.server.usage());
+        }
         match outcome {
             _ if self.disk.is_dead() => return self.restart(true),
             Ok(Turned::On) => {}
@@ -212,6 +218,10 @@ impl Run {
         self.run_seconds(400);
         self.model.assert_calm();
         let (people, mut stage) = self.stage();
+        people.fidget(&mut stage);
+        self.run_seconds(5);
+        self.model.assert_calm();
+        let (people, mut stage) = self.stage();
         if !people.probe(&mut stage) {
             // It was cut off. Somebody comes for it.
             people.act(&mut stage);
@@ -281,5 +291,19 @@ impl Run {
             }
         }
         broken(Guarantee::Progress, "it is never done");
+    }
+}
+
+/// What a server holds between two turns, each against its bound.
+fn assert_within_limits(usage: &Usage) {
+    let bounds = [
+        ("of input of a connection", usage.input_bytes, INPUT_BYTES_MAX),
+        ("for a connection", usage.outbox_bytes, OUTBOX_BYTES_MAX + OWN_BYTES_MAX),
+        ("for a connection alone", usage.own_bytes, OUTBOX_HIGH_WATER_BYTES + OWN_BYTES_MAX),
+        ("for all", usage.feed_bytes, 2 * OUTBOX_BYTES_MAX),
+        ("logins waiting", usage.logins_waiting, HASHING_QUEUE_MAX),
+    ];
+    for (what, held, most) in bounds {
+        hold(Guarantee::Bounded, held <= most, || format!("{held} {what}, and {most} at most"));
     }
 }

@@ -17,6 +17,8 @@ pub struct Seen {
     stamps: BTreeMap<String, String>,
     /// How much of the file was read.
     bytes: usize,
+    /// How often its end had been cut off then.
+    cuts: usize,
     /// Accounts that have left in this turn, and up to which place they had been shown everything.
     left: Vec<(String, usize)>,
 }
@@ -77,7 +79,8 @@ impl Seen {
 
     /// Reads what was added; returns of whom.
     fn read_on(&mut self, disk: &SimDisk) -> Vec<String> {
-        if disk.length(SEEN) < self.bytes {
+        let cuts = std::mem::replace(&mut self.cuts, disk.cuts(SEEN));
+        if disk.length(SEEN) < self.bytes || cuts != self.cuts {
             self.bytes = 0;
         }
         let added = disk.bytes_from(SEEN, self.bytes);

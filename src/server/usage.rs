@@ -1,0 +1,40 @@
+//! What a server holds at the moment, to be held against [`crate::limits`].
+
+use super::Server;
+use crate::net::Net;
+use crate::storage::Storage;
+
+/// Of what belongs to single connections, the most that one of them has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Connections, those that are closing too.
+    pub connections: usize,
+    /// Bytes read and not handled.
+    pub input_bytes: usize,
+    /// Bytes that wait for a socket, in memory shared by all or its own.
+    pub outbox_bytes: usize,
+    /// Those of them that are its own.
+    pub own_bytes: usize,
+    /// Bytes of the feed, which all share.
+    pub feed_bytes: usize,
+    /// Logins, registrations and changes of passwords that wait to be hashed.
+    pub logins_waiting: usize,
+}
+
+impl<N: Net, S: Storage> Server<N, S> {
+    /// What it holds now. Looks at every connection.
+    pub fn usage(&self) -> Usage {
+        let mut usage = Usage {
+            connections: self.reactor.len(),
+            feed_bytes: self.feed.held_bytes(),
+            logins_waiting: self.chat.logins_waiting(),
+            ..Usage::default()
+        };
+        for connection in self.reactor.connections() {
+            usage.input_bytes = usage.input_bytes.max(connection.input.waiting_bytes());
+            usage.outbox_bytes = usage.outbox_bytes.max(connection.outbox.pending(&self.feed));
+            usage.own_bytes = usage.own_bytes.max(connection.outbox.pending_own());
+        }
+        usage
+    }
+}
