@@ -13,7 +13,7 @@ use log::{info, warn};
 
 use crate::journal::{Damage, RecoverError};
 use crate::kdf::{KEY_BYTES, Key, SALT_BYTES, Salt};
-use crate::limits::SEEN_COMPACT_BYTES;
+use crate::limits::{HASHING_QUEUE_MAX, SEEN_COMPACT_BYTES};
 use crate::line::skip_line;
 use crate::name::Name;
 use crate::record::{TIMESTAMP_BYTES, Timestamp};
@@ -24,6 +24,8 @@ pub const USERS_FILE: &str = "users.txt";
 /// The file name of how far each account has read.
 pub const SEEN_FILE: &str = "seen.txt";
 const ALGORITHM: &str = "pbkdf2-sha256";
+/// What one turn appends at most: who waited to be hashed before it and who came in it, 144 bytes each.
+const BATCH_BYTES_MAX: u64 = 2 * HASHING_QUEUE_MAX as u64 * 144;
 
 /// Which session: the number of its connection, reused after that is gone.
 pub type SessionId = u32;
@@ -136,20 +138,36 @@ impl<F: File> UsersFile<F> {
         let mut accounts = Accounts::default();
         let mut lines = 0_usize;
         let mut bad: Option<Damage> = None;
-        let mut good_behind_bad = false;
+        let (mut good_behind_bad, mut has_zeroes) = (false, false);
         let length = for_each_line(&file, |offset, line| match parse_user(line) {
             Some((name, credential)) => {
                 accounts.set(name, credential);
                 lines += 1;
                 good_behind_bad |= bad.is_some();
             }
-            None => bad = bad.or(Some(Damage { offset, what: "a line that is no account" })),
+            None => {
+                bad = bad.or(Some(Damage { offset, what: "a line that is no account" }));
+                has_zeroes |= line.contains(&0);
+            }
         })?;
         let committed = match bad {
             None => length,
-            // One account is one small append: a crash leaves no good line behind a torn one.
-            Some(damage) if !good_behind_bad => damage.offset,
-            Some(damage) => return Err(RecoverError::Damaged(damage)),
+            // As with the log: a power failure leaves zeroes where a sector of the last append did not make it, and
+            // nobody was told of what stands behind them.
+            Some(damage) => {
+                let in_last_batch = length - damage.offset <= BATCH_BYTES_MAX;
+                if good_behind_bad && !(in_last_batch && has_zeroes) {
+                    return Err(RecoverError::Damaged(damage));
+                }
+                // What was behind them is read out of the accounts again.
+                accounts = Accounts::default();
+                for_each_line(&file, |offset, line| {
+                    if let Some((name, credential)) = parse_user(line).filter(|_| offset < damage.offset) {
+                        accounts.set(name, credential);
+                    }
+                })?;
+                damage.offset
+            }
         };
         if committed < length {
             set_aside(storage, &mut file, USERS_FILE, committed)?;
@@ -442,17 +460,22 @@ mod tests {
     #[test]
     fn a_torn_account_is_set_aside_and_damage_before_it_is_refused() {
         let good = user_line(&name("alice"), &credential(1));
+        let behind = user_line(&name("bob"), &credential(2));
         let torn = &good[..good.len() - 1];
         for (text, expected) in [
             (format!("{good}{torn}"), Ok(good.len())),
             (format!("{good}\0\0\0"), Ok(good.len())),
             (torn.to_owned(), Ok(0)),
+            // A turn's accounts are one append: of the first a sector did not make it.
+            (format!("{good}ali\0\0\0\n{behind}"), Ok(good.len())),
             (format!("{good}junk\n{good}"), Err(good.len() as u64)),
+            (format!("{good}\0\0\n{}", good.repeat(150)), Err(good.len() as u64)),
         ] {
             let directory = tempfile::tempdir().unwrap();
             fs::write(directory.path().join(USERS_FILE), &text).unwrap();
             match (users(directory.path()), expected) {
-                (Ok(_), Ok(kept)) => {
+                (Ok((_, accounts)), Ok(kept)) => {
+                    assert!(accounts.find(&name("bob")).is_none(), "nobody was told of him");
                     assert_eq!(fs::read_to_string(directory.path().join(USERS_FILE)).unwrap(), text[..kept]);
                     let aside = directory.path().join(format!("{USERS_FILE}.torn-at-{kept}"));
                     assert_eq!(fs::read_to_string(aside).unwrap(), text[kept..]);
