@@ -252,6 +252,10 @@ impl Model {
                     "no-such-user" => is_in && !is_there,
                     _ => return Fit::No,
                 };
+                // Of who lags a refusal overtakes the receipts of the lines before it.
+                if connection.may_lag && self.fates.get(tag) == Some(&Fate::Kept) {
+                    return Fit::No;
+                }
                 self.refused(*tag, is_explained)
             }
             Asked::Login { name, password } => self.fit_login(id, text, code, name, password, waiting),
