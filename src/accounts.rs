@@ -140,11 +140,11 @@ impl<F: File> UsersFile<F> {
         let mut bad: Option<Damage> = None;
         let (mut good_behind_bad, mut has_zeroes) = (false, false);
         let length = for_each_line(&file, |offset, line| match parse_user(line) {
-            Some((name, credential)) => {
+            Some((name, credential)) if bad.is_none() => {
                 accounts.set(name, credential);
                 lines += 1;
-                good_behind_bad |= bad.is_some();
             }
+            Some(_) => good_behind_bad = true,
             None => {
                 bad = bad.or(Some(Damage { offset, what: "a line that is no account" }));
                 has_zeroes |= line.contains(&0);
@@ -159,13 +159,6 @@ impl<F: File> UsersFile<F> {
                 if good_behind_bad && !(in_last_batch && has_zeroes) {
                     return Err(RecoverError::Damaged(damage));
                 }
-                // What was behind them is read out of the accounts again.
-                accounts = Accounts::default();
-                for_each_line(&file, |offset, line| {
-                    if let Some((name, credential)) = parse_user(line).filter(|_| offset < damage.offset) {
-                        accounts.set(name, credential);
-                    }
-                })?;
                 damage.offset
             }
         };

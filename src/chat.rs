@@ -285,6 +285,9 @@ impl Chat {
             return;
         }
         let peer = self.session(id).peer;
+        if is_new && outcome.is_err() {
+            self.throttle.not_registered(peer.ip().into());
+        }
         match (outcome, save.reason, account) {
             (Ok(_), SaveReason::PasswordChanged, _) => {
                 info!("{peer}: {name} changed the password");

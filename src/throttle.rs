@@ -70,6 +70,13 @@ impl Throttle {
         entry.count += 1;
     }
 
+    /// An account that was said to be made from here was not: the disk did not take it.
+    pub fn not_registered(&mut self, origin: Origin) {
+        if let Some(entry) = self.registrations.get_mut(&origin) {
+            entry.count = entry.count.saturating_sub(1);
+        }
+    }
+
     /// How long a login to this account has to wait here.
     pub fn login_delay_us(&self, origin: Origin, name: &Name, now_us: Micros) -> Micros {
         let by_origin = self.failures_by_origin.get(&origin).filter(|_| !self.ignores_origins);

@@ -301,3 +301,20 @@ fn a_log_that_cannot_be_read_is_said_to_be_so_and_no_gap_is_shown() {
     sim.run_seconds(3);
     sim.join("bob");
 }
+
+#[test]
+fn a_registration_that_was_not_saved_is_none_of_those_that_an_address_has() {
+    let mut sim = Sim::new();
+    sim.connect("alice");
+    sim.settle();
+    sim.disk.state().full = Some(USERS);
+    for attempt in 0..20 {
+        sim.clear();
+        sim.say("alice", "/register alice correct-horse");
+        assert!(sim.output("alice")[0].starts_with("! not-saved: "), "attempt {attempt}");
+        sim.run_seconds(1);
+    }
+    sim.disk.state().full = None;
+    sim.say("alice", "/register alice correct-horse");
+    assert!(sim.output("alice").contains(&"* welcome alice".to_owned()));
+}
