@@ -286,8 +286,9 @@ impl Model {
             return;
         }
         self.look_at_ends(net);
-        let refused = self.trouble.seen_refused >= self.first_turn;
-        self.seen.look(disk, &self.log, &self.accounts, (self.turn, now_us), refused);
+        // While it shuts down it notes what was seen as each one goes.
+        let may_be_late = self.trouble.seen_refused >= self.first_turn || self.is_shutting_down;
+        self.seen.look(disk, &self.log, &self.accounts, (self.turn, now_us), may_be_late);
         self.bounds.look(net, disk, &self.connections, &self.open, self.rules, appended);
     }
 

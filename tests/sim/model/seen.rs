@@ -39,14 +39,14 @@ impl Seen {
         self.left.push((account.into(), place));
     }
 
-    /// `was_refused`: the disk did not take all that was to be noted.
+    /// `may_be_late`: the disk did not take all that was to be noted, or this is not the time for it.
     pub fn look(
         &mut self,
         disk: &SimDisk,
         log: &Log,
         accounts: &BTreeMap<String, Account>,
         (turn, now_us): (u64, u64),
-        was_refused: bool,
+        may_be_late: bool,
     ) {
         for name in self.read_on(disk) {
             let (seen, handed) = (self.place_of(&name, log), accounts[&name].handed);
@@ -58,7 +58,7 @@ impl Seen {
             });
         }
         let left = std::mem::take(&mut self.left);
-        if was_refused {
+        if may_be_late {
             return;
         }
         let long_ago = accounts.iter().filter_map(|(name, account)| {
