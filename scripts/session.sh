@@ -2,6 +2,7 @@
 # Draws scripts/session.svg: a session of the terminal client as it is on the screen. Needs tmux and python3.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. scripts/until_true.sh
 
 columns=86
 rows=12
@@ -20,15 +21,6 @@ cargo build --release --quiet --features client
 target/release/chinwagd --listen 127.0.0.1:0 --data "$work/data" --kdf-rounds 1000 >"$work/out" 2>"$work/log" &
 server=$!
 
-# Waits for at most ten seconds until a command succeeds.
-until_true() {
-    for ((i = 0; i < 100; i++)); do
-        "$@" && return
-        sleep 0.1
-    done
-    echo "waited in vain for: $*" >&2
-    return 1
-}
 until_true grep -q listening "$work/out"
 address=$(awk '{ print $3 }' "$work/out")
 

@@ -3,6 +3,7 @@
 # conversations. Needs Xvfb, xdotool and ImageMagick. WIDTH, HEIGHT and WINIT_X11_SCALE_FACTOR make it another size.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. scripts/until_true.sh
 
 work=$(mktemp -d)
 running=()
@@ -11,16 +12,6 @@ finish() {
     rm -rf "$work"
 }
 trap finish EXIT
-
-# Waits for at most ten seconds until a command succeeds.
-until_true() {
-    for ((i = 0; i < 100; i++)); do
-        "$@" && return
-        sleep 0.1
-    done
-    echo "waited in vain for: $*" >&2
-    return 1
-}
 
 cargo build --quiet --features client
 cargo build --quiet --manifest-path src/gui/Cargo.toml
@@ -37,7 +28,7 @@ unset WAYLAND_DISPLAY
 # A server with people on it who have said something. Sets address.
 fill() {
     local data
-    data=$(mktemp -d "$work/XXXX")
+    data=$(mktemp -d -p "$work")
     target/debug/chinwagd --listen 127.0.0.1:0 --data "$data" --kdf-rounds 1000 >"$data/out" 2>/dev/null &
     running+=($!)
     until_true grep -q listening "$data/out"

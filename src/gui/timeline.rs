@@ -154,10 +154,10 @@ impl Timeline {
         });
         self.laid_out = measured.len();
         let offset = shown.state.clamped_offset().y;
-        if self.is_held || is_moved {
+        if is_moved {
             self.is_held = offset < end - NEAR;
             self.offset = offset;
-        } else if (offset - end).abs() > NEAR {
+        } else if (offset - self.offset).abs() > NEAR {
             ui.ctx().request_repaint();
         }
         // Who goes a page up goes on reading at the bottom.

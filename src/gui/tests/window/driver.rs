@@ -31,6 +31,8 @@ pub fn window_in<'a>(zone: TimeZone) -> Window<'a> {
         .with_max_steps(STEPS_MAX)
         .with_step_dt(STEP_S)
         .build_ui_state(|ui, app: &mut App| app.ui(ui), app);
+    // As outside of tests, where it is the window's part to turn that off.
+    window.ctx.all_styles_mut(|style| style.visuals.text_cursor.blink = true);
     App::set_looks(&window.ctx);
     window.input_mut().focused = true;
     window.run();

@@ -129,7 +129,8 @@ fn only_who_asks_for_it_has_a_short_tab_go_back_through_all_history() {
     end_of_history(&mut window, 200);
     assert_eq!(submitted(&mut window), [""; 0]);
     click(&mut window, "Show older ones");
-    end_of_history(&mut window, 0);
+    // Fewer than were asked for: there are no others.
+    end_of_history(&mut window, 199);
     assert!(shows(&window, "This is the beginning."));
 }
 
@@ -140,21 +141,33 @@ fn what_one_asks_for_oneself_is_not_taken_for_a_page() {
     enters(&mut window, "/history 2099-01-01");
     load(&mut window, message(1000, "bob", None, "hello"));
     end_of_history(&mut window, 200);
+    load(&mut window, message(10, "bob", None, "long ago"));
     end_of_history(&mut window, 0);
     assert!(window.query_by_label("Show older ones").is_some(), "there may be older ones");
     submitted(&mut window);
     enters(&mut window, "/history never");
     click(&mut window, "Show older ones");
+    assert_eq!(submitted(&mut window).pop(), Some(format!("/history 200 before {}", at(1000))));
     let refusal = Refusal::parse("bad-usage: /history [N | TIME]");
     tell(&mut window, Event::Refused { id: 2, line: "/history never".into(), refusal });
     assert!(shows(&window, "Loading…"));
     tell(&mut window, Event::NotSent { id: 3, line: String::new() });
     assert!(window.query_by_label("Show older ones").is_some() && !shows(&window, "Not sent"));
+    click(&mut window, "Show older ones");
+    let refusal = Refusal::parse("history-unavailable: come back later");
+    tell(&mut window, Event::Refused { id: 4, line: String::new(), refusal });
+    assert!(!shows(&window, "Loading…"), "a page that is refused is not awaited");
 }
 
 #[test]
 fn a_window_that_becomes_narrower_keeps_what_is_read() {
-    let mut window = chat_with(100);
+    let mut window = chat_with(0);
+    for number in 0..100 {
+        // Of the narrow window's rows each takes more than one.
+        let text = format!("message {number} {}", "with many words ".repeat(8));
+        load(&mut window, message(2000 + number, "bob", None, &text));
+    }
+    window.run();
     press(&mut window, Modifiers::NONE, Key::PageUp);
     let top = topmost(&window).0;
     window.set_size(vec2(600.0, 600.0));
