@@ -18,7 +18,7 @@ use super::world::{SimWorld, XorShift};
 /// Things done by people and faults, before all calms down.
 const STEPS: usize = 1_200;
 /// Turns without an end of work; a server that makes so many spins.
-const TURNS_MAX: usize = 20_000;
+const TURNS_MAX: usize = 200_000;
 
 pub struct Run {
     random: XorShift,
