@@ -233,9 +233,11 @@ impl Run {
         self.run_seconds(2);
         self.model.assert_calm();
         hold(Guarantee::Progress, self.model.was_just_said("probe"), || "what was said is not kept".into());
-        self.log_in_everywhere();
+        // First they leave: one account has only so many sessions.
         let (people, mut stage) = self.stage();
         people.all_leave(&mut stage);
+        self.run_seconds(5);
+        self.log_in_everywhere();
         self.run_seconds(700);
         let timeout = self.net.state().last_timeout;
         hold(Guarantee::Progress, timeout.is_none(), || format!("it ticks on, for {timeout:?}"));
