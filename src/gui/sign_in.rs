@@ -123,7 +123,7 @@ impl SignIn {
         };
         let button = Button::new(RichText::new(words).strong()).min_size(vec2(ui.available_width(), 32.0));
         // Another name than the choice above, for who cannot see which is which.
-        let button = ui.add_enabled(!self.is_waiting, button);
+        let button = ui.vertical_centered_justified(|ui| ui.add_enabled(!self.is_waiting, button)).inner;
         button.widget_info(|| WidgetInfo::labeled(Role::Button, !self.is_waiting, "Connect"));
         wanted |= button.clicked();
         wanted
