@@ -18,7 +18,7 @@ cargo build --quiet --manifest-path src/gui/Cargo.toml
 gui=$(cargo metadata --format-version 1 --no-deps --manifest-path src/gui/Cargo.toml |
     sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/debug/chinwag-gui
 
-Xvfb -displayfd 3 -screen 0 2000x1400x24 3>"$work/display" 2>/dev/null &
+Xvfb -noreset -displayfd 3 -screen 0 2000x1400x24 3>"$work/display" 2>/dev/null &
 running+=($!)
 until_true test -s "$work/display"
 DISPLAY=:$(cat "$work/display")

@@ -102,7 +102,8 @@ fn what_is_typed_in_the_window_arrives_at_a_plain_connection() {
     let files = TempDir::new().unwrap();
     let mut display = Command::new("Xvfb");
     display
-        .args(["-displayfd", "1", "-screen", "0", "1000x700x24"])
+        // It would reset itself whenever the last client leaves, and turn away who comes meanwhile.
+        .args(["-noreset", "-displayfd", "1", "-screen", "0", "1000x700x24"])
         .stdout(Stdio::piped())
         .stderr(Stdio::null());
     let mut display = Running(display.spawn().unwrap());
