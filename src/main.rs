@@ -14,12 +14,12 @@ use chinwag::limits::{
     CONNECTIONS_PER_ADDRESS, KDF_ROUNDS_DEFAULT, KDF_ROUNDS_WARN, Micros, RATE_LINES_PER_SECOND,
     REPLAY_DEFAULT, SECOND_US,
 };
-use chinwag::net::MioNet;
+use chinwag::net::{MioNet, Unwaited};
 use chinwag::record::Timestamp;
 use chinwag::server::{Options, Server, Turned};
 use chinwag::storage::{Directory, SyncPolicy};
 use chinwag::world::{Now, World};
-use log::{error, info, warn};
+use log::{Level, error, info, warn};
 
 const HELP: &str = "\
 chinwagd: a chat server that anyone reaches with `nc localhost 5000`
@@ -317,15 +317,46 @@ fn warn_of_weak(options: &Options) {
 
 /// One line an event, with UTC; `RUST_LOG` says of which level.
 fn start_log() {
+    let output = LogOutput { stderr: Unwaited::new(io::stderr()), lost: 0 };
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info"))
-        .format(|out, record| {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            let now = Timestamp::from_micros(now.as_micros() as Micros);
-            // Nothing from outside can begin a line of its own, or speak to the terminal.
-            let text: String = record.args().to_string().chars().flat_map(escaped).collect();
-            writeln!(out, "{now} {:<5} {text}", record.level())
-        })
+        .format(|out, record| out.write_all(log_line(record.level(), &record.args().to_string()).as_bytes()))
+        .target(env_logger::Target::Pipe(Box::new(output)))
         .init();
+}
+
+fn log_line(level: Level, text: &str) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = Timestamp::from_micros(now.as_micros() as Micros);
+    // Nothing from outside can begin a line of its own, or speak to the terminal.
+    let text: String = text.chars().flat_map(escaped).collect();
+    format!("{now} {level:<5} {text}\n")
+}
+
+/// Where the log goes. Whoever should read it and does not would hold up the chat, so what finds no room is lost.
+struct LogOutput {
+    stderr: Unwaited<io::Stderr>,
+    /// Lines since the last one that found room.
+    lost: u64,
+}
+
+impl Write for LogOutput {
+    /// Takes a whole line.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        if self.lost > 0 {
+            let note = format!("lines lost, for which stderr had no room: {}", self.lost);
+            if self.stderr.write(log_line(Level::Warn, &note).as_bytes()).is_ok() {
+                self.lost = 0;
+            }
+        }
+        if self.lost > 0 || self.stderr.write(line).is_err() {
+            self.lost += 1;
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 fn escaped(character: char) -> impl Iterator<Item = char> {

@@ -4,11 +4,13 @@
 use std::fs;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener as StdListener};
+use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use log::{debug, warn};
 use mio::event::Event;
 use mio::net::{TcpListener, TcpStream};
+use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook_mio::v1_0::Signals;
@@ -283,6 +285,54 @@ fn tell_and_close(mut stream: &TcpStream, message: &[u8]) {
     let _ = stream.write(message);
     let _ = stream.shutdown(Shutdown::Write);
     let _ = stream.read(&mut [0; 4096]);
+}
+
+/// An output that others made and share, as stderr is, and that is never waited for: it stays as blocking as it was.
+pub struct Unwaited<W> {
+    output: W,
+    /// `None` for what the system does not poll, such as a file, which does not make anyone wait.
+    poll: Option<(Poll, Events)>,
+}
+
+impl<W: AsRawFd + Write> Unwaited<W> {
+    /// What is written at once where there is room: on Linux, whatever takes a byte takes that many (pipe(7)).
+    const BYTES_MAX: usize = 4096;
+
+    /// Of an output.
+    pub fn new(output: W) -> Unwaited<W> {
+        let register = |poll: Poll| {
+            let fd = output.as_raw_fd();
+            poll.registry().register(&mut SourceFd(&fd), Token(0), Interest::WRITABLE)?;
+            Ok((poll, Events::with_capacity(1)))
+        };
+        let poll = Poll::new().and_then(register).ok();
+        Unwaited { output, poll }
+    }
+
+    fn has_room(&mut self) -> io::Result<bool> {
+        let Some((poll, events)) = &mut self.poll else {
+            return Ok(true);
+        };
+        // To register again is what makes an edge-triggered poller look again.
+        let fd = self.output.as_raw_fd();
+        poll.registry().reregister(&mut SourceFd(&fd), Token(0), Interest::WRITABLE)?;
+        poll.poll(events, Some(Duration::ZERO))?;
+        Ok(!events.is_empty())
+    }
+}
+
+impl<W: AsRawFd + Write> Write for Unwaited<W> {
+    /// At most 4096 bytes; or `WouldBlock`.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if !self.has_room()? {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.output.write(&bytes[..bytes.len().min(Self::BYTES_MAX)])
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.output.flush()
+    }
 }
 
 fn spare() -> Option<fs::File> {

@@ -1,7 +1,10 @@
 //! What an operator sees: flags, output, the log, the end; and that hashing passwords holds up nobody.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -316,5 +319,65 @@ fn what_was_asked_for_and_could_not_be_printed_is_a_failure() {
         let words = ["-c", "exec \"$@\" >/dev/full", "sh", CHINWAGD, flag, "--data"];
         let (status, _, said) = run(Command::new("sh").args(words).arg(data.path()));
         assert_eq!(status, Some(1), "{flag}: {said}");
+    }
+}
+
+/// What a service gets as its stderr, with no room left in it; and how many bytes are in it.
+fn full_outputs() -> [(Box<dyn Read + Send>, OwnedFd, usize); 2] {
+    /// See pipe(7).
+    const PIPE_BYTES: usize = 16 * 4096;
+    let (ours, mut theirs) = std::io::pipe().unwrap();
+    theirs.write_all(&[b'x'; PIPE_BYTES]).unwrap();
+    let pipe: (Box<dyn Read + Send>, _, _) = (Box::new(ours), theirs.into(), PIPE_BYTES);
+
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    theirs.set_nonblocking(true).unwrap();
+    let mut bytes = 0;
+    while let Ok(count) = theirs.write(&[b'x'; 4096]) {
+        bytes += count;
+    }
+    theirs.set_nonblocking(false).unwrap();
+    [pipe, (Box::new(ours), theirs.into(), bytes)]
+}
+
+#[test]
+fn a_log_that_nobody_reads_holds_up_nobody_and_what_it_lacks_is_counted() {
+    if !cfg!(target_os = "linux") {
+        return eprintln!("skipped: how much a pipe holds is known of Linux alone");
+    }
+    for (mut reader, output, bytes) in full_outputs() {
+        let data = tempfile::tempdir().unwrap();
+        let mut command = Command::new(CHINWAGD);
+        command.args(["--listen", "127.0.0.1:0", "--data"]).arg(data.path()).args(QUICK);
+        command.env_remove("RUST_LOG").stdin(Stdio::null()).stdout(Stdio::null()).stderr(output);
+        let mut process = Process::start(&mut command);
+        drop(command);
+        let port = wait_for("its port", || listening_port(process.id()));
+        let enter = |name: &str| {
+            let mut session = Client::connect(([127, 0, 0, 1], port).into());
+            session.greeted();
+            session.send(&format!("/register {name} {PASSWORD}"));
+            session.expect(&format!("* welcome {name}"));
+            session
+        };
+        let [mut alice, mut bob] = ["alice", "bob"].map(enter);
+        alice.say("alice", "nobody reads the log");
+        bob.expect_message("alice: nobody reads the log");
+
+        // Then somebody does.
+        reader.read_exact(&mut vec![0; bytes]).unwrap();
+        let _carol = enter("carol");
+        let (lines, logged) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            BufReader::new(reader).lines().map_while(Result::ok).try_for_each(|line| lines.send(line))
+        });
+        let next = || logged.recv_timeout(PATIENCE).expect("a line of the log");
+        let of_the_lost = next();
+        assert!(of_the_lost.contains(" WARN ") && of_the_lost.contains("lines lost"), "{of_the_lost}");
+        assert!(next().contains("carol"));
+
+        let status = Command::new("kill").args(["-TERM", &process.id().to_string()]).status();
+        assert!(status.unwrap().success());
+        assert_eq!(process.wait().code(), Some(0));
     }
 }
