@@ -17,7 +17,7 @@ use crate::limits::{HASHING_QUEUE_MAX, SEEN_COMPACT_BYTES};
 use crate::line::skip_line;
 use crate::name::Name;
 use crate::record::{TIMESTAMP_BYTES, Timestamp};
-use crate::storage::{AppendError, AppendFile, File, Storage, SyncPolicy, read_full, set_aside};
+use crate::storage::{AppendError, AppendFile, File, Storage, SyncPolicy, append_all, read_full, set_aside};
 
 /// The accounts' file name.
 pub const USERS_FILE: &str = "users.txt";
@@ -167,8 +167,11 @@ impl<F: File> UsersFile<F> {
         }
         if lines > 1000 && lines > 2 * accounts.len() {
             let text = accounts.table.iter().map(|account| user_line(&account.name, &account.credential));
-            file = rewrite(storage, USERS_FILE, text)?;
-            info!("{USERS_FILE}: rewritten, {lines} lines are {} now", accounts.len());
+            match rewrite(storage, USERS_FILE, text) {
+                Ok(()) => info!("{USERS_FILE}: rewritten, {lines} lines are {} now", accounts.len()),
+                Err(error) => warn!("{USERS_FILE}: not rewritten: {error}"),
+            }
+            file = storage.open(USERS_FILE)?;
         }
         let committed = file.len()?;
         Ok((UsersFile { file: AppendFile::new(file, committed)? }, accounts))
@@ -213,10 +216,13 @@ impl<F: File> SeenFile<F> {
     ) -> io::Result<SeenFile<F>> {
         let mut file = storage.open(SEEN_FILE)?;
         let (mut lines, mut bad) = (0_usize, 0);
-        let mut whole = true;
-        for_each_line(&file, |_, line| {
+        // What is torn at the end is cut off, which a full disk does not hinder.
+        let mut whole = 0;
+        for_each_line(&file, |offset, line| {
             lines += 1;
-            whole = line.ends_with(b"\n");
+            if line.ends_with(b"\n") {
+                whole = offset + line.len() as u64;
+            }
             match parse_seen(line) {
                 Some((name, seen)) => {
                     if let Some(id) = accounts.find(&name) {
@@ -229,13 +235,18 @@ impl<F: File> SeenFile<F> {
         if bad > 0 {
             warn!("{SEEN_FILE}: {bad} bad lines left out; who they are of may be shown messages again");
         }
-        if !whole || bad > 0 || (lines > 1000 && lines > 2 * accounts.len()) {
-            file = rewrite_seen(storage, accounts)?;
+        if bad > 0 || (lines > 1000 && lines > 2 * accounts.len()) {
+            match rewrite_seen(storage, accounts) {
+                Ok(()) => {
+                    file = storage.open(SEEN_FILE)?;
+                    whole = file.len()?;
+                }
+                Err(error) => warn!("{SEEN_FILE}: not rewritten: {error}"),
+            }
         }
-        let compact_bytes = file.len()?;
         Ok(SeenFile {
-            file: AppendFile::new(file, compact_bytes)?,
-            compact_bytes,
+            file: AppendFile::new(file, whole)?,
+            compact_bytes: whole,
             failing: false,
             torn: false,
         })
@@ -272,10 +283,11 @@ impl<F: File> SeenFile<F> {
         }
         // Whether or not it works: not to be tried again every turn.
         self.compact_bytes = grown;
-        let rewritten = rewrite_seen(storage, accounts).and_then(|file| {
-            let length = file.len()?;
-            AppendFile::new(file, length)
-        });
+        let rewritten =
+            rewrite_seen(storage, accounts).and_then(|()| storage.open(SEEN_FILE)).and_then(|file| {
+                let length = file.len()?;
+                AppendFile::new(file, length)
+            });
         match rewritten {
             Ok(file) => {
                 self.compact_bytes = file.committed();
@@ -287,7 +299,7 @@ impl<F: File> SeenFile<F> {
     }
 }
 
-fn rewrite_seen<S: Storage>(storage: &mut S, accounts: &Accounts) -> io::Result<S::File> {
+fn rewrite_seen<S: Storage>(storage: &mut S, accounts: &Accounts) -> io::Result<()> {
     let has_seen = accounts.table.iter().filter(|account| account.seen != Timestamp::default());
     let text = has_seen.map(|account| {
         let mut line = String::new();
@@ -298,20 +310,13 @@ fn rewrite_seen<S: Storage>(storage: &mut S, accounts: &Accounts) -> io::Result<
 }
 
 /// Replaces a file by one of these lines, such that at any crash either of the two is there.
-fn rewrite<S: Storage>(
-    storage: &mut S,
-    name: &str,
-    lines: impl Iterator<Item = String>,
-) -> io::Result<S::File> {
+fn rewrite<S: Storage>(storage: &mut S, name: &str, lines: impl Iterator<Item = String>) -> io::Result<()> {
     let temporary_name = format!("{name}.new");
     let mut file = storage.create(&temporary_name)?;
     let mut buffer = String::new();
     let mut flush = |buffer: &mut String, at_least: usize| -> io::Result<()> {
-        let mut rest = buffer.as_bytes();
-        if rest.len() >= at_least {
-            while !rest.is_empty() {
-                rest = &rest[file.append(rest)?..];
-            }
+        if buffer.len() >= at_least {
+            append_all(&mut file, buffer.as_bytes())?;
             buffer.clear();
         }
         Ok(())
@@ -322,8 +327,7 @@ fn rewrite<S: Storage>(
     }
     flush(&mut buffer, 0)?;
     file.sync()?;
-    storage.rename(&temporary_name, name)?;
-    storage.open(name)
+    storage.rename(&temporary_name, name)
 }
 
 /// Calls `each` with the offset and the bytes of every line, its ending included; returns the file's length.
@@ -544,14 +548,15 @@ mod tests {
             file.append(&accounts, std::iter::repeat_n(alice, 1000));
             file.compact(&mut storage, &accounts);
         }
+        accounts[alice].seen = Timestamp::from_micros(2);
         file.append(&accounts, std::iter::once(alice));
         let length = fs::metadata(&path).unwrap().len();
         assert!(length < SEEN_COMPACT_BYTES, "{length}");
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.split_inclusive('\n').all(|line| parse_seen(line.as_bytes()).is_some()));
         assert!(
-            fs::read_to_string(&path)
-                .unwrap()
-                .lines()
-                .all(|line| parse_seen(format!("{line}\n").as_bytes()).is_some())
+            text.ends_with(&format!("alice {}\n", Timestamp::from_micros(2))),
+            "it goes on in the new one"
         );
     }
 }

@@ -82,6 +82,22 @@ pub fn read_full(file: &impl File, bytes: &mut [u8], offset: u64) -> io::Result<
     Ok(read)
 }
 
+/// Appends all of `bytes`, in as many steps as it takes.
+///
+/// # Errors
+/// Those of [`File::append`]. Some of the bytes may be in the file then.
+pub fn append_all(file: &mut impl File, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match file.append(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => bytes = &bytes[count..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
 /// What could not be appended, and what it means.
 #[derive(Debug)]
 pub enum AppendError {
@@ -146,14 +162,13 @@ impl<F: File> AppendFile<F> {
     /// # Errors
     /// See [`AppendError`].
     pub fn append(&mut self, batch: &[u8], sync: SyncPolicy) -> Result<(), AppendError> {
-        let mut rest = batch;
-        while !rest.is_empty() {
-            match self.file.append(rest) {
-                Ok(0) => return self.take_back(io::ErrorKind::WriteZero.into()),
-                Ok(count) => rest = &rest[count..],
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return self.take_back(error),
+        if let Err(error) = append_all(&mut self.file, batch) {
+            self.cut().map_err(AppendError::Fatal)?;
+            if sync == SyncPolicy::Always {
+                // Who is told that it was refused says it again: after a power failure it must not be there twice.
+                self.file.sync().map_err(AppendError::Fatal)?;
             }
+            return Err(AppendError::Refused(error));
         }
         self.unsynced = true;
         if sync == SyncPolicy::Always {
@@ -182,11 +197,6 @@ impl<F: File> AppendFile<F> {
     pub fn cut(&mut self) -> io::Result<()> {
         self.file.truncate(self.committed)
     }
-
-    fn take_back(&mut self, error: io::Error) -> Result<(), AppendError> {
-        self.cut().map_err(AppendError::Fatal)?;
-        Err(AppendError::Refused(error))
-    }
 }
 
 /// Moves what is behind `length` in `file` to a new file named after both, and cuts it off. Nothing is lost by
@@ -209,10 +219,7 @@ pub fn set_aside<S: Storage>(
         if count == 0 {
             break;
         }
-        let mut rest = &buffer[..count];
-        while !rest.is_empty() {
-            rest = &rest[aside.append(rest)?..];
-        }
+        append_all(&mut aside, &buffer[..count]).map_err(|error| naming(aside_name.as_ref(), error))?;
         offset += count as u64;
     }
     aside.sync()?;

@@ -61,6 +61,8 @@ struct Inode {
     syncs: usize,
     /// How often its end was cut off.
     cuts: usize,
+    /// What was cut off last, while a power failure could still undo that.
+    cut_off: Vec<u8>,
 }
 
 impl Disk {
@@ -213,6 +215,14 @@ impl SimDisk {
         inode.bytes.len() - inode.synced
     }
 
+    /// Lets no cut have reached the disk that was not synced.
+    pub fn undo_cuts(&self) {
+        for inode in &mut self.state().inodes {
+            let cut_off = std::mem::take(&mut inode.cut_off);
+            inode.bytes.extend(cut_off);
+        }
+    }
+
     /// What is there after a power loss, if `kept` is what is left of each file's unsynced bytes.
     pub fn crash(&self, mut kept: impl FnMut(&str, &[u8]) -> Vec<u8>) -> SimDisk {
         let after = SimDisk::default();
@@ -232,8 +242,12 @@ const SECTOR_BYTES: usize = 512;
 
 impl SimDisk {
     /// What a power failure leaves: of what was not synced all, nothing, a part cut off at any byte, or all with
-    /// zeroes for some sectors, in each file as it happens.
+    /// zeroes for some sectors, in each file as it happens; and perhaps what was cut off.
     pub fn after_power_failure(&self) -> SimDisk {
+        let is_cut = self.state().was_done();
+        if !is_cut {
+            self.undo_cuts();
+        }
         let synced: BTreeMap<String, usize> = {
             let state = self.state();
             state.names.iter().map(|(name, &index)| (name.clone(), state.inodes[index].synced)).collect()
@@ -344,7 +358,9 @@ impl File for SimFile {
         let mut state = self.disk.state();
         if state.power_fails_at("power failure in an append")? {
             let done = state.random.below(bytes.len() as u64 + 1) as usize;
-            state.inodes[self.index].bytes.extend_from_slice(&bytes[..done]);
+            let inode = &mut state.inodes[self.index];
+            inode.cut_off.clear();
+            inode.bytes.extend_from_slice(&bytes[..done]);
             return Err(dead());
         }
         if state.is_interrupted() {
@@ -367,6 +383,7 @@ impl File for SimFile {
         }
         state.room = state.room.map(|room| room - count);
         let inode = &mut state.inodes[self.index];
+        inode.cut_off.clear();
         inode.bytes.extend_from_slice(&bytes[..count]);
         inode.appends += 1;
         state.index();
@@ -379,6 +396,7 @@ impl File for SimFile {
             if state.was_done() {
                 let inode = &mut state.inodes[self.index];
                 inode.synced = inode.bytes.len();
+                inode.cut_off.clear();
             }
             return Err(dead());
         }
@@ -392,6 +410,7 @@ impl File for SimFile {
         }
         let inode = &mut state.inodes[self.index];
         inode.synced = inode.bytes.len();
+        inode.cut_off.clear();
         inode.syncs += 1;
         state.index();
         Ok(())
@@ -409,7 +428,7 @@ impl File for SimFile {
         let inode = &mut state.inodes[self.index];
         inode.cuts += 1;
         let freed = inode.bytes.len() - length as usize;
-        inode.bytes.truncate(length as usize);
+        inode.cut_off = inode.bytes.split_off(length as usize);
         inode.synced = inode.synced.min(length as usize);
         state.room = state.room.map(|room| room + freed);
         state.index();

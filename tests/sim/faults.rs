@@ -8,7 +8,7 @@ use super::tally::Tally;
 use super::world::{SimWorld, XorShift};
 
 /// Every kind of trouble, by the name that it is counted by where it comes about.
-pub const KINDS: [&str; 38] = [
+pub const KINDS: [&str; 39] = [
     "short read",
     "short write",
     "blocked write",
@@ -38,6 +38,7 @@ pub const KINDS: [&str; 38] = [
     "kill",
     "kill in a change of the disk",
     "shutdown",
+    "start that a broken disk refused",
     "power failure in an append",
     "power failure in a sync",
     "power failure in a truncate",
@@ -110,7 +111,8 @@ pub fn heal(net: &SimNet, disk: &SimDisk, world: &mut SimWorld) {
     world.look_us = 0;
 }
 
-fn befall_disk(disk: &mut Disk, random: &mut XorShift) {
+/// The disk fills up, slows down or breaks.
+pub fn befall_disk(disk: &mut Disk, random: &mut XorShift) {
     match random.below(24) {
         0..5 => {
             disk.room = Some(random.below(6_000) as usize);

@@ -7,7 +7,7 @@ use chinwag::limits::{
 use chinwag::server::{Options, Server, Turned, Usage};
 
 use super::disk::SimDisk;
-use super::faults::{End, befall, heal};
+use super::faults::{End, befall, befall_disk, heal};
 use super::harness::options;
 use super::model::{Guarantee, Model, Rules, broken, hold};
 use super::net::{Habits, SimNet};
@@ -177,10 +177,19 @@ impl Run {
                 self.disk = self.disk.after_power_failure();
             }
             self.disk.state().heal();
-            if self.random.below(6) == 0 {
+            let mut may_fail = false;
+            match self.random.below(6) {
                 // Also a start can be cut short.
-                let changes = 1 + self.random.below(6);
-                self.disk.state().power_fails_after = Some(changes);
+                0 => {
+                    let changes = 1 + self.random.below(6);
+                    self.disk.state().power_fails_after = Some(changes);
+                }
+                // And the disk can be what it was: full, or broken.
+                1 => {
+                    befall_disk(&mut self.disk.state(), &mut self.random);
+                    may_fail = true;
+                }
+                _ => {}
             }
             let habits = self.net.state().habits;
             self.net = SimNet::new(self.disk.clone());
@@ -193,10 +202,15 @@ impl Run {
                     break;
                 }
                 Err(_) if self.disk.is_dead() => is_dead = true,
+                Err(_) if may_fail => {
+                    self.tally.count("start that a broken disk refused");
+                    self.tally.take_from(&mut self.disk.state().tally);
+                    is_dead = false;
+                }
                 Err(error) => broken(Guarantee::Durable, format!("it does not start any more: {error}")),
             }
         }
-        self.disk.state().power_fails_after = None;
+        self.disk.state().heal();
         self.tally.count("starts");
         self.people.are_cut_off();
         self.model.restarted(&self.disk);

@@ -1,8 +1,9 @@
 //! What is shown is on disk, and what cannot be put there is refused: full disks, broken ones, crashes.
 
+use chinwag::server::Turned;
 use chinwag::storage::SyncPolicy;
 
-use crate::sim::disk::{LOG, USERS};
+use crate::sim::disk::{LOG, SEEN, SimDisk, USERS};
 use crate::sim::harness::{Sim, options, text_of, without_presence};
 
 fn two() -> Sim {
@@ -317,4 +318,123 @@ fn a_registration_that_was_not_saved_is_none_of_those_that_an_address_has() {
     sim.disk.state().full = None;
     sim.say("alice", "/register alice correct-horse");
     assert!(sim.output("alice").contains(&"* welcome alice".to_owned()));
+}
+
+#[test]
+fn what_was_refused_is_not_there_after_a_power_failure_either() {
+    let mut sim = two();
+    sim.say("alice", "before");
+    sim.clear();
+    // The first line of the batch finds room, and the second does not.
+    sim.disk.state().room = Some(60);
+    sim.send("alice", "one\ntwo\n");
+    sim.settle();
+    assert!(sim.output("alice").iter().all(|line| line.starts_with("! not-saved: ")));
+    sim.disk.undo_cuts();
+    let mut sim = sim.restart();
+    sim.join("bob");
+    sim.clear();
+    sim.say("bob", "/history");
+    assert_eq!(texts(&sim.output("bob")), ["before", "* end of history"]);
+}
+
+#[test]
+fn a_full_disk_hinders_a_start_only_where_something_torn_is_to_be_set_aside() {
+    let sim = {
+        let mut sim = two();
+        sim.say("alice", "one");
+        sim.run_seconds(10);
+        sim
+    };
+    let seen = sim.disk.read(SEEN);
+    for (name, torn, starts) in [
+        (SEEN, "alice 2026-", true),
+        (SEEN, "junk\n", true),
+        (LOG, "2026-", false),
+        (USERS, "carol:pb", false),
+    ] {
+        let disk = sim.disk.crash(|_, unsynced| unsynced.to_vec());
+        disk.put(name, (disk.read(name) + torn).as_bytes());
+        let before = disk.read(name);
+        disk.state().room = Some(0);
+        match Sim::try_on(disk.clone(), options()) {
+            Ok(mut sim) => {
+                assert!(starts, "{name} {torn:?}");
+                sim.disk.state().room = None;
+                sim.join("bob");
+                assert!(sim.disk.read(SEEN).starts_with(&seen), "what was whole is kept");
+                drop(sim.restart());
+            }
+            Err(error) => {
+                assert!(!starts, "{name} {torn:?}: {error}");
+                assert!(error.contains(&format!("{name}.torn-at-")), "{error}");
+                assert_eq!(disk.read(name), before);
+            }
+        }
+    }
+}
+
+/// Starts with the power failing in its first change, its second and so on, until nothing is left to fail in; hands
+/// each time what is there if nothing was kept that was not synced.
+fn fail_at_each_change_of_a_start(disk: &SimDisk, mut look: impl FnMut(&SimDisk)) {
+    for changes in 1.. {
+        let disk = disk.crash(|_, unsynced| unsynced.to_vec());
+        disk.state().power_fails_after = Some(changes);
+        let outcome = Sim::try_on(disk.clone(), options());
+        if !disk.is_dead() {
+            outcome.expect("nothing failed");
+            assert!(changes > 5, "it changes several things");
+            return;
+        }
+        look(&disk.crash(|_, _| Vec::new()));
+    }
+}
+
+#[test]
+fn whenever_the_power_fails_in_rewriting_the_accounts_they_are_there() {
+    let mut sim = two();
+    sim.say("bob", "hello");
+    sim.run_seconds(10);
+    let disk = sim.disk.crash(|_, unsynced| unsynced.to_vec());
+    let bob = disk.read(USERS).lines().find(|line| line.starts_with("bob:")).unwrap().to_owned() + "\n";
+    disk.put(USERS, (disk.read(USERS) + &bob.repeat(2_000)).as_bytes());
+    let seen = disk.read(SEEN).lines().last().unwrap().to_owned() + "\n";
+    disk.put(SEEN, (disk.read(SEEN) + &seen.repeat(2_000)).as_bytes());
+    fail_at_each_change_of_a_start(&disk, |left| {
+        let mut sim = Sim::on(left.crash(|_, _| Vec::new()), options());
+        assert!(sim.disk.read(USERS).lines().count() == 2 && sim.disk.read(SEEN).lines().count() <= 2);
+        sim.join("alice");
+        sim.connect("bob");
+        sim.say("bob", "/login bob correct-horse");
+        let output = without_presence(sim.output("bob"));
+        assert_eq!(output.last().unwrap(), "* welcome bob", "and he is shown nothing again");
+    });
+}
+
+#[test]
+fn whenever_the_power_fails_in_setting_aside_what_is_torn_that_is_somewhere() {
+    let mut sim = two();
+    sim.say("alice", "one");
+    sim.run_seconds(10);
+    let disk = sim.disk.crash(|_, unsynced| unsynced.to_vec());
+    let whole = disk.read(LOG);
+    disk.put(LOG, (whole.clone() + "2026-11-22T").as_bytes());
+    let aside = format!("{LOG}.torn-at-{}", whole.len());
+    fail_at_each_change_of_a_start(&disk, |left| {
+        let is_in_place = left.read(LOG) == whole.clone() + "2026-11-22T";
+        assert!(is_in_place || (left.read(LOG) == whole && left.read(&aside) == "2026-11-22T"));
+    });
+}
+
+#[test]
+fn with_sync_second_all_is_synced_when_it_ends() {
+    let mut options = options();
+    options.sync = SyncPolicy::Second;
+    let mut sim = Sim::with(options);
+    sim.join("alice");
+    sim.say("alice", "one");
+    assert!(sim.disk.unsynced(LOG) > 0);
+    sim.net.state().shutdown = true;
+    while sim.turn() == Turned::On {}
+    assert_eq!(sim.disk.unsynced(LOG), 0);
 }
