@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 minutes=${1:-1}
-[[ $minutes =~ ^[0-9]+$ ]] || { echo "usage: scripts/fuzz.sh [MINUTES [TARGET]...]" >&2; exit 2; }
+[[ $minutes =~ ^[1-9][0-9]*$ ]] || { echo "usage: scripts/fuzz.sh [MINUTES [TARGET]...]" >&2; exit 2; }
 if ! cargo fuzz --version >/dev/null 2>&1; then
     echo "cargo-fuzz is not here: cargo install cargo-fuzz --locked" >&2
     exit 2

@@ -9,7 +9,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 minutes=${1:-10}
-[[ $minutes =~ ^[0-9]+$ ]] || { echo "usage: scripts/soak.sh [MINUTES]" >&2; exit 2; }
+[[ $minutes =~ ^[1-9][0-9]*$ ]] || { echo "usage: scripts/soak.sh [MINUTES]" >&2; exit 2; }
 from=${SOAK_FROM:-$(date +%s)000}
 folder=$(mktemp -d)
 cargo test --quiet --no-run --test simulated
@@ -24,7 +24,7 @@ trap 'touch "$folder/stop"; echo "ending, after the seeds under way" >&2' INT TE
 while [[ -n $(jobs -r) ]]; do wait || true; done
 
 echo "in all, on $cores cores, from seed $from:"
-awk '$1 ~ /^[0-9]+$/ && NF > 1 { count = $1; $1 = ""; sub(/^ /, "")
+awk '$1 ~ /^[1-9][0-9]*$/ && NF > 1 { count = $1; $1 = ""; sub(/^ /, "")
     if (/slowest/) { if (count > most[$0]) most[$0] = count } else sum[$0] += count }
     END { for (what in sum) printf "%12d  %s\n", sum[what], what
           for (what in most) printf "%12d  %s\n", most[what], what }' "$folder"/[0-9]* | sort -k 2

@@ -11,7 +11,7 @@ use std::io;
 
 use log::{info, warn};
 
-use crate::journal::{Damage, RecoverError};
+use crate::journal::{Damage, RecoverError, is_torn};
 use crate::kdf::{KEY_BYTES, Key, SALT_BYTES, Salt};
 use crate::limits::{HASHING_QUEUE_MAX, SEEN_COMPACT_BYTES};
 use crate::line::skip_line;
@@ -132,13 +132,26 @@ impl<F: File> UsersFile<F> {
     /// Reads all accounts, sets aside what a crash has torn, and rewrites the file where most of it is outdated.
     ///
     /// # Errors
-    /// See [`RecoverError`].
-    pub fn recover<S: Storage<File = F>>(storage: &mut S) -> Result<(UsersFile<F>, Accounts), RecoverError> {
+    /// See [`RecoverError`]. Where there is no file although there are messages: whoever took a name of theirs would
+    /// be shown its private ones.
+    pub fn recover<S: Storage<File = F>>(
+        storage: &mut S,
+        has_messages: bool,
+    ) -> Result<(UsersFile<F>, Accounts), RecoverError> {
+        if has_messages && !storage.exists(USERS_FILE)? {
+            return Err(RecoverError::Io(io::Error::new(
+                io::ErrorKind::NotFound,
+                format!(
+                    "{USERS_FILE} is missing beside a history, and whoever took a name of that would see its private \
+                     messages; restore it, or make an empty one to begin without accounts"
+                ),
+            )));
+        }
         let mut file = storage.open(USERS_FILE)?;
         let mut accounts = Accounts::default();
         let mut lines = 0_usize;
-        let mut bad: Option<Damage> = None;
-        let (mut good_behind_bad, mut has_zeroes) = (false, false);
+        let mut bad: Option<(Damage, bool)> = None;
+        let mut good_behind_bad = false;
         let length = for_each_line(&file, |offset, line| match parse_user(line) {
             Some((name, credential)) if bad.is_none() => {
                 accounts.set(name, credential);
@@ -146,17 +159,16 @@ impl<F: File> UsersFile<F> {
             }
             Some(_) => good_behind_bad = true,
             None => {
-                bad = bad.or(Some(Damage { offset, what: "a line that is no account" }));
-                has_zeroes |= line.contains(&0);
+                bad = bad.or(Some((Damage { offset, what: "a line that is no account" }, is_torn(line))));
             }
         })?;
         let committed = match bad {
             None => length,
             // As with the log: a power failure leaves zeroes where a sector of the last append did not make it, and
             // nobody was told of what stands behind them.
-            Some(damage) => {
+            Some((damage, is_torn)) => {
                 let in_last_batch = length - damage.offset <= BATCH_BYTES_MAX;
-                if good_behind_bad && !(in_last_batch && has_zeroes) {
+                if !is_torn || (good_behind_bad && !in_last_batch) {
                     return Err(RecoverError::Damaged(damage));
                 }
                 damage.offset
@@ -434,7 +446,7 @@ mod tests {
     }
 
     fn users(directory: &Path) -> Result<(UsersFile<RealFile>, Accounts), RecoverError> {
-        UsersFile::recover(&mut Directory::open(directory).unwrap())
+        UsersFile::recover(&mut Directory::open(directory).unwrap(), false)
     }
 
     #[test]
@@ -466,6 +478,9 @@ mod tests {
             // A turn's accounts are one append: of the first a sector did not make it.
             (format!("{good}ali\0\0\0\n{behind}"), Ok(good.len())),
             (format!("{good}junk\n{good}"), Err(good.len() as u64)),
+            // Whole lines were written by somebody: none is taken for torn, or all accounts could be taken over.
+            (format!("{good}junk\n"), Err(good.len() as u64)),
+            (good.replace('\n', "\r\n"), Err(0)),
             (format!("{good}\0\0\n{}", good.repeat(150)), Err(good.len() as u64)),
         ] {
             let directory = tempfile::tempdir().unwrap();

@@ -18,11 +18,17 @@ pub fn check(directory: &Path, out: &mut impl Write) -> io::Result<bool> {
         let why = format!("{}: no such directory", directory.display());
         return Err(io::Error::new(io::ErrorKind::NotFound, why));
     }
+    let has = |name| directory.join(name).exists();
+    if !has(LOG_FILE) && !has(USERS_FILE) {
+        let why = format!("{}: there is neither {LOG_FILE} nor {USERS_FILE}", directory.display());
+        return Err(io::Error::new(io::ErrorKind::NotFound, why));
+    }
     let mut damages: Vec<(&str, Damage)> = Vec::new();
     let open = |name| RealFile::open_read_only(&directory.join(name));
 
+    let mut messages = 0;
     if let Some(file) = open(LOG_FILE)? {
-        let messages = journal::verify(&file, |damage| damages.push((LOG_FILE, damage)))?;
+        messages = journal::verify(&file, |damage| damages.push((LOG_FILE, damage)))?;
         writeln!(out, "{LOG_FILE}: messages: {messages}, bytes: {}", file.len()?)?;
     }
     let mut accounts = Accounts::default();
@@ -40,6 +46,11 @@ pub fn check(directory: &Path, out: &mut impl Write) -> io::Result<bool> {
     for (name, Damage { offset, what }) in &damages {
         writeln!(out, "{name}: damaged at byte {offset}: {what}")?;
     }
-    writeln!(out, "{}", if damages.is_empty() { "all is well" } else { "there is damage" })?;
-    Ok(damages.is_empty())
+    let lacks_accounts = messages > 0 && !has(USERS_FILE);
+    if lacks_accounts {
+        writeln!(out, "{USERS_FILE}: missing, although there are messages")?;
+    }
+    let is_well = damages.is_empty() && !lacks_accounts;
+    writeln!(out, "{}", if is_well { "all is well" } else { "there is damage" })?;
+    Ok(is_well)
 }

@@ -295,12 +295,19 @@ impl Chunk {
     }
 }
 
-/// The ends of the message in a line as it is read from the file, where it is one.
+/// The ends of the message in a line as it is read from the file, where it is one that can be shown: not where
+/// damage made a control sequence of it.
 fn message(line: &[u8]) -> Option<Ends<'_>> {
-    if line.len() > LINE_BYTES_MAX || line.last() != Some(&b'\n') {
+    let text = line.strip_suffix(b"\n").filter(|_| line.len() <= LINE_BYTES_MAX)?;
+    if has_controls(text) || std::str::from_utf8(text).is_err() {
         return None;
     }
     Timestamp::parse(line).and_then(|_| ends_of(line))
+}
+
+/// Without a branch a byte, since all that is read goes through it.
+fn has_controls(text: &[u8]) -> bool {
+    text.iter().fold(false, |has, &byte| has | (byte < b' ' && byte != b'\t') | (byte == 0x7f))
 }
 
 fn last_line_end(bytes: &[u8]) -> usize {

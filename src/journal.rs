@@ -302,8 +302,8 @@ struct Tail {
     length: u64,
     /// The timestamp of the last good line before `bad`, or of the last of all.
     last: Timestamp,
-    /// The first thing that is no good line, with what is wrong and whether zeroes stand in it.
-    bad: Option<(u64, &'static str, bool)>,
+    /// The first thing that is no good line, and whether a crash leaves such a thing.
+    bad: Option<(Damage, bool)>,
     /// Whether a good line follows behind it.
     good_behind_bad: bool,
 }
@@ -344,7 +344,7 @@ impl Tail {
                 Err(what) => {
                     // One that is whole and only out of order was not torn: the damage is before it.
                     self.good_behind_bad |= record::check_line(line).is_ok();
-                    self.bad = self.bad.or(Some((offset, what, line.contains(&0))));
+                    self.bad = self.bad.or(Some((Damage { offset, what }, is_torn(line))));
                 }
             }
             offset += line.len() as u64;
@@ -356,13 +356,17 @@ impl Tail {
     ///
     /// A crash tears what was never synced: of the very end it leaves a part, or zeroes where a page did not make
     /// it. Then no good line follows, or within one batch one that nobody was shown. Anything else is damage, and
-    /// what follows it may have been shown to people.
+    /// it or what follows it may have been shown to people.
     fn committed(&self) -> Result<u64, Damage> {
-        let Some((offset, what, has_zeroes)) = self.bad else { return Ok(self.length) };
-        let in_last_batch = self.length - offset <= (BATCH_BYTES_MAX + LINE_BYTES_MAX) as u64;
-        let torn = !self.good_behind_bad || (in_last_batch && has_zeroes);
-        if torn { Ok(offset) } else { Err(Damage { offset, what }) }
+        let Some((damage, is_torn)) = self.bad else { return Ok(self.length) };
+        let in_last_batch = self.length - damage.offset <= (BATCH_BYTES_MAX + LINE_BYTES_MAX) as u64;
+        if is_torn && (!self.good_behind_bad || in_last_batch) { Ok(damage.offset) } else { Err(damage) }
     }
+}
+
+/// Whether a crash leaves such a thing of a file's last lines: the beginning of one, or zeroes in the place of some.
+pub fn is_torn(line: &[u8]) -> bool {
+    line.contains(&0) || (!line.ends_with(b"\n") && line.len() < LINE_BYTES_MAX)
 }
 
 /// A line that comes after the message of `last`.
@@ -456,7 +460,6 @@ mod tests {
         }
         torn(&[0; 10_000]);
         torn(&[b"2026-11-22T", &[0; 5000][..], b"\n"].concat());
-        torn(b"no message of ours\n");
         // A page of zeroes within the last batch: what follows it was shown to nobody.
         torn(&[&[0; 4096][..], b"rest of a line\n", line(60).as_bytes()].concat());
         check_recovery(b"", Ok(0));
@@ -479,6 +482,15 @@ mod tests {
         refused("no message of ours");
         refused(line(49).trim_end());
         refused(&line(50)[..30]);
+        // Whole lines at the end were written by somebody, as they are or before an editor went over them.
+        let edited = line(51).replace('\n', "\r\n");
+        for end in [edited.as_str(), "no message of ours\n", &"x".repeat(LINE_BYTES_MAX)] {
+            check_recovery(format!("{before}{end}").as_bytes(), Err(before.len() as u64));
+        }
+        check_recovery(edited.as_bytes(), Err(0));
+        // Behind the last timestamp there is none for another message.
+        let last = "9999-12-31T23:59:59.999999Z alice: the end\n";
+        check_recovery(format!("{before}{last}").as_bytes(), Err(before.len() as u64));
         // Zeroes too far from the end to be of the last batch.
         let far = "y".repeat(200);
         let many: String = (51..1800).map(|number| format!("{} alice: {far}\n", stamp(number))).collect();

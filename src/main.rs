@@ -2,8 +2,11 @@
 
 #![forbid(unsafe_code)]
 
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
 use std::net::{Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -317,10 +320,9 @@ fn warn_of_weak(options: &Options) {
 
 /// One line an event, with UTC; `RUST_LOG` says of which level.
 fn start_log() {
-    let output = LogOutput { stderr: Unwaited::new(io::stderr()), lost: 0 };
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info"))
         .format(|out, record| out.write_all(log_line(record.level(), &record.args().to_string()).as_bytes()))
-        .target(env_logger::Target::Pipe(Box::new(output)))
+        .target(env_logger::Target::Pipe(Box::new(LogOutput::new())))
         .init();
 }
 
@@ -334,9 +336,37 @@ fn log_line(level: Level, text: &str) -> String {
 
 /// Where the log goes. Whoever should read it and does not would hold up the chat, so what finds no room is lost.
 struct LogOutput {
-    stderr: Unwaited<io::Stderr>,
+    stderr: Box<dyn Write + Send>,
     /// Lines since the last one that found room.
     lost: u64,
+    /// Whether only the beginning of one did.
+    torn: bool,
+}
+
+impl LogOutput {
+    fn new() -> LogOutput {
+        // A terminal says that it has room where it has some, and then waits for more.
+        let own = io::stderr().is_terminal().then(unwaited_terminal).and_then(Result::ok);
+        let stderr = own.map_or_else(
+            || Box::new(Unwaited::new(io::stderr())) as Box<dyn Write + Send>,
+            |terminal| Box::new(terminal),
+        );
+        LogOutput { stderr, lost: 0, torn: false }
+    }
+
+    /// Writes a line; whether there was room for all of it.
+    fn put(&mut self, line: &[u8]) -> bool {
+        let mut rest = line;
+        while !rest.is_empty() {
+            match self.stderr.write(rest) {
+                Ok(count @ 1..) => rest = &rest[count..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(0) | Err(_) => break,
+            }
+        }
+        self.torn |= !rest.is_empty() && rest.len() < line.len();
+        rest.is_empty()
+    }
 }
 
 impl Write for LogOutput {
@@ -344,11 +374,12 @@ impl Write for LogOutput {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         if self.lost > 0 {
             let note = format!("lines lost, for which stderr had no room: {}", self.lost);
-            if self.stderr.write(log_line(Level::Warn, &note).as_bytes()).is_ok() {
-                self.lost = 0;
+            let ending = if self.torn { "\n" } else { "" };
+            if self.put(format!("{ending}{}", log_line(Level::Warn, &note)).as_bytes()) {
+                (self.lost, self.torn) = (0, false);
             }
         }
-        if self.lost > 0 || self.stderr.write(line).is_err() {
+        if self.lost > 0 || !self.put(line) {
             self.lost += 1;
         }
         Ok(line.len())
@@ -357,6 +388,16 @@ impl Write for LogOutput {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// The terminal behind stderr, opened once more, so that whoever shares stderr does not notice that this one does not
+/// wait.
+fn unwaited_terminal() -> io::Result<File> {
+    let terminal = File::options().write(true).open("/dev/stderr")?;
+    // No socket, but the standard library lets only those be told not to wait, by a call that is the same for all.
+    let terminal = UnixStream::from(OwnedFd::from(terminal));
+    terminal.set_nonblocking(true)?;
+    Ok(File::from(OwnedFd::from(terminal)))
 }
 
 fn escaped(character: char) -> impl Iterator<Item = char> {

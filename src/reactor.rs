@@ -448,6 +448,8 @@ impl<N: Net> Reactor<N> {
             self.lagging -= 1;
         }
         connection.socket.broken = true;
+        // Where the system only had no memory for it the peer is still there, and comes again once it sees the end.
+        connection.socket.stream.finish();
         connection.outbox.clear(&mut self.own_pool);
     }
 

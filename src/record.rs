@@ -221,6 +221,9 @@ pub fn check_line(line: &[u8]) -> Result<Timestamp, &'static str> {
     }
     let Some(line) = line.strip_suffix(b"\n") else { return Err("a line without an ending") };
     let Some(timestamp) = Timestamp::parse(line) else { return Err("a line without a timestamp") };
+    if timestamp == LATEST {
+        return Err("a timestamp with none behind it");
+    }
     let Some(ends) = ends_of(line).filter(|_| line[TIMESTAMP_BYTES] == b' ') else {
         return Err("a line that is no message");
     };

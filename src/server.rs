@@ -151,8 +151,8 @@ impl<N: Net, S: Storage> Server<N, S> {
         };
         let journal =
             Journal::recover(&mut storage, options.sync).map_err(recovering(crate::journal::LOG_FILE))?;
-        let (users, mut accounts) =
-            UsersFile::recover(&mut storage).map_err(recovering(crate::accounts::USERS_FILE))?;
+        let (users, mut accounts) = UsersFile::recover(&mut storage, journal.end() > 0)
+            .map_err(recovering(crate::accounts::USERS_FILE))?;
         let seen = SeenFile::recover(&mut storage, &mut accounts).map_err(fatal("the data directory"))?;
         match journal.end() {
             0 => info!("accounts: {}; history: empty", accounts.len()),

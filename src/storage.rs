@@ -11,6 +11,11 @@ use log::warn;
 pub trait Storage {
     /// A file of it.
     type File: File;
+    /// Whether there is a file of that name.
+    ///
+    /// # Errors
+    /// Name the path.
+    fn exists(&self, name: &str) -> io::Result<bool>;
     /// Opens a file, and makes it where it is missing, so that it is there after a crash too.
     ///
     /// # Errors
@@ -171,8 +176,12 @@ impl<F: File> AppendFile<F> {
             return Err(AppendError::Refused(error));
         }
         self.unsynced = true;
-        if sync == SyncPolicy::Always {
-            self.sync().map_err(AppendError::Fatal)?;
+        if sync == SyncPolicy::Always
+            && let Err(error) = self.sync()
+        {
+            // The system may have it in memory only and take it for synced from now on, and the next start with it.
+            let _ = self.cut();
+            return Err(AppendError::Fatal(error));
         }
         self.committed += batch.len() as u64;
         Ok(())
@@ -244,6 +253,13 @@ impl Directory {
     /// In words that name the path.
     pub fn open(path: &Path) -> io::Result<Directory> {
         make_directory(path).map_err(|error| naming(path, error))?;
+        #[cfg(unix)]
+        if let Ok(metadata) = fs::metadata(path)
+            && let mode = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777
+            && mode & 0o077 != 0
+        {
+            warn!("{}: others can enter it, its mode is {mode:o}; chmod 700 keeps them out", path.display());
+        }
         let lock_path = path.join("lock");
         let lock = options().open(&lock_path).map_err(|error| naming(&lock_path, error))?;
         match lock.try_lock() {
@@ -270,7 +286,7 @@ impl Directory {
 
     fn open_with(&mut self, name: &str, options: &fs::OpenOptions) -> io::Result<RealFile> {
         let path = self.path.join(name);
-        let is_new = !path.try_exists().map_err(|error| naming(&path, error))?;
+        let is_new = !self.exists(name)?;
         let file = options.open(&path).map_err(|error| naming(&path, error))?;
         // A directory can be opened on some systems, and a device or a pipe is no place for a history.
         if !file.metadata().map_err(|error| naming(&path, error))?.is_file() {
@@ -285,6 +301,11 @@ impl Directory {
 
 impl Storage for Directory {
     type File = RealFile;
+
+    fn exists(&self, name: &str) -> io::Result<bool> {
+        let path = self.path.join(name);
+        path.try_exists().map_err(|error| naming(&path, error))
+    }
 
     fn open(&mut self, name: &str) -> io::Result<RealFile> {
         self.open_with(name, &options())

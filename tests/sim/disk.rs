@@ -188,6 +188,11 @@ impl SimDisk {
         self.state().inode(name).cuts
     }
 
+    /// Takes a file away.
+    pub fn remove(&self, name: &str) {
+        self.state().names.remove(name);
+    }
+
     pub fn length(&self, name: &str) -> usize {
         self.state().inode(name).bytes.len()
     }
@@ -297,6 +302,10 @@ pub struct SimFile {
 
 impl Storage for SimDisk {
     type File = SimFile;
+
+    fn exists(&self, name: &str) -> io::Result<bool> {
+        Ok(self.state().names.contains_key(name))
+    }
 
     fn open(&mut self, name: &str) -> io::Result<SimFile> {
         let is_new = !self.state().names.contains_key(name);
