@@ -24,7 +24,7 @@ trap 'touch "$folder/stop"; echo "ending, after the seeds under way" >&2' INT TE
 while [[ -n $(jobs -r) ]]; do wait || true; done
 
 echo "in all, on $cores cores, from seed $from:"
-awk '$1 ~ /^[1-9][0-9]*$/ && NF > 1 { count = $1; $1 = ""; sub(/^ /, "")
+awk '$1 ~ /^[0-9]+$/ && NF > 1 { count = $1; $1 = ""; sub(/^ /, "")
     if (/slowest/) { if (count > most[$0]) most[$0] = count } else sum[$0] += count }
     END { for (what in sum) printf "%12d  %s\n", sum[what], what
           for (what in most) printf "%12d  %s\n", most[what], what }' "$folder"/[0-9]* | sort -k 2

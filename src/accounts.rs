@@ -132,20 +132,15 @@ impl<F: File> UsersFile<F> {
     /// Reads all accounts, sets aside what a crash has torn, and rewrites the file where most of it is outdated.
     ///
     /// # Errors
-    /// See [`RecoverError`]. Where there is no file although there are messages: whoever took a name of theirs would
-    /// be shown its private ones.
+    /// See [`RecoverError`]. It is one that there is no file although there are messages.
     pub fn recover<S: Storage<File = F>>(
         storage: &mut S,
         has_messages: bool,
     ) -> Result<(UsersFile<F>, Accounts), RecoverError> {
         if has_messages && !storage.exists(USERS_FILE)? {
-            return Err(RecoverError::Io(io::Error::new(
-                io::ErrorKind::NotFound,
-                format!(
-                    "{USERS_FILE} is missing beside a history, and whoever took a name of that would see its private \
-                     messages; restore it, or make an empty one to begin without accounts"
-                ),
-            )));
+            let why = "users.txt is missing beside a history, and whoever took a name of that would see its private \
+                       messages; restore it, or make an empty one to begin without accounts";
+            return Err(io::Error::new(io::ErrorKind::NotFound, why).into());
         }
         let mut file = storage.open(USERS_FILE)?;
         let mut accounts = Accounts::default();
@@ -227,20 +222,16 @@ impl<F: File> SeenFile<F> {
         accounts: &mut Accounts,
     ) -> io::Result<SeenFile<F>> {
         let mut file = storage.open(SEEN_FILE)?;
-        let (mut lines, mut bad) = (0_usize, 0);
         // What is torn at the end is cut off, which a full disk does not hinder.
-        let mut whole = 0;
+        let (mut lines, mut bad, mut whole) = (0_usize, 0, 0);
         for_each_line(&file, |offset, line| {
             lines += 1;
             if line.ends_with(b"\n") {
                 whole = offset + line.len() as u64;
             }
-            match parse_seen(line) {
-                Some((name, seen)) => {
-                    if let Some(id) = accounts.find(&name) {
-                        accounts[id].seen = seen;
-                    }
-                }
+            match parse_seen(line).map(|(name, seen)| (accounts.find(&name), seen)) {
+                Some((Some(id), seen)) => accounts[id].seen = seen,
+                Some((None, _)) => {}
                 None => bad += 1,
             }
         })?;
@@ -326,18 +317,14 @@ fn rewrite<S: Storage>(storage: &mut S, name: &str, lines: impl Iterator<Item = 
     let temporary_name = format!("{name}.new");
     let mut file = storage.create(&temporary_name)?;
     let mut buffer = String::new();
-    let mut flush = |buffer: &mut String, at_least: usize| -> io::Result<()> {
-        if buffer.len() >= at_least {
+    for line in lines {
+        buffer.push_str(&line);
+        if buffer.len() >= 64 << 10 {
             append_all(&mut file, buffer.as_bytes())?;
             buffer.clear();
         }
-        Ok(())
-    };
-    for line in lines {
-        buffer.push_str(&line);
-        flush(&mut buffer, 64 << 10)?;
     }
-    flush(&mut buffer, 0)?;
+    append_all(&mut file, buffer.as_bytes())?;
     file.sync()?;
     storage.rename(&temporary_name, name)
 }
