@@ -100,7 +100,7 @@ impl<S> Connection<S> {
 
     /// Whether it follows the feed and had all of it at the last flush.
     pub fn is_up_to_date(&self) -> bool {
-        self.outbox.is_live() && !self.lags && self.outbox.pending_own() == 0
+        self.outbox.is_live() && !self.lags && !self.socket.broken && self.outbox.pending_own() == 0
     }
 
     /// Since when its socket took nothing while there was something to take.

@@ -269,3 +269,43 @@ fn half_a_line_that_cannot_be_taken_back_is_not_continued_by_another() {
     let is_whole = |line: &str| line.len() == line.find(' ').unwrap() + " 2026-11-22T12:03:11.042318Z".len();
     assert!(added.contains("alice ") && added.lines().all(is_whole), "{added}");
 }
+
+#[test]
+fn what_two_broken_sessions_of_one_account_did_not_get_is_not_seen() {
+    let mut options = options();
+    options.rate = None;
+    let mut sim = Sim::with(options);
+    let talkers: Vec<String> = (0..20).map(|number| format!("talker{number}")).collect();
+    for name in &talkers {
+        sim.join(name);
+    }
+    for client in ["bob", "bob again"] {
+        sim.connect(client);
+        sim.enter(client, "bob");
+    }
+    sim.run_seconds(10);
+    for attempt in ["1", "2", "3"] {
+        sim.connect(attempt);
+        sim.say(attempt, "/login bob wrong-horse");
+    }
+    // One waits for its password to be checked. Both break, and there is more to do than the turn can take, so that it
+    // gets to neither before it writes to both.
+    sim.say("bob", "/passwd correct-horse battery-staple");
+    sim.clear();
+    let before = sim.disk.length(LOG);
+    for name in &talkers {
+        sim.send(name, format!("{}\n", "x".repeat(2_000)).repeat(4));
+    }
+    sim.peer("bob").reset();
+    sim.peer("bob again").reset();
+    sim.turn();
+    assert!(sim.disk.length(LOG) > before + 100_000);
+    sim.settle();
+    let first = String::from_utf8(sim.disk.bytes_from(LOG, before)).unwrap()[..27].to_owned();
+    let seen = sim.disk.read(SEEN);
+    let seen = seen.lines().filter_map(|line| line.strip_prefix("bob ")).next_back();
+    assert!(
+        seen.is_none_or(|seen| *seen < *first),
+        "{seen:?} is seen, and from {first} on nothing was shown"
+    );
+}
