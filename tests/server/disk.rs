@@ -242,7 +242,7 @@ fn in_namespace(data: &Path, commands: &str) -> Option<Result<Server, String>> {
     let wrapper = unshare.into_iter().chain([script.as_str(), "sh", data.to_str().unwrap()]);
     let (status, _, said) = run(Command::new("unshare").args(&unshare[1..]).args([commands, "sh"]).arg(data));
     if status != Some(0) {
-        eprintln!("skipped: no mounting in a namespace: {said}");
+        skip(&format!("no mounting in a namespace: {said}"));
         return None;
     }
     Some(Setup::new(&QUICK).data(data).under(wrapper).try_start())
