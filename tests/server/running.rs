@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
@@ -246,6 +246,65 @@ fn what_weakens_a_guarantee_says_so() {
         let left = server.kill();
         assert_eq!(fs::read_to_string(left.data.join("chat_history.txt")).unwrap().lines().count(), 1);
     }
+}
+
+#[test]
+fn a_peer_that_says_nothing_is_asked_whether_it_is_there() {
+    // The kernel counts in hundredths of a second there.
+    const IDLE_MAX: u64 = 100 * chinwag::limits::KEEPALIVE_IDLE.as_secs();
+    if !std::path::Path::new("/proc/self/net/tcp").exists() {
+        return skip("there is no /proc/self/net/tcp here");
+    }
+    let server = Server::start(&QUICK);
+    let alice = server.register("alice");
+    let port = |address: SocketAddr| format!(":{:04X}", address.port());
+    let ends = [port(server.address), port(alice.stream().local_addr().unwrap())];
+    // While something is under way another timer stands there.
+    let idle = wait_for("a timer for keepalive", || {
+        let sockets = fs::read_to_string(format!("/proc/{}/net/tcp", server.id())).unwrap();
+        sockets.lines().find_map(|line| {
+            let fields: Vec<_> = line.split_whitespace().collect();
+            let is_it = fields[1].ends_with(&ends[0]) && fields[2].ends_with(&ends[1]);
+            let idle = fields[5].strip_prefix("02:").filter(|_| is_it)?;
+            u64::from_str_radix(idle, 16).ok()
+        })
+    });
+    assert!(idle <= IDLE_MAX, "it is asked in {idle} hundredths of a second");
+}
+
+#[test]
+fn a_rate_is_as_many_lines_as_the_flag_says() {
+    const RATE: usize = 1000;
+    const LINES: usize = 3 * RATE;
+    let rate = RATE.to_string();
+    let server =
+        Server::start(&["--kdf-rounds", "1", "--per-address", "off", "--sync", "never", "--rate", &rate]);
+    let mut alice = server.register("alice");
+    let started = Instant::now();
+    let lines: String = (0..LINES).map(|number| format!("{number}\n")).collect();
+    alice.send_raw(lines.as_bytes());
+    for number in 0..LINES {
+        alice.expect_message(&format!("alice: {number}"));
+        // With the rate of the default it would take minutes.
+        assert!(started.elapsed() < PATIENCE, "{number} lines in {:?}", started.elapsed());
+    }
+    // What is more than the burst takes a second; the millisecond is for the clocks.
+    let least = Duration::from_millis(999);
+    assert!(started.elapsed() > least, "{LINES} lines in {:?}", started.elapsed());
+}
+
+#[test]
+fn a_login_shows_as_many_missed_messages_as_the_flag_says() {
+    let server = Server::start(&[&QUICK[..], &["--replay", "3"]].concat());
+    let mut alice = server.register("alice");
+    drop(server.register("bob"));
+    server.logged(&["closed", "(bob)"]);
+    for number in 0..10 {
+        alice.say("alice", &format!("public {number}"));
+    }
+    let mut bob = server.login("bob");
+    bob.send("/quit");
+    assert_eq!(bob.until("* bye"), ["alice: public 7", "alice: public 8", "alice: public 9"]);
 }
 
 /// The port at which a process listens, as Linux tells it (proc_net_tcp(5)).
