@@ -480,9 +480,11 @@ pub fn text_of(line: &str) -> Option<&str> {
     is_message.then(|| line[STAMP_BYTES..].strip_prefix(' ')).flatten()
 }
 
-/// Writes a history of messages a millisecond apart, each `FROM: TEXT` or `FROM -> TO: TEXT`.
+/// Writes a history of messages a millisecond apart, each `FROM: TEXT` or `FROM -> TO: TEXT`; of accounts there are
+/// none, of which only an empty file convinces a server.
 pub fn write_history(data: &Path, messages: impl Iterator<Item = String>) {
     fs::create_dir_all(data).unwrap();
+    fs::write(data.join("users.txt"), "").unwrap();
     let mut file =
         io::BufWriter::with_capacity(1 << 20, fs::File::create(data.join("chat_history.txt")).unwrap());
     for (number, message) in messages.enumerate() {

@@ -408,9 +408,11 @@ fn a_log_that_nobody_reads_holds_up_nobody_and_what_it_lacks_is_counted() {
     let lines_of_a_start = Server::start(&QUICK).log().lines().count();
     assert!(lines_of_a_start > 0);
     for (mut reader, output, bytes) in full_outputs() {
-        let data = tempfile::tempdir().unwrap();
+        // Not there yet, as for the other one: of a directory that it did not make there may be more to say.
+        let own = tempfile::tempdir().unwrap();
+        let data = own.path().join("data");
         let mut command = Command::new(CHINWAGD);
-        command.args(["--listen", "127.0.0.1:0", "--data"]).arg(data.path()).args(QUICK);
+        command.args(["--listen", "127.0.0.1:0", "--data"]).arg(data).args(QUICK);
         command.env_remove("RUST_LOG").stdin(Stdio::null()).stdout(Stdio::null()).stderr(output);
         let mut process = Process::start(&mut command);
         drop(command);
