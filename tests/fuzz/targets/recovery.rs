@@ -79,30 +79,26 @@ fn is_in(line: &[u8], credential: &Credential) -> bool {
         && fields[3] == hex(&credential.key)
 }
 
-fn accounts(bytes: &[u8]) {
+fn accounts(users: &[u8], seen: &[u8]) {
     let mut disk = SimDisk::default();
-    disk.put(USERS, bytes);
-    disk.put(SEEN, bytes);
-    let Ok((_, mut accounts)) = UsersFile::recover(&mut disk) else {
-        assert_eq!(disk.bytes_from(USERS, 0), bytes, "what is refused is not touched");
+    disk.put(USERS, users);
+    disk.put(SEEN, seen);
+    let Ok((_, mut accounts)) = UsersFile::recover(&mut disk, false) else {
+        assert_eq!(disk.bytes_from(USERS, 0), users, "what is refused is not touched");
         return;
     };
-    let users = disk.bytes_from(USERS, 0);
+    let kept = disk.bytes_from(USERS, 0);
     // A file of more than a thousand lines may have lost those that do not stand any more.
-    if bytes.iter().filter(|&&byte| byte == b'\n').count() <= 1000 {
-        assert_eq!(
-            [users.clone(), aside(&disk, USERS, users.len())].concat(),
-            bytes,
-            "it is all still there"
-        );
+    if users.iter().filter(|&&byte| byte == b'\n').count() <= 1000 {
+        assert_eq!([kept.clone(), aside(&disk, USERS, kept.len())].concat(), users, "it is all still there");
     }
     SeenFile::recover(&mut disk, &mut accounts).expect("what was seen may be forgotten");
-    let seen = disk.bytes_from(SEEN, 0);
-    let (_, mut again) = UsersFile::recover(&mut disk).expect("it is well now");
+    let kept_of_seen = disk.bytes_from(SEEN, 0);
+    let (_, mut again) = UsersFile::recover(&mut disk, false).expect("it is well now");
     SeenFile::recover(&mut disk, &mut again).expect("it is well now");
-    assert_eq!((disk.bytes_from(USERS, 0), disk.bytes_from(SEEN, 0)), (users.clone(), seen));
+    assert_eq!((disk.bytes_from(USERS, 0), disk.bytes_from(SEEN, 0)), (kept.clone(), kept_of_seen));
     // Everyone who stands there is known, with the last password and the last message seen, and nobody else is.
-    let (standing, seen) = (last_of_users(&users), last_of_seen(bytes));
+    let (standing, seen) = (last_of_users(&kept), last_of_seen(seen));
     assert_eq!((accounts.len(), again.len()), (standing.len(), standing.len()));
     for (name, line) in standing {
         for accounts in [&accounts, &again] {
@@ -115,7 +111,12 @@ fn accounts(bytes: &[u8]) {
 
 fuzz_target!(|bytes: &[u8]| {
     match bytes.split_first() {
-        Some((b'u', rest)) => accounts(rest),
+        Some((b'u', rest)) => accounts(rest, rest),
+        // What stands in one file would be damage in the other.
+        Some((b's', rest)) => {
+            let lines = rest.split_inclusive(|&byte| byte == b'\n').filter(|line| !line.contains(&b' '));
+            accounts(&lines.collect::<Vec<_>>().concat(), rest);
+        }
         Some((_, rest)) => log(rest),
         None => {}
     }
