@@ -33,12 +33,18 @@ pub const UNSYNCED: [&str; 8] =
 /// What everyone's password is, unless a test is about passwords.
 pub const PASSWORD: &str = "correct-horse";
 
+/// Says that a test is skipped, and why. Not by `eprintln!`, of which only a failing test shows what it printed.
+pub fn skip(why: &str) {
+    let current = std::thread::current();
+    let _ = writeln!(io::stderr(), "skipped: {}: {}", current.name().unwrap_or("a test"), why.trim_end());
+}
+
 /// Whether a program is there; if not, says that the test is skipped.
 pub fn is_there(program: &str) -> bool {
     let found = std::env::var_os("PATH")
         .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(program).is_file()));
     if !found {
-        eprintln!("skipped: there is no {program} here");
+        skip(&format!("there is no {program} here"));
     }
     found
 }
@@ -50,7 +56,7 @@ pub fn can_trace() -> bool {
     }
     let (status, _, said) = run(Command::new("strace").args(["-o", "/dev/null", "true"]));
     if status != Some(0) {
-        eprintln!("skipped: strace may not trace here: {said}");
+        skip(&format!("strace may not trace here: {said}"));
     }
     status == Some(0)
 }
@@ -63,7 +69,7 @@ pub fn can_half_close() -> bool {
     let (_, printed, said) = run(Command::new("nc").arg("-h"));
     let can = (printed + &said).contains("-N");
     if !can {
-        eprintln!("skipped: this nc knows no -N");
+        skip("this nc knows no -N");
     }
     can
 }
@@ -474,9 +480,11 @@ pub fn text_of(line: &str) -> Option<&str> {
     is_message.then(|| line[STAMP_BYTES..].strip_prefix(' ')).flatten()
 }
 
-/// Writes a history of messages a millisecond apart, each `FROM: TEXT` or `FROM -> TO: TEXT`.
+/// Writes a history of messages a millisecond apart, each `FROM: TEXT` or `FROM -> TO: TEXT`; of accounts there are
+/// none, of which only an empty file convinces a server.
 pub fn write_history(data: &Path, messages: impl Iterator<Item = String>) {
     fs::create_dir_all(data).unwrap();
+    fs::write(data.join("users.txt"), "").unwrap();
     let mut file =
         io::BufWriter::with_capacity(1 << 20, fs::File::create(data.join("chat_history.txt")).unwrap());
     for (number, message) in messages.enumerate() {

@@ -123,7 +123,7 @@ fn an_address_takes_only_its_part_of_the_connections() {
             elsewhere.connect(&server.address.into()).unwrap();
             Client::over(TcpStream::from(elsewhere)).greeted();
         }
-        Err(error) => eprintln!("skipped: no second address to come from: {error}"),
+        Err(error) => skip(&format!("no second address to come from: {error}")),
     }
     first.pop();
     wait_for("room for a newcomer", || try_connect(&server).ok());
@@ -248,7 +248,7 @@ fn can_open_thousands() -> bool {
     let own = std::process::id().to_string();
     let (status, _, said) = run(Command::new("prlimit").args(["--nofile=8000:", "--pid", &own]));
     if status != Some(0) {
-        eprintln!("skipped: 8000 open files are not allowed: {said}");
+        skip(&format!("8000 open files are not allowed: {said}"));
     }
     status == Some(0)
 }
@@ -274,7 +274,7 @@ fn a_thousand_who_come_while_the_server_is_busy_wait_and_are_all_greeted() {
     const NEWCOMERS: usize = 1000;
     let backlog_max = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap_or_default();
     if backlog_max.trim().parse().is_ok_and(|most: usize| most < NEWCOMERS) {
-        return eprintln!("skipped: this system lets only {} wait", backlog_max.trim());
+        return skip(&format!("this system lets only {} wait", backlog_max.trim()));
     }
     if !can_open_thousands() {
         return;

@@ -28,15 +28,21 @@ fn read_bytes(server: &Server) -> Option<u64> {
 
 /// Chats for a while: how long each message took until the other had it.
 fn chat(alice: &mut Client, bob: &mut Client, times: usize) -> Vec<Duration> {
-    let mut took = Vec::new();
-    for number in 0..times {
+    let ping = |number| {
         let started = Instant::now();
         alice.say("alice", &format!("ping {number}"));
         bob.expect_message(&format!("alice: ping {number}"));
-        took.push(started.elapsed());
-    }
+        started.elapsed()
+    };
+    (0..times).map(ping).collect()
+}
+
+/// The middle of what was measured, and what all but a twentieth are below; at least a millisecond each, which
+/// nobody notices.
+fn median_and_most(mut took: Vec<Duration>) -> (Duration, Duration) {
     took.sort();
-    took
+    let at = |percent: usize| took[took.len() * percent / 100].max(Duration::from_millis(1));
+    (at(50), at(95))
 }
 
 #[test]
@@ -59,6 +65,10 @@ fn many_slow_readers_of_a_long_history_cost_no_memory_and_hold_up_nobody() {
         }
     }
     chat(&mut alice, &mut bob, 50);
+    // Where nobody reads anything: by how long it takes there at the same time it is told what a hold-up is, on a
+    // machine of whatever speed, whatever else it does.
+    let elsewhere = Server::start(&UNSYNCED);
+    let [mut alice_elsewhere, mut bob_elsewhere] = ["alice", "bob"].map(|name| elsewhere.register(name));
     let before = server.memory_bytes();
     let mut readers: Vec<_> = (0..10).map(|number| server.register(&format!("reader{number}"))).collect();
     for (number, reader) in readers.iter_mut().enumerate() {
@@ -68,7 +78,7 @@ fn many_slow_readers_of_a_long_history_cost_no_memory_and_hold_up_nobody() {
         reader.send("/history");
     }
     let mut piece = vec![0; 20_000];
-    let mut took = Vec::new();
+    let (mut took, mut took_elsewhere) = (Vec::new(), Vec::new());
     for _ in 0..20 {
         for reader in &mut readers {
             reader.read_some(&mut piece);
@@ -78,10 +88,14 @@ fn many_slow_readers_of_a_long_history_cost_no_memory_and_hold_up_nobody() {
         bob.send("/users");
         bob.until("* 12 online");
         took.extend(chat(&mut alice, &mut bob, 10));
+        took_elsewhere.extend(chat(&mut alice_elsewhere, &mut bob_elsewhere, 10));
     }
-    took.sort();
-    let (median, most) = (took[took.len() / 2], took[took.len() * 95 / 100]);
-    assert!(median < Duration::from_millis(20) && most < Duration::from_millis(100), "{median:?} {most:?}");
+    let (median, most) = median_and_most(took);
+    let (median_elsewhere, most_elsewhere) = median_and_most(took_elsewhere);
+    assert!(
+        median < 20 * median_elsewhere && most < 100 * most_elsewhere,
+        "{median:?} {most:?}, and elsewhere {median_elsewhere:?} {most_elsewhere:?}"
+    );
     if let (Some(before), Some(after)) = (before, server.memory_bytes()) {
         assert!(after < before + 3 * MIB, "the memory grew from {before} to {after}");
     }

@@ -168,6 +168,8 @@ fn through_twenty_kills_under_load_nothing_is_lost_that_anyone_was_shown() {
         let server = setup().start();
         let (address, heard) = (server.address, AtomicUsize::new(0));
         let moment = (RandomState::new().hash_one(round) % LINES_BEFORE_KILL_MAX) as usize;
+        // Where something fails, this tells at which of the moments it was.
+        println!("round {round}: killed after {moment} lines were shown");
         let witnesses: Vec<Witness> = std::thread::scope(|scope| {
             let heard = &heard;
             let talkers: Vec<_> =

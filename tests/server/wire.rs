@@ -305,24 +305,43 @@ fn nobody_can_forge_another_kind_of_line_or_move_a_cursor() {
 }
 
 #[test]
-fn who_is_shown_nothing_by_choice_misses_no_private_message() {
+fn who_wants_few_missed_messages_gets_all_private_ones_and_who_wants_none_gets_nothing() {
     let server = Server::start(&QUICK);
     let mut alice = server.register("alice");
     drop(server.register("bot"));
     server.logged(&["closed", "(bot)"]);
-    for number in 0..60 {
-        alice.say("alice", &format!("public {number}"));
-    }
-    let mut few = server.connect();
-    few.send_raw(format!("/replay 2\n/login bot {PASSWORD}\n/quit\n").as_bytes());
-    assert_eq!(few.until("* bye"), ["* replay 2", "* welcome bot", "alice: public 58", "alice: public 59"]);
-    for number in 60..120 {
-        alice.say("alice", &format!("public {number}"));
-    }
+    let mut miss = |visit: usize| {
+        alice.send(&format!("/msg bot psst {visit}"));
+        alice.expect_message(&format!("alice -> bot: psst {visit}"));
+        alice.expect("* bot is offline and will see it at the next login");
+        for number in 0..60 {
+            alice.say("alice", &format!("public {visit} {number}"));
+        }
+    };
+    let visit = |first: &str| {
+        let mut bot = server.connect();
+        bot.send_raw(format!("{first}/login bot {PASSWORD}\n/quit\n").as_bytes());
+        bot.rest()
+    };
+    let shown = |visit: usize, last: usize| -> Vec<String> {
+        let public = (60 - last..60).map(|number| format!("alice: public {visit} {number}"));
+        std::iter::once(format!("alice -> bot: psst {visit}")).chain(public).collect()
+    };
+
+    miss(0);
+    let few = visit("/replay 2\n");
+    assert_eq!(few[..2], ["* replay 2", "* welcome bot"]);
+    assert_eq!(few[2..few.len() - 1], shown(0, 2));
+    miss(1);
+    let bot = visit("");
+    assert_eq!(bot[0], "* welcome bot");
+    assert_eq!(bot[1..bot.len() - 1], shown(1, 50), "fifty unless one asks for another number");
+    miss(2);
+    assert_eq!(visit("/replay 0\n"), ["* replay 0", "* welcome bot", "* bye"]);
+    // It is there for who asks, and was not kept for the next login.
     let mut bot = server.login("bot");
-    bot.send("/quit");
-    let missed: Vec<_> = (70..120).map(|number| format!("alice: public {number}")).collect();
-    assert_eq!(bot.until("* bye"), missed, "fifty unless one asks for another number");
+    let history = bot.ask_history("/history 61");
+    assert!(history.iter().filter_map(|line| text_of(line)).eq(&shown(2, 60)));
 }
 
 #[test]
