@@ -82,6 +82,7 @@ fn two_days(config: &TempDir, zone: &str) -> (Server, Terminal) {
     let log = "2026-03-01T23:50:00.000001Z bob: late\n2026-03-02T00:10:00.000001Z bob: early\n\
                2026-03-02T08:30:00.000001Z bob: morning\n";
     fs::write(data.join("chat_history.txt"), log).unwrap();
+    fs::write(data.join("users.txt"), "").unwrap();
     let server = Setup::new(&QUICK).data(&data).start();
     let alice = Terminal::register_with(&server, "alice", config.path(), &[("TZ", zone)]);
     alice.shows("bob: morning");
