@@ -266,12 +266,16 @@ impl Chunk {
 
     /// The messages in it. What is no message is passed over: damage is shown to nobody.
     fn lines(&self) -> impl Iterator<Item = (Range<usize>, Ends<'_>)> {
+        let bytes = &self.buffer[..self.length];
+        // All at once, and each by itself only where there is damage.
+        let are_clean = is_clean(bytes);
         let mut start = 0;
         std::iter::from_fn(move || {
-            while start < self.length {
-                let line = start..start + skip_line(&self.buffer[start..self.length]);
+            while start < bytes.len() {
+                let line = start..start + skip_line(&bytes[start..]);
                 start = line.end;
-                if let Some(ends) = message(&self.buffer[line.clone()]) {
+                let ends = message(&bytes[line.clone()]);
+                if let Some(ends) = ends.filter(|_| are_clean || is_clean(&bytes[line.clone()])) {
                     return Some((line, ends));
                 }
             }
@@ -295,19 +299,19 @@ impl Chunk {
     }
 }
 
-/// The ends of the message in a line as it is read from the file, where it is one that can be shown: not where
-/// damage made a control sequence of it.
+/// The ends of the message in a line as it is read from the file, where it is one.
 fn message(line: &[u8]) -> Option<Ends<'_>> {
-    let text = line.strip_suffix(b"\n").filter(|_| line.len() <= LINE_BYTES_MAX)?;
-    if has_controls(text) || std::str::from_utf8(text).is_err() {
+    if line.len() > LINE_BYTES_MAX || line.last() != Some(&b'\n') {
         return None;
     }
     Timestamp::parse(line).and_then(|_| ends_of(line))
 }
 
-/// Without a branch a byte, since all that is read goes through it.
-fn has_controls(text: &[u8]) -> bool {
-    text.iter().fold(false, |has, &byte| has | (byte < b' ' && byte != b'\t') | (byte == 0x7f))
+/// Whether these lines can be shown: not where damage made a control sequence of something.
+fn is_clean(lines: &[u8]) -> bool {
+    let is_control = |byte: u8| (byte < b' ' && byte != b'\n' && byte != b'\t') | (byte == 0x7f);
+    // Without a branch a byte, since all that is read goes through it.
+    !lines.iter().fold(false, |has, &byte| has | is_control(byte)) && std::str::from_utf8(lines).is_ok()
 }
 
 fn last_line_end(bytes: &[u8]) -> usize {

@@ -45,6 +45,8 @@ pub fn make_log(directory: &Path, lines: u64) -> io::Result<()> {
     const DAY_US: u64 = 86_400_000_000;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as u64;
     fs::create_dir_all(directory)?;
+    // A server does not start on a history without its accounts.
+    File::options().append(true).create(true).open(directory.join(USERS_FILE))?;
     let mut out = BufWriter::with_capacity(BUFFER_BYTES, File::create(directory.join(LOG_FILE))?);
     let mut stamper = Stamper::after(Timestamp::default());
     let mut line = Vec::with_capacity(LINE_BYTES);
