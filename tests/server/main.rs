@@ -9,6 +9,7 @@ mod faults;
 mod history;
 mod inputs;
 mod killed;
+mod log;
 mod order;
 mod running;
 mod slow;
