@@ -160,11 +160,6 @@ impl SimNet {
         id
     }
 
-    /// How many ever connected.
-    pub fn connected(&self) -> usize {
-        self.state().peers.len()
-    }
-
     /// Whether a call is interrupted this time.
     fn is_interrupted(&self) -> bool {
         let mut state = self.state();

@@ -49,8 +49,9 @@ pub struct People {
     people: Vec<Person>,
     /// So that no two passwords and no two new names are the same.
     fresh: u64,
-    /// When the last ping was sent: the turn and the moment.
-    ping: Option<(u64, u64)>,
+    /// The turn in which a ping was sent that is not answered.
+    ping: Option<u64>,
+    /// When the last one was.
     pinged_us: u64,
     /// None are sent.
     is_quiet: bool,
@@ -196,7 +197,7 @@ impl People {
 
     /// Whether the ping was answered in time; looked at after each turn.
     pub fn look_at_ping(&mut self, turn: u64, stage: &mut Stage<'_>) {
-        let (Some((_, id)), Some((sent, _))) = (self.people[PINGER].connection, self.ping) else { return };
+        let (Some((_, id)), Some(sent)) = (self.people[PINGER].connection, self.ping) else { return };
         if stage.model.is_over(id) {
             self.ping = None;
             return;
@@ -222,7 +223,7 @@ impl People {
                 _ => self.say(PINGER, id, None, b"ping", stage),
             }
             self.send(PINGER, usize::MAX, stage);
-            self.ping = Some((turn, stage.now_us));
+            self.ping = Some(turn);
             self.pinged_us = stage.now_us;
         }
     }
@@ -291,14 +292,14 @@ impl People {
     /// Registers, or logs in with what may be the right password.
     fn enter(&mut self, number: usize, name: &str, stage: &mut Stage<'_>) {
         let passwords = stage.model.passwords_of(name);
-        let is_sure = number > WATCHER;
-        if passwords.is_empty() || is_sure && stage.random.below(40) == 0 {
+        let may_err = number > WATCHER;
+        if passwords.is_empty() || may_err && stage.random.below(40) == 0 {
             let password = self.fresh_password(stage);
             let asked = Asked::Register { name: name.into(), password: password.clone() };
             return self.write(number, &format!("/register {name} {password}"), asked);
         }
         let mut password = passwords[stage.random.below(passwords.len() as u64) as usize].clone();
-        if is_sure && stage.random.below(15) == 0 {
+        if may_err && stage.random.below(15) == 0 {
             password = "wrong-horse".into();
         }
         let asked = Asked::Login { name: name.into(), password: password.clone() };

@@ -37,12 +37,7 @@ impl Record {
     }
 
     fn parse(line: &str) -> Option<Record> {
-        let is_like =
-            |(byte, like): (u8, u8)| if like == b'0' { byte.is_ascii_digit() } else { byte == like };
-        let stamp = line.get(..STAMP)?;
-        if !stamp.bytes().zip(*b"0000-00-00T00:00:00.000000Z").all(is_like) {
-            return None;
-        }
+        line.get(..STAMP).filter(|stamp| is_stamp(stamp))?;
         let (ends, text) = line[STAMP..].strip_prefix(' ')?.split_once(": ")?;
         let (from, to) = match ends.split_once(" -> ") {
             Some((from, to)) => (from, Some(to)),

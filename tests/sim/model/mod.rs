@@ -174,12 +174,12 @@ impl Model {
             }
             _ => {}
         }
-        let login = match &asked {
+        let seen = match &asked {
             Asked::Login { name, .. } => self.seen.place_of(&key(name), &self.log),
             _ => 0,
         };
         let end = self.log.len();
-        self.connections[id].asked.push_back(Waiting { asked, turn, end, seen: login });
+        self.connections[id].asked.push_back(Waiting { asked, turn, end, seen });
     }
 
     /// Telnet wants to know where in the output it is.
