@@ -12,7 +12,7 @@ const GREETING: [&str; 3] =
 const MEANWHILE: &str = "* who came and went meanwhile was not shown; /users tells who is here";
 /// Logins that may wait for their password to be checked.
 const LOGINS_WAITING: usize = 64;
-const SESSIONS: usize = 16;
+pub(super) const SESSIONS: usize = 16;
 const REGISTRATIONS: usize = 10;
 
 enum Fit {

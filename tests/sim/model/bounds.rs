@@ -2,18 +2,34 @@
 
 use std::collections::BTreeMap;
 
-use chinwag::limits::{
-    BATCH_BYTES_MAX, CATCH_UP_CHUNK_BYTES, CATCH_UPS_PER_TURN_MAX, INPUT_BYTES_MAX, LINE_BYTES_MAX,
-    SESSIONS_PER_ACCOUNT_MAX,
-};
-
 use super::super::disk::{LOG, SimDisk};
 use super::super::net::SimNet;
+use super::answers::SESSIONS;
 use super::connection::Connection;
 use super::{Guarantee, Rules, hold};
 
+// Written down here once more, so that a server whose own numbers grow is seen.
+
+/// Read from a connection in one turn: twice what may wait to be handled.
+const READ_MAX: usize = 2 * 8192;
 /// Thrown away in one turn of what a closed connection still sends.
 const DISCARDED_MAX: usize = 16 * 4096;
+/// Appended to the log in one turn: a batch, and the line that makes it full. A start relies on it.
+const APPENDED_MAX: usize = (128 << 10) + 4096;
+/// Newcomers that are taken in one turn.
+const ACCEPTS_MAX: usize = 64;
+/// Read in one turn for all who read the log.
+const READ_FOR_ALL_MAX: usize = 16 * (64 << 10);
+/// Read to find a place in the log by its time: a line for each time that it is halved, and what is around the place.
+const SEARCH_MAX: usize = 96 << 10;
+
+/// What a turn has come to, beyond what this counts itself.
+pub struct Work {
+    /// Bytes by which the log grew.
+    pub appended: usize,
+    /// Connections for which a place in the log may have been looked for.
+    pub searches: usize,
+}
 
 /// Counts up to the last turn.
 #[derive(Default)]
@@ -23,13 +39,14 @@ pub struct Bounds {
     /// Bytes of files.
     read_of_files: usize,
     syncs: usize,
+    accepts: usize,
 }
 
 impl Bounds {
     /// From the start of a server on.
     pub fn from(disk: &SimDisk) -> Bounds {
         let syncs = disk.counts(LOG).1;
-        Bounds { read: BTreeMap::new(), read_of_files: disk.state().read_bytes, syncs }
+        Bounds { read_of_files: disk.state().read_bytes, syncs, ..Bounds::default() }
     }
 
     pub fn look(
@@ -39,9 +56,9 @@ impl Bounds {
         connections: &[Connection],
         open: &[usize],
         rules: Rules,
-        appended: usize,
+        work: &Work,
     ) {
-        self.look_at_work(net, disk, connections, open, appended);
+        self.look_at_work(net, disk, connections, open, work);
         let (mut accepted, mut by_address, mut sessions) = (0, BTreeMap::new(), BTreeMap::new());
         for connection in open.iter().map(|&id| &connections[id]) {
             if net.peer(connection.peer).is_accepted() {
@@ -58,9 +75,7 @@ impl Bounds {
         let most = by_address.values().copied().max().unwrap_or(0);
         hold(Guarantee::Bounded, most <= rules.per_address, || format!("{most} connections of one address"));
         let most = sessions.values().copied().max().unwrap_or(0);
-        hold(Guarantee::Bounded, most <= SESSIONS_PER_ACCOUNT_MAX, || {
-            format!("{most} sessions of one account")
-        });
+        hold(Guarantee::Bounded, most <= SESSIONS, || format!("{most} sessions of one account"));
     }
 
     /// A turn's work for one, and for all.
@@ -70,23 +85,27 @@ impl Bounds {
         disk: &SimDisk,
         connections: &[Connection],
         open: &[usize],
-        appended: usize,
+        work: &Work,
     ) {
         for connection in open.iter().map(|&id| &connections[id]) {
             let total = net.peer(connection.peer).read_bytes;
             let read = total - self.read.insert(connection.peer, total).unwrap_or(0);
-            let most = if connection.is_closing { DISCARDED_MAX } else { 2 * INPUT_BYTES_MAX };
+            let most = if connection.is_closing { DISCARDED_MAX } else { READ_MAX };
             hold(Guarantee::NeverStalls, read <= most, || format!("{read} bytes read in a turn"));
         }
-        let most = BATCH_BYTES_MAX + LINE_BYTES_MAX;
-        hold(Guarantee::NeverStalls, appended <= most, || format!("{appended} bytes appended in a turn"));
+        let appended = work.appended;
+        hold(Guarantee::NeverStalls, appended <= APPENDED_MAX, || {
+            format!("{appended} bytes appended in a turn")
+        });
+        let accepts = net.state().accepts;
+        let of_turn = accepts - std::mem::replace(&mut self.accepts, accepts);
+        hold(Guarantee::NeverStalls, of_turn <= ACCEPTS_MAX, || format!("{of_turn} accepted in a turn"));
         let syncs = disk.counts(LOG).1;
         let of_turn = syncs - std::mem::replace(&mut self.syncs, syncs);
         hold(Guarantee::NeverStalls, of_turn <= 1, || format!("{of_turn} syncs in a turn"));
         let total = disk.state().read_bytes;
         let read = total - std::mem::replace(&mut self.read_of_files, total);
-        let for_searches = open.len() * 2 * CATCH_UP_CHUNK_BYTES;
-        let most = CATCH_UPS_PER_TURN_MAX * CATCH_UP_CHUNK_BYTES + for_searches;
+        let most = READ_FOR_ALL_MAX + work.searches * SEARCH_MAX;
         hold(Guarantee::NeverStalls, read <= most, || format!("{read} bytes of files read in a turn"));
     }
 }

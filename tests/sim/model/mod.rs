@@ -1,9 +1,9 @@
 //! What must be true, told by what was sent to a server, what it wrote to its sockets and what its disk holds.
 //!
-//! Nothing here is shared with the server: neither code nor how it does what it does. What cannot be known from
-//! outside (when within its turns a line was handled, how far seen.txt got before a power failure) is a set of
-//! possibilities, which what comes to light makes smaller. When none is left, a guarantee is broken, and its name
-//! stands first in what is said then.
+//! Nothing here is shared with the server: neither code, nor bounds, nor how it does what it does. What cannot be
+//! known from outside (when within its turns a line was handled, how far seen.txt got before a power failure) is a
+//! set of possibilities, which what comes to light makes smaller. When none is left, a guarantee is broken, and its
+//! name stands first in what is said then.
 
 mod accounts;
 mod answers;
@@ -22,7 +22,7 @@ use super::net::SimNet;
 
 use accounts::Account;
 use asked::Asked;
-use bounds::Bounds;
+use bounds::{Bounds, Work};
 use connection::{Client, Connection, Waiting};
 use log::{Log, Tag};
 use seen::Seen;
@@ -285,11 +285,13 @@ impl Model {
         if is_last {
             return;
         }
+        let searches = self.open.iter().filter(|&&id| self.connections[id].may_search(self.turn)).count();
         self.look_at_ends(net);
         // While it shuts down it notes what was seen as each one goes.
         let may_be_late = self.trouble.seen_refused >= self.first_turn || self.is_shutting_down;
         self.seen.look(disk, &self.log, &self.accounts, (self.turn, now_us), may_be_late);
-        self.bounds.look(net, disk, &self.connections, &self.open, self.rules, appended);
+        let work = Work { appended, searches };
+        self.bounds.look(net, disk, &self.connections, &self.open, self.rules, &work);
     }
 
     /// Another server runs on what is left of the disk.
