@@ -1,5 +1,7 @@
 //! An account, as far as it can be known from outside.
 
+use std::collections::VecDeque;
+
 /// Missed public messages that a login shows.
 const REPLAY: u64 = 50;
 
@@ -18,8 +20,10 @@ pub struct Account {
     /// Up to this place in the log everything that it may see was written to one of its sessions, or was not to
     /// be shown.
     pub handed: usize,
-    /// Since when everything was: the place, the turn and the moment.
-    pub all_handed: Option<(usize, u64, u64)>,
+    /// Since when everything was, up to where the log ended then: the place, the turn and the moment.
+    all_handed: VecDeque<(usize, u64, u64)>,
+    /// Up to this place that may not have been noted, and will not be before something else is shown.
+    pub unnoted: usize,
     /// The last turn in which it may have been online.
     pub maybe_online: u64,
 }
@@ -33,7 +37,8 @@ impl Default for Account {
             changing: Vec::new(),
             replays: vec![REPLAY],
             handed: 0,
-            all_handed: None,
+            all_handed: VecDeque::new(),
+            unnoted: 0,
             maybe_online: 0,
         }
     }
@@ -137,14 +142,26 @@ impl Account {
 
     pub fn was_handed(&mut self, handed: usize, is_all: bool, turn: u64, now_us: u64) {
         self.handed = self.handed.max(handed);
-        if is_all && self.all_handed.is_none_or(|(place, ..)| place != handed) {
-            self.all_handed = Some((handed, turn, now_us));
+        if is_all && self.all_handed.back().is_none_or(|&(place, ..)| place != handed) {
+            self.all_handed.push_back((handed, turn, now_us));
         }
+    }
+
+    /// The place up to which everything was handed to it by that turn and by that moment, told once.
+    pub fn handed_by(&mut self, turn: u64, us: u64) -> Option<usize> {
+        let count = self.all_handed.iter().take_while(|&&(_, of, at_us)| of <= turn && at_us <= us).count();
+        self.all_handed.drain(..count).next_back().map(|(place, ..)| place)
+    }
+
+    /// The disk did not take what was to be noted.
+    pub fn may_not_be_noted(&mut self) {
+        self.unnoted = self.handed;
     }
 
     pub fn restarted(&mut self) {
         self.replays = vec![REPLAY];
         self.changing.clear();
-        self.all_handed = None;
+        self.all_handed.clear();
+        self.unnoted = 0;
     }
 }

@@ -95,7 +95,22 @@ struct Trouble {
     no_random: u64,
     no_descriptors: u64,
     not_watched: u64,
-    counts: [u64; 7],
+    of_disk: [u64; 4],
+    of_others: [u64; 3],
+}
+
+impl Trouble {
+    /// From the start of a server on: what a disk refused before explains nothing any more.
+    fn from(disk: &SimDisk) -> Trouble {
+        Trouble { of_disk: Trouble::count_of_disk(disk), ..Trouble::default() }
+    }
+
+    fn count_of_disk(disk: &SimDisk) -> [u64; 4] {
+        let disk = disk.state();
+        // Half a line of seen.txt that cannot be cut off again is in the way of all that is to be noted.
+        let seen = disk.refused(SEEN) + disk.tally.of("failed truncate");
+        [disk.refused(LOG), disk.refused(USERS), seen, disk.tally.of("failed read of a file")]
+    }
 }
 
 pub struct Model {
@@ -129,7 +144,7 @@ impl Model {
             open: Vec::new(),
             fates: HashMap::new(),
             seen: Seen::default(),
-            trouble: Trouble::default(),
+            trouble: Trouble::from(disk),
             bounds: Bounds::from(disk),
             is_shutting_down: false,
             turn: 1,
@@ -287,9 +302,12 @@ impl Model {
         }
         let searches = self.open.iter().filter(|&&id| self.connections[id].may_search(self.turn)).count();
         self.look_at_ends(net);
+        if self.trouble.seen_refused == self.turn {
+            self.accounts.values_mut().for_each(Account::may_not_be_noted);
+        }
         // While it shuts down it notes what was seen as each one goes.
-        let may_be_late = self.trouble.seen_refused >= self.first_turn || self.is_shutting_down;
-        self.seen.look(disk, &self.log, &self.accounts, (self.turn, now_us), may_be_late);
+        let may_be_late = self.is_shutting_down;
+        self.seen.look(disk, &self.log, &mut self.accounts, (self.turn, now_us), may_be_late);
         let work = Work { appended, searches };
         self.bounds.look(net, disk, &self.connections, &self.open, self.rules, &work);
     }
@@ -312,7 +330,7 @@ impl Model {
             account.restarted();
         }
         self.seen = Seen::read(disk);
-        self.trouble = Trouble::default();
+        self.trouble = Trouble::from(disk);
         self.bounds = Bounds::from(disk);
         self.is_shutting_down = false;
         self.turn += 1;
@@ -347,16 +365,9 @@ impl Model {
     }
 
     fn note_trouble(&mut self, net: &SimNet, disk: &SimDisk, random_failures: u64) {
-        let (net, disk) = (net.state(), disk.state());
-        let counts = [
-            disk.refused(LOG),
-            disk.refused(USERS),
-            disk.refused(SEEN),
-            disk.tally.of("failed read of a file"),
-            random_failures,
-            net.tally.of("out of descriptors"),
-            net.tally.of("failed watch"),
-        ];
+        let net = net.state();
+        let of_disk = Trouble::count_of_disk(disk);
+        let of_others = [random_failures, net.tally.of("out of descriptors"), net.tally.of("failed watch")];
         let trouble = &mut self.trouble;
         let turns = [
             &mut trouble.log_refused,
@@ -367,12 +378,12 @@ impl Model {
             &mut trouble.no_descriptors,
             &mut trouble.not_watched,
         ];
-        for (turn, (count, before)) in turns.into_iter().zip(counts.iter().zip(&trouble.counts)) {
-            if count != before {
-                *turn = self.turn;
-            }
+        let counts = of_disk.iter().chain(&of_others);
+        let before = trouble.of_disk.iter().chain(&trouble.of_others);
+        for (turn, _) in turns.into_iter().zip(counts.zip(before)).filter(|(_, (now, then))| now != then) {
+            *turn = self.turn;
         }
-        trouble.counts = counts;
+        (trouble.of_disk, trouble.of_others) = (of_disk, of_others);
         if trouble.read_failed == self.turn {
             // Whoever read the history is closed, and is told so only once there is room.
             self.open.iter().for_each(|&id| self.connections[id].may_have_left = true);

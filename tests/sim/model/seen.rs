@@ -39,12 +39,12 @@ impl Seen {
         self.left.push((account.into(), place));
     }
 
-    /// `may_be_late`: the disk did not take all that was to be noted, or this is not the time for it.
+    /// `may_be_late`: this is not the time to note anything.
     pub fn look(
         &mut self,
         disk: &SimDisk,
         log: &Log,
-        accounts: &BTreeMap<String, Account>,
+        accounts: &mut BTreeMap<String, Account>,
         (turn, now_us): (u64, u64),
         may_be_late: bool,
     ) {
@@ -61,13 +61,13 @@ impl Seen {
         if may_be_late {
             return;
         }
-        let long_ago = accounts.iter().filter_map(|(name, account)| {
-            let (place, since_turn, since_us) = account.all_handed?;
-            let is_due = now_us >= since_us + NOTED_WITHIN_US && turn >= since_turn + NOTED_WITHIN_TURNS;
-            is_due.then(|| (name.clone(), place))
-        });
+        let due = (turn.saturating_sub(NOTED_WITHIN_TURNS), now_us.saturating_sub(NOTED_WITHIN_US));
+        let long_ago = accounts
+            .iter_mut()
+            .filter_map(|(name, account)| account.handed_by(due.0, due.1).map(|place| (name.clone(), place)));
+        let long_ago: Vec<_> = long_ago.collect();
         for (name, place) in left.into_iter().chain(long_ago) {
-            let seen = self.place_of(&name, log);
+            let seen = self.place_of(&name, log).max(accounts[&name].unnoted);
             let again = log.first(seen, place, |it| it.is_for(&name));
             hold(Guarantee::Ordered, again.is_none(), || {
                 let line = again.map_or("", |place| &log.record(place).line);
