@@ -16,6 +16,8 @@ const NAMES: [&str; 6] = ["ann", "Ben", "cat-9", "dan", "eve_", "Fay"];
 const PINGER: usize = 0;
 const WATCHER: usize = 1;
 const PEOPLE: usize = 14;
+/// Of a crowd, those who read the history: more than may in one turn, and not so many that a ping has to wait for long.
+const READERS: usize = 20;
 /// Turns within which whoever behaves is answered, whatever others do.
 pub const PING_TURNS_MAX: u64 = 16;
 /// Between two pings, so that no limit on lines delays them.
@@ -503,7 +505,7 @@ impl People {
         }
     }
 
-    /// Many at once, of one address or one account, who soon leave again.
+    /// Many at once, of one address or not, and of one account or two, who soon leave again.
     fn crowd(&mut self, stage: &mut Stage<'_>) {
         if self.people.len() > PEOPLE {
             return;
@@ -512,9 +514,10 @@ impl People {
         let count = stage.random.one_of(&[10, 25, 80]);
         let address = 2_000 + stage.random.below(1_000) as u32;
         let is_one_address = stage.random.below(2) == 0;
-        let name = stage.random.one_of(&NAMES);
+        let names = [stage.random.one_of(&NAMES), stage.random.one_of(&NAMES)];
         for number in 0..count {
             let address = if is_one_address { address } else { address + number };
+            let name = names[number as usize % 2];
             let connection = Some(connect(stage, address));
             let person =
                 Person { connection, typed: VecDeque::new(), sent: 0, number: 0, reads: true, address };
@@ -522,13 +525,28 @@ impl People {
             let number = self.people.len() - 1;
             if stage.random.below(5) > 0 {
                 self.enter(number, name, stage);
+                if number < PEOPLE + READERS {
+                    self.write(number, "/history 60", Asked::History(Range::Last(60)));
+                }
                 self.send(number, usize::MAX, stage);
             }
         }
     }
 
-    /// The crowd goes.
+    /// The crowd goes, with last words that come to more than a turn takes.
     pub fn disperse(&mut self, stage: &mut Stage<'_>) {
+        for number in PEOPLE..self.people.len() {
+            if let Some((_, id)) = self.people[number].connection
+                && stage.model.account_of(id).is_some()
+                && self.people[number].typed.is_empty()
+            {
+                for _ in 0..3 {
+                    let text = some_text(stage);
+                    self.say(number, id, None, &text, stage);
+                }
+                self.send(number, usize::MAX, stage);
+            }
+        }
         self.people.drain(PEOPLE..).for_each(|mut person| person.hang_up(stage));
     }
 

@@ -63,7 +63,9 @@ pub struct Connection {
     pub client: Client,
     /// The server has said goodbye, or closed.
     pub is_closing: bool,
-    /// Its socket was full at some time: it may have fallen behind.
+    /// Its socket is full, or takes little at a time.
+    pub lags: bool,
+    /// It was so at some time: it may have fallen behind.
     pub may_lag: bool,
     /// It may have been closed, and not been told so yet.
     pub may_have_left: bool,
@@ -94,6 +96,7 @@ impl Connection {
             stream: None,
             client: Client::Open,
             is_closing: false,
+            lags: false,
             may_lag: false,
             may_have_left: false,
             took_us: now_us,
@@ -141,7 +144,7 @@ impl Connection {
                 _ => false,
             }
         };
-        self.may_lag || self.welcomed == turn || self.asked.iter().any(searches)
+        self.lags || self.welcomed == turn || self.asked.iter().any(searches)
     }
 
     /// The whole lines that end in what was written to it.

@@ -289,7 +289,8 @@ impl Model {
             let id = self.open[index];
             let connection = &mut self.connections[id];
             let mut peer = net.peer(connection.peer);
-            connection.may_lag |= peer.untaken() >= peer.capacity || peer.write_max < usize::MAX;
+            connection.lags = peer.untaken() >= peer.capacity || peer.write_max < usize::MAX;
+            connection.may_lag |= connection.lags;
             let written = peer.take_written();
             drop(peer);
             for line in self.connections[id].lines_of(&written) {
