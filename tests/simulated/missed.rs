@@ -1,5 +1,7 @@
 //! What one missed while away, and how much of it is shown.
 
+use chinwag::limits::{SECOND_US, SEEN_PER_SAVE_MAX};
+
 use crate::sim::disk::{LOG, SEEN};
 use crate::sim::harness::{Sim, options, text_of, without_presence};
 use crate::sim::transcript::check;
@@ -181,6 +183,45 @@ fn how_far_someone_online_has_read_is_saved_within_seconds() {
 }
 
 #[test]
+fn how_far_all_have_read_is_saved_also_while_people_never_stop_talking() {
+    let mut options = options();
+    options.rate = None;
+    let mut sim = Sim::with(options);
+    sim.join("alice");
+    sim.join("bob");
+    for number in 0..50 {
+        sim.say("alice", &number.to_string());
+        sim.run_for(SECOND_US / 10);
+    }
+    // Neither of them leaves: the server is killed.
+    let mut sim = sim.restart();
+    sim.connect("bob");
+    sim.say("bob", "/login bob correct-horse");
+    let again = texts(&sim.output("bob")[4..]);
+    assert!(again.len() <= 10, "no more than what was said in a second: {again:?}");
+}
+
+#[test]
+fn how_far_more_accounts_have_read_than_are_saved_at_once_is_saved_in_turns() {
+    let mut sim = Sim::new();
+    let names: Vec<_> = (0..SEEN_PER_SAVE_MAX + 50).map(|number| format!("n{number}")).collect();
+    names.iter().for_each(|name| sim.join(name));
+    sim.run_seconds(10);
+    sim.say("n0", "one");
+    let stamp = sim.disk.read(LOG)[..27].to_owned();
+    let saved = |sim: &Sim| {
+        let seen = sim.disk.read(SEEN);
+        names.iter().filter(|name| seen.contains(&format!("{name} {stamp}\n"))).count()
+    };
+    sim.run_seconds(1);
+    assert_eq!(saved(&sim), SEEN_PER_SAVE_MAX);
+    sim.run_seconds(1);
+    assert_eq!(saved(&sim), names.len());
+    assert_eq!(sim.disk.read(SEEN).lines().count(), names.len(), "each of them once");
+    assert_eq!(sim.timeout_us(), None, "and then it rests");
+}
+
+#[test]
 fn losing_how_far_all_have_read_repeats_and_never_skips() {
     for left in ["", "bob 2026-11-22T12:00:0", "\0\0\0\0", "bob 2026-11-22T11:00:00.000000Z\nnonsense\n"] {
         let sim = bob_was_away();
@@ -211,6 +252,23 @@ fn a_disk_that_does_not_take_how_far_all_have_read_hinders_nobody() {
     sim.connect("bob");
     sim.say("bob", "/login bob correct-horse");
     assert_eq!(texts(&sim.output("bob")[4..]), ["one"]);
+}
+
+#[test]
+fn how_far_all_have_read_is_saved_again_once_the_disk_takes_it() {
+    let mut sim = Sim::new();
+    sim.join("alice");
+    sim.join("bob");
+    sim.disk.state().full = Some(SEEN);
+    sim.say("alice", "one");
+    sim.run_seconds(10);
+    sim.disk.state().heal();
+    sim.say("alice", "two");
+    sim.run_seconds(10);
+    let mut sim = sim.restart();
+    let mut output = Vec::new();
+    sim.join_showing("bob", &mut output);
+    assert_eq!(output.last().unwrap(), "* welcome bob");
 }
 
 #[test]

@@ -2,9 +2,13 @@
 
 use std::io::ErrorKind;
 
-use chinwag::limits::{LINES_PER_TURN_MAX, SECOND_US};
+use chinwag::limits::{
+    ACCEPTS_PER_TURN_MAX, BATCH_BYTES_MAX, CATCH_UP_CHUNK_BYTES, CATCH_UPS_PER_TURN_MAX, LINE_BYTES_MAX,
+    LINES_PER_TURN_MAX, SECOND_US,
+};
 use chinwag::server::Turned;
 
+use crate::sim::disk::LOG;
 use crate::sim::harness::{Sim, options, text_of, without_presence};
 
 fn two() -> Sim {
@@ -68,6 +72,26 @@ fn those_who_flood_do_not_keep_others_waiting() {
 }
 
 #[test]
+fn what_a_turn_appends_to_the_log_is_bounded_however_many_flood() {
+    let names: Vec<_> = (0..40).map(|number| format!("flooder{number}")).collect();
+    let mut sim = unlimited(&[]);
+    names.iter().for_each(|name| sim.join(name));
+    for name in &names {
+        sim.send(name, ("x".repeat(4_000) + "\n").repeat(10));
+    }
+    let mut most = 0;
+    while sim.disk.length(LOG) < 40 * 10 * 4_000 {
+        let (length, appends) = (sim.disk.length(LOG), sim.disk.counts(LOG).0);
+        sim.turn();
+        let (added, appends) = (sim.disk.length(LOG) - length, sim.disk.counts(LOG).0 - appends);
+        assert!((1..=BATCH_BYTES_MAX + LINE_BYTES_MAX).contains(&added), "{added} bytes");
+        assert_eq!(appends, 1);
+        most = most.max(added);
+    }
+    assert!(most >= BATCH_BYTES_MAX, "it is the bound that holds them back: {most}");
+}
+
+#[test]
 fn many_who_read_the_history_do_not_keep_others_waiting() {
     let mut sim = unlimited(&["alice", "bob"]);
     for _ in 0..100 {
@@ -82,8 +106,11 @@ fn many_who_read_the_history_do_not_keep_others_waiting() {
     (0..100).for_each(|number| sim.send(&format!("reader{number}"), "/history\n"));
     for _ in 0..20 {
         sim.send("bob", "hello\n");
+        let read = sim.disk.state().read_bytes;
         sim.turn();
         assert_eq!(texts(sim.output("alice")), ["hello"], "in the turn it is said");
+        let read = sim.disk.state().read_bytes - read;
+        assert!(read <= CATCH_UPS_PER_TURN_MAX * CATCH_UP_CHUNK_BYTES, "{read} bytes");
     }
     sim.settle();
     for number in 0..100 {
@@ -335,8 +362,10 @@ fn a_thousand_newcomers_at_once_are_all_taken() {
         sim.connect(&number.to_string());
     }
     sim.send("bob", "hello\n");
+    let accepts = sim.net.state().accepts;
     sim.turn();
     assert_eq!(texts(sim.output("alice")), ["hello"], "nobody waits for them");
+    assert_eq!(sim.net.state().accepts, accepts + ACCEPTS_PER_TURN_MAX as usize);
     sim.settle();
     assert!((0..900).all(|number| sim.output(&number.to_string()).len() == 3));
 }
