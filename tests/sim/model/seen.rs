@@ -17,6 +17,9 @@ pub struct Seen {
     stamps: BTreeMap<String, String>,
     /// How much of the file was read.
     bytes: usize,
+    /// How much of it was there when the server started. A power failure can have spoilt lines of that, which stay
+    /// where the disk is too full for another file.
+    old_bytes: usize,
     /// How often its end had been cut off then.
     cuts: usize,
     /// Accounts that have left in this turn, and up to which place they had been shown everything.
@@ -25,7 +28,7 @@ pub struct Seen {
 
 impl Seen {
     pub fn read(disk: &SimDisk) -> Seen {
-        let mut seen = Seen::default();
+        let mut seen = Seen { old_bytes: disk.length(SEEN), ..Seen::default() };
         seen.read_on(disk);
         seen
     }
@@ -85,14 +88,19 @@ impl Seen {
         }
         let added = disk.bytes_from(SEEN, self.bytes);
         let end = added.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
-        self.bytes += end;
-        let lines = String::from_utf8_lossy(&added[..end]).into_owned();
-        let names = lines.lines().filter_map(|line| {
-            let (name, stamp) = line.split_once(' ')?;
-            hold(Guarantee::Ordered, is_name(name) && is_stamp(stamp), || format!("in seen.txt: {line}"));
-            self.stamps.insert(name.to_ascii_lowercase(), stamp.into());
-            Some(name.to_ascii_lowercase())
-        });
-        names.collect()
+        let mut names = Vec::new();
+        for line in added[..end].split_inclusive(|&byte| byte == b'\n') {
+            let is_old = self.bytes < self.old_bytes;
+            self.bytes += line.len();
+            let line = String::from_utf8_lossy(line);
+            let (name, stamp) = line.trim_end_matches('\n').split_once(' ').unwrap_or_default();
+            let is_good = is_name(name) && is_stamp(stamp);
+            hold(Guarantee::Ordered, is_good || is_old, || format!("in seen.txt: {line}"));
+            if is_good {
+                self.stamps.insert(name.to_ascii_lowercase(), stamp.into());
+                names.push(name.to_ascii_lowercase());
+            }
+        }
+        names
     }
 }
