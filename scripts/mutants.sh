@@ -13,11 +13,15 @@ if (($# > 0)); then
     patches=("${@/#/tests/mutants/}")
     patches=("${patches[@]/%/.patch}")
 fi
+for patch in "${patches[@]}"; do
+    [[ -f $patch ]] || { echo "there is no $patch" >&2; exit 2; }
+done
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 mkdir "$folder/copy"
-# What is there now, committed or not, and nothing that was built.
-git ls-files -z --cached --others --exclude-standard | tar --null --files-from - --create | tar -x -C "$folder/copy"
+# What is there now, committed or not, and nothing that was built. As of now, so that it is newer than what a folder
+# that is used again was built from.
+git ls-files -z --cached --others --exclude-standard | tar --null --files-from - --create | tar -x -m -C "$folder/copy"
 export CARGO_TARGET_DIR=${MUTANTS_TARGET:-$folder/target} RUST_BACKTRACE=0
 output=$folder/output
 

@@ -34,6 +34,8 @@ pub struct Peer {
     pub read_max: usize,
     /// What one write takes at most.
     pub write_max: usize,
+    /// Writes fail although the peer is there: the system has no memory for them.
+    pub write_fails: bool,
     /// Calls of read and write, to see that nobody is visited in vain.
     pub reads: usize,
     pub writes: usize,
@@ -141,6 +143,7 @@ impl SimNet {
             capacity: usize::MAX,
             read_max: usize::MAX,
             write_max: usize::MAX,
+            write_fails: false,
             reads: 0,
             writes: 0,
             finished: false,
@@ -335,6 +338,9 @@ impl Peer {
             self.written.extend(&bytes);
             self.reset();
             return Ok(bytes.len());
+        }
+        if self.write_fails {
+            return Err(io::ErrorKind::OutOfMemory.into());
         }
         let room = self.capacity.saturating_sub(self.outgoing.len());
         if room == 0 {

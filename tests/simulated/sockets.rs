@@ -479,3 +479,25 @@ fn timers_do_not_care_for_the_wall_clock() {
     sim.run_seconds(1);
     assert_eq!(sim.output("idle").len(), 1);
 }
+
+#[test]
+fn who_can_be_told_nothing_more_is_told_that_this_is_the_end() {
+    let mut sim = Sim::new();
+    sim.join("alice");
+    sim.join("bob");
+    sim.run_seconds(10);
+    sim.clear();
+    sim.peer("bob").write_fails = true;
+    sim.say("alice", "one");
+    sim.peer("bob").write_fails = false;
+    assert!(sim.peer("bob").is_at_end(), "else he would wait for what never comes");
+    // What he had sent is still taken, and he is gone once he closes too.
+    sim.say("bob", "two");
+    assert_eq!(sim.output("alice").last().map(|line| text_of(line)), Some("two"));
+    sim.peer("bob").finish();
+    sim.settle();
+    assert!(sim.peer("bob").is_gone());
+    let mut output = Vec::new();
+    sim.join_showing("bob", &mut output);
+    assert!(output.iter().any(|line| text_of(line) == "one"), "{output:?}");
+}
