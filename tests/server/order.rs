@@ -232,3 +232,35 @@ fn a_message_waits_for_its_sync_also_where_others_are_told_by_catching_up() {
     assert!(check_order(&calls, On::History, &said).len() >= 2);
     check_order(&calls, On::History, &(0..60).map(|number| both(missed(number))).collect::<Vec<_>>());
 }
+
+#[test]
+fn a_file_put_in_the_place_of_another_is_synced_before_and_its_directory_after() {
+    if !can_trace() {
+        return;
+    }
+    let mut server = Server::start(&QUICK);
+    server.register("alice");
+    let directory = TempDir::new().unwrap();
+    let (data, trace) = (directory.path().join("data"), directory.path().join("trace"));
+    fs::create_dir(&data).unwrap();
+    let account = fs::read_to_string(server.file("users.txt")).unwrap();
+    fs::write(data.join("users.txt"), account.repeat(2_000)).unwrap();
+    server.signal("KILL");
+    server.wait();
+
+    let calls = "trace=rename,renameat,renameat2,fdatasync,fsync";
+    let strace = ["strace", "-D", "-f", "-y", "-o", trace.to_str().unwrap(), "-e", calls];
+    let server = Setup::new(&QUICK).data(&data).under(strace).start();
+    assert_eq!(fs::read_to_string(server.file("users.txt")).unwrap(), account, "rewritten");
+    server.login("alice");
+    server.kill();
+    let trace = wait_for("the end of the trace", || {
+        let text = fs::read_to_string(&trace).unwrap();
+        text.contains("+++ killed by SIGKILL +++").then_some(text)
+    });
+    let calls: Vec<_> =
+        trace.lines().filter(|line| line.contains("users.txt") || line.contains("data>")).collect();
+    let rename = calls.iter().position(|call| call.contains("rename")).expect("one rename");
+    assert!(calls[rename - 1].contains("sync") && calls[rename - 1].contains("users.txt.new>"), "{calls:#?}");
+    assert!(calls[rename + 1].contains("sync") && calls[rename + 1].contains("/data>"), "{calls:#?}");
+}
