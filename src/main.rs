@@ -119,9 +119,10 @@ fn serve(flags: Flags) -> Result<(), String> {
         },
         options.rules.kdf_rounds
     );
+    let mut stdout = Unwaited::new(io::stdout());
     for address in addresses {
-        // Whoever closed stdout does not want to know.
-        let _ = writeln!(io::stdout(), "listening on {address}");
+        // Whoever closed stdout, or filled it up, does not want to know.
+        let _ = stdout.write(format!("listening on {address}\n").as_bytes());
     }
     let mut world = System { started: Instant::now() };
     while server.turn(&mut world).map_err(|error| error.to_string())? == Turned::On {}

@@ -39,7 +39,8 @@ fn a_log_that_nobody_reads_holds_up_nobody_and_what_it_lacks_is_counted() {
         let data = own.path().join("data");
         let mut command = Command::new(CHINWAGD);
         command.args(["--listen", "127.0.0.1:0", "--data"]).arg(data).args(QUICK);
-        command.env_remove("RUST_LOG").stdin(Stdio::null()).stdout(Stdio::null()).stderr(output);
+        let stdout = output.try_clone().unwrap();
+        command.env_remove("RUST_LOG").stdin(Stdio::null()).stdout(stdout).stderr(output);
         let mut process = Process::start(&mut command);
         drop(command);
         let port = wait_for("its port", || listening_port(process.id()));
