@@ -480,6 +480,14 @@ pub fn text_of(line: &str) -> Option<&str> {
     is_message.then(|| line[STAMP_BYTES..].strip_prefix(' ')).flatten()
 }
 
+/// What strace wrote down of a process that was killed, once it is all there.
+pub fn trace_of_killed(trace: &Path) -> String {
+    wait_for("the end of the trace", || {
+        let text = fs::read_to_string(trace).unwrap();
+        text.contains("+++ killed by SIGKILL +++").then_some(text)
+    })
+}
+
 /// Writes a history of messages a millisecond apart, each `FROM: TEXT` or `FROM -> TO: TEXT`; of accounts there are
 /// none, of which only an empty file convinces a server.
 pub fn write_history(data: &Path, messages: impl Iterator<Item = String>) {

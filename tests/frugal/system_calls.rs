@@ -1,12 +1,11 @@
 //! System calls of the real program, as strace tells them.
 
-use std::fs;
 use std::path::PathBuf;
 use std::time::Instant;
 
 use tempfile::TempDir;
 
-use crate::common::{Client, QUICK, Server, Setup, can_trace, wait_for};
+use crate::common::{Client, QUICK, Server, Setup, can_trace, trace_of_killed};
 
 const CLIENTS: usize = 20;
 /// So many that one more call for every tenth of them is more than the clock brings about.
@@ -51,10 +50,7 @@ impl Traced {
     fn calls_between(self, first: &str, last: &str) -> (Vec<String>, usize) {
         let seconds = self.started.elapsed().as_secs() + 1;
         self.server.kill();
-        let text = wait_for("the end of the trace", || {
-            let text = fs::read_to_string(&self.trace).unwrap();
-            text.contains("+++ killed by SIGKILL +++").then_some(text)
-        });
+        let text = trace_of_killed(&self.trace);
         let lines = text.lines().skip_while(|line| !is_read_of(line, first));
         let calls = lines.take_while(|line| !is_read_of(line, last)).filter_map(name_of_call).collect();
         (calls, BY_THE_CLOCK + (BY_THE_CLOCK_A_SECOND * seconds) as usize)

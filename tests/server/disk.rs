@@ -205,10 +205,7 @@ fn with_a_slow_sync_nothing_is_shown_before_it_and_many_share_one() {
     assert_eq!(read, 2000, "reading goes on");
     reader.until("reader: I am done");
     server.kill();
-    let trace = wait_for("the end of the trace", || {
-        let trace = std::fs::read_to_string(&trace).unwrap();
-        trace.contains("+++ killed by SIGKILL +++").then_some(trace)
-    });
+    let trace = trace_of_killed(&trace);
     // One is of the start, and one of what was said alone.
     let syncs = trace.matches("fdatasync(").count() - 2;
     assert!((1..TALKERS / 2).contains(&syncs), "{syncs} syncs for {TALKERS} who talked together");

@@ -57,6 +57,34 @@ fn what_is_no_data_directory_is_named() {
     let (status, said) = check(&missing);
     assert!(status == Some(1) && said.contains(missing.to_str().unwrap()), "{said}");
     assert!(!missing.exists(), "a check makes nothing");
+    let empty = TempDir::new().unwrap();
+    let (status, said) = check(empty.path());
+    assert!(status == Some(1) && said.contains(empty.path().to_str().unwrap()), "{said}");
+}
+
+#[test]
+fn a_history_without_its_accounts_is_refused_and_named() {
+    let stopped = used(&["one"]);
+    fs::remove_file(stopped.data.join("users.txt")).unwrap();
+    fs::remove_file(stopped.data.join("seen.txt")).unwrap();
+    let (status, said) = check(&stopped.data);
+    assert!(status == Some(1) && said.contains("users.txt: missing"), "{said}");
+    refuses_to_start(&stopped.data, &["users.txt"]);
+    assert!(!stopped.data.join("users.txt").exists(), "or the next start would take it for wanted");
+    fs::write(stopped.data.join("users.txt"), "").unwrap();
+    assert_eq!(check(&stopped.data).0, Some(0));
+    stopped.start(&QUICK).register("alice");
+}
+
+#[test]
+fn a_directory_that_others_can_enter_is_warned_of() {
+    use std::os::unix::fs::PermissionsExt;
+    for (mode, is_warned_of) in [(0o700, false), (0o750, true), (0o701, true)] {
+        let data = TempDir::new().unwrap();
+        fs::set_permissions(data.path(), fs::Permissions::from_mode(mode)).unwrap();
+        let server = Setup::new(&QUICK).data(data.path()).start();
+        assert_eq!(server.log().contains("chmod 700"), is_warned_of, "{mode:o}: {}", server.log());
+    }
 }
 
 #[test]

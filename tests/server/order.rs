@@ -29,10 +29,7 @@ impl Traced {
     /// Ends the server, and returns its calls in order.
     fn calls(self) -> Vec<Call> {
         self.server.kill();
-        let text = wait_for("the end of the trace", || {
-            let text = fs::read_to_string(&self.trace).unwrap();
-            text.contains("+++ killed by SIGKILL +++").then_some(text)
-        });
+        let text = trace_of_killed(&self.trace);
         text.lines().filter_map(Call::parse).collect()
     }
 }
@@ -254,10 +251,7 @@ fn a_file_put_in_the_place_of_another_is_synced_before_and_its_directory_after()
     assert_eq!(fs::read_to_string(server.file("users.txt")).unwrap(), account, "rewritten");
     server.login("alice");
     server.kill();
-    let trace = wait_for("the end of the trace", || {
-        let text = fs::read_to_string(&trace).unwrap();
-        text.contains("+++ killed by SIGKILL +++").then_some(text)
-    });
+    let trace = trace_of_killed(&trace);
     let calls: Vec<_> =
         trace.lines().filter(|line| line.contains("users.txt") || line.contains("data>")).collect();
     let rename = calls.iter().position(|call| call.contains("rename")).expect("one rename");

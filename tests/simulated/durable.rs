@@ -387,6 +387,23 @@ fn a_full_disk_hinders_a_start_only_where_something_torn_is_to_be_set_aside() {
     }
 }
 
+#[test]
+fn accounts_that_a_full_disk_does_not_let_be_rewritten_stay_as_they_are() {
+    let sim = two();
+    let disk = sim.disk.crash(|_, unsynced| unsynced.to_vec());
+    let bob = disk.read(USERS).lines().find(|line| line.starts_with("bob:")).unwrap().to_owned() + "\n";
+    disk.put(USERS, (disk.read(USERS) + &bob.repeat(2_000)).as_bytes());
+    let before = disk.read(USERS);
+    disk.state().room = Some(100);
+    let mut sim = Sim::on(disk, options());
+    assert_eq!(sim.disk.read(USERS), before);
+    sim.disk.state().room = None;
+    for name in ["alice", "bob", "carol"] {
+        sim.join(name);
+    }
+    sim.restart().join("carol");
+}
+
 /// Starts with the power failing in its first change, its second and so on, until nothing is left to fail in; hands
 /// each time what is there if nothing was kept that was not synced.
 fn fail_at_each_change_of_a_start(disk: &SimDisk, mut look: impl FnMut(&SimDisk)) {

@@ -15,8 +15,8 @@ use crate::sim::tally::Tally;
 /// Seeds of every test run.
 const SEEDS: u64 = 50;
 
-/// Those that a soak failed at, for a fault of the server or of its model; each fault has a test of its own as well,
-/// since a seed means something else once the simulation changes.
+/// Those that a soak failed at, for a fault of the server or of its model. A seed means something else once the
+/// simulation changes, so the server's faults have tests of their own as well.
 #[rustfmt::skip]
 const FAILED_ONCE: [u64; 37] = [
     1_795_535_819_264, 1_795_535_819_923, 1_795_535_820_232, 1_795_535_820_565, 1_795_535_820_697,
@@ -67,6 +67,10 @@ fn whatever_happens_the_guarantees_hold_and_everyone_is_heard_afterwards() {
 
 #[test]
 fn the_seeds_that_failed_once_do_so_no_more() {
+    if variable("SEED").is_some() {
+        // Only that one was asked for.
+        return;
+    }
     let (failed, _) = run_seeds(FAILED_ONCE.into_iter(), 1);
     assert!(failed.is_empty(), "seeds that failed: {failed:?}");
 }
