@@ -36,7 +36,8 @@
 //! | 1 | [`mod@check`] | `chinwagd --check` |
 //! | 2 | [`reactor`] | the slab of connections; knows no chat |
 //! | 3 | [`server`] | one turn of the loop; the only file that knows the order |
-//! | 4 | `main.rs` | flags, clocks, logging |
+//! | 4 | [`flags`] | the command line |
+//! | 5 | `main.rs` | listeners, clocks, logging |
 //!
 //! Two seams, [`net::Net`] and [`storage::Storage`], have two implementations each: the real one here and the
 //! simulated one of the tests. With [`world::World`] a whole server, its sockets, disk and clock run in a test.
@@ -84,6 +85,7 @@ pub mod client;
 pub mod cursor;
 pub mod effects;
 pub mod feed;
+pub mod flags;
 pub mod hashing;
 pub mod journal;
 pub mod kdf;

@@ -1,4 +1,4 @@
-//! `chinwagd`, the server's program: flags, clocks, logging.
+//! `chinwagd`, the server's program: listeners, clocks, logging.
 
 #![forbid(unsafe_code)]
 
@@ -7,58 +7,18 @@ use std::io::{self, IsTerminal, Write};
 use std::net::{Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use chinwag::chat::Rules;
 use chinwag::check::check;
-use chinwag::limits::{
-    CONNECTIONS_PER_ADDRESS, KDF_ROUNDS_DEFAULT, KDF_ROUNDS_WARN, Micros, RATE_LINES_PER_SECOND,
-    REPLAY_DEFAULT, SECOND_US,
-};
+use chinwag::flags::{Flags, Parsed, parse_flags};
+use chinwag::limits::{CONNECTIONS_PER_ADDRESS, KDF_ROUNDS_WARN, Micros, RATE_LINES_PER_SECOND, SECOND_US};
 use chinwag::net::{MioNet, Unwaited};
 use chinwag::record::Timestamp;
 use chinwag::server::{Options, Server, Turned};
 use chinwag::storage::{Directory, SyncPolicy};
 use chinwag::world::{Now, World};
 use log::{Level, error, info, warn};
-
-const HELP: &str = "\
-chinwagd: a chat server that anyone reaches with `nc localhost 5000`
-
-usage: chinwagd [FLAG]...
-
-  --listen ADDR:PORT      where to listen; again for more; port 0 picks a free one
-                          (default 127.0.0.1:5000, and [::1]:5000 where there is IPv6)
-  --data DIR              where the history and the accounts are (default data)
-  --sync always|second|never
-                          when messages are synced to disk (default always, before anyone sees them;
-                          with the others a crash can lose what was shown)
-  --kdf-rounds N          rounds of PBKDF2-HMAC-SHA256 for passwords (default 600000)
-  --rate N|off            lines a second that one session may send, with a burst of twice that (default 10)
-  --replay N              missed public messages shown at a login (default 50)
-  --max-connections N     connections at a time (default: what the limit on open files allows)
-  --per-address N|off     connections of one address at a time (default 32); off also lifts the limits
-                          on new accounts and failed logins of an address
-  --check                 only verify the data directory, or a copy of one: 0 if all is well, 1 if not
-  --help, --version
-
-The log goes to stderr; RUST_LOG=warn makes it quieter, RUST_LOG=debug louder.
-";
-
-struct Flags {
-    listen: Vec<String>,
-    data: PathBuf,
-    options: Options,
-    max_connections: Option<usize>,
-    check: bool,
-}
-
-enum Parsed {
-    Run(Flags),
-    Print(String),
-}
 
 fn main() -> ExitCode {
     let flags = match parse_flags(std::env::args_os().skip(1)) {
@@ -145,102 +105,6 @@ impl World for System {
     fn random(&mut self, bytes: &mut [u8]) -> io::Result<()> {
         getrandom::fill(bytes).map_err(io::Error::other)
     }
-}
-
-fn parse_flags(arguments: impl Iterator<Item = std::ffi::OsString>) -> Result<Parsed, String> {
-    let mut flags = Flags {
-        listen: Vec::new(),
-        data: "data".into(),
-        options: Options::default(),
-        max_connections: None,
-        check: false,
-    };
-    let Options { rules, .. } = &mut flags.options;
-    *rules = Rules { kdf_rounds: KDF_ROUNDS_DEFAULT, replay: REPLAY_DEFAULT, limits_addresses: true };
-    let mut arguments = arguments.map(|argument| {
-        argument.into_string().map_err(|argument| format!("{}: not UTF-8", argument.to_string_lossy()))
-    });
-    while let Some(argument) = arguments.next().transpose()? {
-        let (flag, attached) = match argument.split_once('=') {
-            Some((flag, value)) if flag.starts_with("--") => (flag.to_owned(), Some(value.to_owned())),
-            _ => (argument, None),
-        };
-        if let "--help" | "-h" | "--version" | "-V" | "--check" = flag.as_str()
-            && attached.is_some()
-        {
-            return Err(format!("{flag} takes no value"));
-        }
-        match flag.as_str() {
-            "--help" | "-h" => return Ok(Parsed::Print(HELP.into())),
-            "--version" | "-V" => {
-                return Ok(Parsed::Print(format!("chinwagd {}\n", env!("CARGO_PKG_VERSION"))));
-            }
-            "--check" => {
-                flags.check = true;
-                continue;
-            }
-            "--listen" | "--data" | "--sync" | "--kdf-rounds" | "--rate" | "--replay"
-            | "--max-connections" | "--per-address" => {}
-            _ if !flag.starts_with('-') => return Err(format!("{flag}: unexpected argument; see --help")),
-            _ => return Err(format!("{flag}: unknown flag; --help tells what there is")),
-        }
-        let value = match attached {
-            Some(value) => value,
-            None => arguments.next().transpose()?.ok_or_else(|| format!("{flag} needs a value"))?,
-        };
-        set_flag(&mut flags, &flag, value)?;
-    }
-    Ok(Parsed::Run(flags))
-}
-
-fn set_flag(flags: &mut Flags, flag: &str, value: String) -> Result<(), String> {
-    let bad = |expected: &str| format!("{flag} {value}: expected {expected}");
-    let number = |least: u32| {
-        value
-            .parse::<u32>()
-            .ok()
-            .filter(|&number| number >= least)
-            .ok_or_else(|| bad(&format!("a number, at least {least}")))
-    };
-    let number_or_off = |most: u32| match value.as_str() {
-        "off" => Ok(None),
-        _ => number(1)
-            .and_then(
-                |number| if number <= most { Ok(Some(number)) } else { Err(bad(&format!("at most {most}"))) },
-            )
-            .map_err(|problem| format!("{problem}, or off")),
-    };
-    match flag {
-        "--listen" => {
-            let has_port = value
-                .rsplit_once(':')
-                .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
-            if !has_port {
-                return Err(bad("ADDR:PORT, such as 127.0.0.1:5000 or [::1]:5000"));
-            }
-            flags.listen.push(value);
-        }
-        "--data" if value.is_empty() => return Err(bad("a directory")),
-        "--data" => flags.data = value.into(),
-        "--sync" => {
-            flags.options.sync = match value.as_str() {
-                "always" => SyncPolicy::Always,
-                "second" => SyncPolicy::Second,
-                "never" => SyncPolicy::Never,
-                _ => return Err(bad("always, second or never")),
-            }
-        }
-        "--kdf-rounds" => flags.options.rules.kdf_rounds = number(1)?,
-        "--rate" => flags.options.rate = number_or_off(1_000_000)?,
-        "--replay" => flags.options.rules.replay = number(0)?,
-        "--max-connections" => flags.max_connections = Some(number(1)? as usize),
-        "--per-address" => {
-            flags.options.per_address = number_or_off(u32::MAX)?;
-            flags.options.rules.limits_addresses = flags.options.per_address.is_some();
-        }
-        _ => unreachable!("parse_flags knows the same flags"),
-    }
-    Ok(())
 }
 
 /// Binds what was asked for, or the default: IPv4's loopback, and IPv6's where there is one.

@@ -1,0 +1,190 @@
+//! The command line of `chinwagd`: arguments in, [`Flags`] or a message out.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use crate::server::Options;
+use crate::storage::SyncPolicy;
+
+/// What `--help` prints.
+const HELP: &str = "\
+chinwagd: a chat server that anyone reaches with `nc localhost 5000`
+
+usage: chinwagd [FLAG]...
+
+  --listen ADDR:PORT      where to listen; again for more; port 0 picks a free one
+                          (default 127.0.0.1:5000, and [::1]:5000 where there is IPv6)
+  --data DIR              where the history and the accounts are (default data)
+  --sync always|second|never
+                          when messages are synced to disk (default always, before anyone sees them;
+                          with the others a crash can lose what was shown)
+  --kdf-rounds N          rounds of PBKDF2-HMAC-SHA256 for passwords (default 600000)
+  --rate N|off            lines a second that one session may send, with a burst of twice that (default 10)
+  --replay N              missed public messages shown at a login (default 50)
+  --max-connections N     connections at a time (default: what the limit on open files allows)
+  --per-address N|off     connections of one address at a time (default 32); off also lifts the limits
+                          on new accounts and failed logins of an address
+  --check                 only verify the data directory, or a copy of one: 0 if all is well, 1 if not
+  --help, --version
+
+The log goes to stderr; RUST_LOG=warn makes it quieter, RUST_LOG=debug louder.
+";
+
+/// What the command line says.
+pub struct Flags {
+    /// `--listen`, in the order given; empty means the default.
+    pub listen: Vec<String>,
+    /// `--data`.
+    pub data: PathBuf,
+    /// Everything the server itself needs to know, except the number of connections.
+    pub options: Options,
+    /// `--max-connections`; `None` means as many as the limit on open files allows.
+    pub max_connections: Option<usize>,
+    /// `--check`.
+    pub check: bool,
+}
+
+/// What to do.
+pub enum Parsed {
+    /// Run with these flags.
+    Run(Flags),
+    /// Print this and exit.
+    Print(String),
+}
+
+/// Parses the arguments behind the program's name.
+///
+/// # Errors
+/// A message for the user that names the flag at fault.
+pub fn parse_flags(arguments: impl Iterator<Item = OsString>) -> Result<Parsed, String> {
+    let mut flags = Flags {
+        listen: Vec::new(),
+        data: "data".into(),
+        options: Options::default(),
+        max_connections: None,
+        check: false,
+    };
+    let mut arguments = arguments.map(|argument| {
+        argument.into_string().map_err(|argument| format!("{}: not UTF-8", argument.to_string_lossy()))
+    });
+    while let Some(argument) = arguments.next().transpose()? {
+        let (flag, attached) = match argument.split_once('=') {
+            Some((flag, value)) if flag.starts_with("--") => (flag.to_owned(), Some(value.to_owned())),
+            _ => (argument, None),
+        };
+        if let "--help" | "-h" | "--version" | "-V" | "--check" = flag.as_str()
+            && attached.is_some()
+        {
+            return Err(format!("{flag} takes no value"));
+        }
+        match flag.as_str() {
+            "--help" | "-h" => return Ok(Parsed::Print(HELP.into())),
+            "--version" | "-V" => {
+                return Ok(Parsed::Print(format!("chinwagd {}\n", env!("CARGO_PKG_VERSION"))));
+            }
+            "--check" => {
+                flags.check = true;
+                continue;
+            }
+            "--listen" | "--data" | "--sync" | "--kdf-rounds" | "--rate" | "--replay"
+            | "--max-connections" | "--per-address" => {}
+            _ if !flag.starts_with('-') => return Err(format!("{flag}: unexpected argument; see --help")),
+            _ => return Err(format!("{flag}: unknown flag; --help tells what there is")),
+        }
+        let value = match attached {
+            Some(value) => value,
+            None => arguments.next().transpose()?.ok_or_else(|| format!("{flag} needs a value"))?,
+        };
+        set_flag(&mut flags, &flag, value)?;
+    }
+    Ok(Parsed::Run(flags))
+}
+
+fn set_flag(flags: &mut Flags, flag: &str, value: String) -> Result<(), String> {
+    let bad = |expected: &str| format!("{flag} {value}: expected {expected}");
+    let number = |least: u32| {
+        value
+            .parse::<u32>()
+            .ok()
+            .filter(|&number| number >= least)
+            .ok_or_else(|| bad(&format!("a number, at least {least}")))
+    };
+    let number_or_off = |most: u32| match value.as_str() {
+        "off" => Ok(None),
+        _ => number(1)
+            .and_then(
+                |number| if number <= most { Ok(Some(number)) } else { Err(bad(&format!("at most {most}"))) },
+            )
+            .map_err(|problem| format!("{problem}, or off")),
+    };
+    match flag {
+        "--listen" => {
+            let has_port = value
+                .rsplit_once(':')
+                .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+            if !has_port {
+                return Err(bad("ADDR:PORT, such as 127.0.0.1:5000 or [::1]:5000"));
+            }
+            flags.listen.push(value);
+        }
+        "--data" if value.is_empty() => return Err(bad("a directory")),
+        "--data" => flags.data = value.into(),
+        "--sync" => {
+            flags.options.sync = match value.as_str() {
+                "always" => SyncPolicy::Always,
+                "second" => SyncPolicy::Second,
+                "never" => SyncPolicy::Never,
+                _ => return Err(bad("always, second or never")),
+            }
+        }
+        "--kdf-rounds" => flags.options.rules.kdf_rounds = number(1)?,
+        "--rate" => flags.options.rate = number_or_off(1_000_000)?,
+        "--replay" => flags.options.rules.replay = number(0)?,
+        "--max-connections" => flags.max_connections = Some(number(1)? as usize),
+        "--per-address" => {
+            flags.options.per_address = number_or_off(u32::MAX)?;
+            flags.options.rules.limits_addresses = flags.options.per_address.is_some();
+        }
+        _ => unreachable!("parse_flags knows the same flags"),
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> Result<Flags, String> {
+        match parse_flags(arguments.iter().map(OsString::from))? {
+            Parsed::Run(flags) => Ok(flags),
+            Parsed::Print(text) => Err(text),
+        }
+    }
+
+    #[test]
+    fn flags_take_their_value_behind_a_space_or_an_equals_sign() {
+        let flags =
+            parse(&["--data", "x", "--rate=7", "--listen=[::1]:1", "--check"]).expect("all are known");
+        assert_eq!(flags.data, PathBuf::from("x"));
+        assert_eq!(flags.options.rate, Some(7));
+        assert_eq!(flags.listen, ["[::1]:1"]);
+        assert!(flags.check);
+    }
+
+    #[test]
+    fn per_address_off_lifts_every_limit_on_addresses() {
+        let flags = parse(&["--per-address", "off"]).expect("it is a value");
+        assert_eq!(flags.options.per_address, None);
+        assert!(!flags.options.rules.limits_addresses);
+    }
+
+    #[test]
+    fn flags_that_make_no_sense_are_named_in_the_message() {
+        let wrong: [&[&str]; 6] =
+            [&["--rate", "0"], &["--rate"], &["--check=1"], &["--what"], &["what"], &["--listen", "5000"]];
+        for arguments in wrong {
+            let message = parse(arguments).err().expect("it makes no sense");
+            assert!(message.contains(arguments[0].split('=').next().expect("a part")), "{message}");
+        }
+    }
+}
