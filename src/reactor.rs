@@ -4,6 +4,9 @@
 //! is no more: a connection with input that was not read to the end, or with lines that were not handled, is *ready*
 //! and is looked at again in the next turn; one that did not get all its bytes written is *dirty*.
 
+mod connection;
+mod output;
+
 use std::collections::BTreeSet;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -12,125 +15,14 @@ use std::time::Duration;
 use log::warn;
 use slab::Slab;
 
-use crate::feed::Feed;
-use crate::limits::{
-    ACCEPT_PAUSE_US, ACCEPTS_PER_TURN_MAX, INPUT_BYTES_MAX, LINGER_US, Micros, POOLED_INPUTS_MAX,
-    SLICES_PER_WRITE_MAX,
-};
+pub use self::connection::Connection;
+use self::connection::{Closing, Socket};
+pub use self::output::Attention;
+use crate::limits::{ACCEPT_PAUSE_US, ACCEPTS_PER_TURN_MAX, INPUT_BYTES_MAX, Micros, POOLED_INPUTS_MAX};
 use crate::line::{InputBuffer, LineBuffer};
 use crate::net::{Accepted, ConnectionId, Net, Readiness, Stream};
 use crate::outbox::{Outbox, OwnPool};
 use crate::record::Timestamp;
-
-/// A stream and what is known of writing to it.
-struct Socket<S> {
-    stream: S,
-    /// A write may take something.
-    writable: bool,
-    /// Writing has failed: what is to be sent goes nowhere.
-    broken: bool,
-    /// Since when it took nothing while there was something to take; 0 for not so.
-    stalled_since_us: Micros,
-}
-
-/// One connection.
-pub struct Connection<S> {
-    socket: Socket<S>,
-    /// Lines read and not handled.
-    pub input: LineBuffer,
-    /// Bytes to be written.
-    pub outbox: Outbox,
-    /// The last message that the socket took whole, where it is known.
-    pub handed: Timestamp,
-    /// When it was opened, or began to linger; or when its user last got a chance to log in.
-    pub since_us: Micros,
-    /// The theoretical arrival time of the next line (generic cell rate algorithm, ITU-T I.371).
-    pub line_due_us: Micros,
-    /// Its entry in the deadlines; 0 for none.
-    deadline_us: Micros,
-    /// A read may give something.
-    pub readable: bool,
-    /// A read that gives less than it could is not the last.
-    reads_short: bool,
-    /// The peer is gone altogether.
-    pub hung_up: bool,
-    /// Its input has ended.
-    pub ended: bool,
-    /// Its user of the reactor has something to finish that needs an empty outbox or room in the socket.
-    pub busy: bool,
-    /// And waits for its turn to do so.
-    pub is_queued: bool,
-    closing: Closing,
-    is_ready: bool,
-    is_dirty: bool,
-    lags: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Closing {
-    No,
-    /// Once its outbox is empty.
-    Flushing,
-    /// What it still sends is read and thrown away, so that the last answer is not overtaken by a reset.
-    Lingering,
-    /// It leaves the slab at the end of the turn.
-    Doomed,
-}
-
-impl<S> Connection<S> {
-    /// Whether lines are taken from it.
-    pub fn is_open(&self) -> bool {
-        self.closing == Closing::No
-    }
-
-    /// Whether it lingers after its last byte was sent.
-    pub fn is_lingering(&self) -> bool {
-        self.closing == Closing::Lingering
-    }
-
-    /// Whether its socket may take something.
-    pub fn is_writable(&self) -> bool {
-        self.socket.writable && !self.socket.broken
-    }
-
-    /// Whether what is sent to it goes nowhere.
-    pub fn is_broken(&self) -> bool {
-        self.socket.broken
-    }
-
-    /// Whether it follows the feed and had all of it at the last flush.
-    pub fn is_up_to_date(&self) -> bool {
-        self.outbox.is_live() && !self.lags && !self.socket.broken && self.outbox.pending_own() == 0
-    }
-
-    /// Since when its socket took nothing while there was something to take.
-    pub fn stalled_since_us(&self) -> Option<Micros> {
-        (self.socket.stalled_since_us > 0).then_some(self.socket.stalled_since_us)
-    }
-
-    /// Reads what there still is, whether or not more is told of.
-    pub fn read_to_the_end(&mut self) {
-        self.readable = true;
-        self.reads_short = true;
-    }
-
-    fn has_input(&self) -> bool {
-        self.readable || self.ended || !self.input.is_empty()
-    }
-}
-
-/// What needs to be looked at after a connection was flushed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Attention {
-    /// All is sent, and it is busy.
-    Drained,
-    /// Too much is waiting for its socket.
-    Overflowing,
-    /// It began to stall.
-    Stalled,
-    /// Writing to it failed.
-    Broken,
-}
 
 /// The connections.
 pub struct Reactor<N: Net> {
@@ -210,11 +102,6 @@ impl<N: Net> Reactor<N> {
         }
         let accepts = self.newcomers.then_some(self.accepts_from_us);
         accepts.into_iter().chain(self.deadlines.first().map(|&(due, _)| due)).min()
-    }
-
-    /// Whether something is left to be written by the next turn.
-    pub fn has_unflushed(&self) -> bool {
-        !self.dirty.is_empty()
     }
 
     /// Waits, and notes what became ready. Whether the operator wants an end.
@@ -388,102 +275,6 @@ impl<N: Net> Reactor<N> {
         self.schedule(id);
     }
 
-    /// Adds bytes for one connection.
-    pub fn push_own(&mut self, id: ConnectionId, bytes: &[u8], feed: &Feed) {
-        if let Some(connection) = self.connections.get_mut(id as usize)
-            && !connection.socket.broken
-        {
-            connection.outbox.push_own(bytes, feed, &mut self.own_pool);
-            self.make_dirty(id);
-        }
-    }
-
-    /// Stops a connection from following the feed, and drops what of it was not sent; returns the timestamp of
-    /// the first message so dropped.
-    pub fn drop_messages(&mut self, id: ConnectionId, feed: &Feed) -> Option<Timestamp> {
-        let connection = &mut self.connections[id as usize];
-        if std::mem::take(&mut connection.lags) {
-            self.lagging -= 1;
-        }
-        connection.outbox.drop_messages(feed, &mut self.own_pool)
-    }
-
-    /// Writes once to each connection that has something to be sent: all that are live where the feed has grown,
-    /// and those that are dirty. `mark` is the last message of the feed.
-    pub fn flush(
-        &mut self,
-        feed: &Feed,
-        feed_has_grown: bool,
-        mark: Timestamp,
-        now_us: Micros,
-        attention: &mut Vec<(ConnectionId, Attention)>,
-    ) {
-        let mut dirty = std::mem::take(&mut self.dirty);
-        if feed_has_grown {
-            for id in 0..self.ids_end {
-                if self.connections.get(id as usize).is_some_and(|it| it.outbox.is_live() || it.is_dirty) {
-                    self.flush_one(id, feed, mark, now_us, attention);
-                }
-            }
-        } else {
-            for &id in &dirty {
-                self.flush_one(id, feed, mark, now_us, attention);
-            }
-        }
-        // What was made dirty meanwhile is for the next turn.
-        dirty.clear();
-        dirty.append(&mut self.dirty);
-        self.dirty = dirty;
-    }
-
-    /// Whether nobody waits for bytes of the feed.
-    pub fn all_have_the_feed(&self) -> bool {
-        self.lagging == 0
-    }
-
-    /// Sends a connection nothing more: the peer is gone.
-    pub fn give_up_output(&mut self, id: ConnectionId) {
-        let connection = &mut self.connections[id as usize];
-        if std::mem::take(&mut connection.lags) {
-            self.lagging -= 1;
-        }
-        connection.socket.broken = true;
-        // Where the system only had no memory for it the peer is still there, and comes again once it sees the end.
-        connection.socket.stream.finish();
-        connection.outbox.clear(&mut self.own_pool);
-    }
-
-    /// Writes a connection's own bytes and `behind` to it, in one go; returns how many bytes of `behind` it took.
-    pub fn send<'a>(
-        &mut self,
-        id: ConnectionId,
-        behind: impl Iterator<Item = IoSlice<'a>>,
-        feed: &'a Feed,
-        now_us: Micros,
-    ) -> usize {
-        let connection = &mut self.connections[id as usize];
-        let mut slices = [IoSlice::new(&[]); SLICES_PER_WRITE_MAX];
-        let (own_count, own_bytes) = connection.outbox.slices(feed, &mut slices);
-        let mut count = own_count;
-        let mut bytes = own_bytes;
-        for slice in behind.take(SLICES_PER_WRITE_MAX - own_count) {
-            bytes += slice.len();
-            slices[count] = slice;
-            count += 1;
-        }
-        let taken = connection.socket.write(&slices[..count], bytes, now_us);
-        let own_taken = taken.min(own_bytes);
-        connection.outbox.advance(own_taken, feed, &mut self.own_pool);
-        taken - own_taken
-    }
-
-    /// Keeps the rest of a line of which [`Reactor::send`] sent the beginning.
-    pub fn push_rest(&mut self, id: ConnectionId, rest: &[u8], feed: &Feed) {
-        let connection = &mut self.connections[id as usize];
-        // Not dirty by that: it goes with the next chunk, or when the socket has room.
-        connection.outbox.push_rest(rest, feed, &mut self.own_pool);
-    }
-
     /// Closes a connection once its outbox, which follows no feed any more, is empty.
     pub fn close(&mut self, id: ConnectionId) {
         let connection = &mut self.connections[id as usize];
@@ -594,121 +385,5 @@ impl<N: Net> Reactor<N> {
     fn pause_accepting(&mut self, now_us: Micros, error: &io::Error) {
         warn!("cannot accept, waiting a little: {error}");
         self.accepts_from_us = now_us + ACCEPT_PAUSE_US;
-    }
-
-    fn make_dirty(&mut self, id: ConnectionId) {
-        let connection = &mut self.connections[id as usize];
-        if !std::mem::replace(&mut connection.is_dirty, true) {
-            self.dirty.push(id);
-        }
-    }
-
-    fn flush_one(
-        &mut self,
-        id: ConnectionId,
-        feed: &Feed,
-        mark: Timestamp,
-        now_us: Micros,
-        attention: &mut Vec<(ConnectionId, Attention)>,
-    ) {
-        let Some(connection) = self.connections.get_mut(id as usize) else { return };
-        if connection.closing == Closing::Doomed {
-            // It has left, so that what was private to it in this turn is missing among these bytes.
-            return;
-        }
-        connection.is_dirty = false;
-        let mut pending = connection.outbox.pending(feed);
-        if pending > 0 && connection.is_writable() {
-            let was_stalled = connection.stalled_since_us().is_some();
-            let taken = match connection.outbox.only_slice(feed) {
-                // By far the most common, so that no list is made for it.
-                Some(slice) => connection.socket.write(&[IoSlice::new(slice)], slice.len(), now_us),
-                None => {
-                    let mut slices = [IoSlice::new(&[]); SLICES_PER_WRITE_MAX];
-                    let (count, bytes) = connection.outbox.slices(feed, &mut slices);
-                    connection.socket.write(&slices[..count], bytes, now_us)
-                }
-            };
-            connection.outbox.advance(taken, feed, &mut self.own_pool);
-            pending -= taken;
-            if connection.is_broken() {
-                // And nothing else: what it had still to be sent is given up, not caught up with.
-                return attention.push((id, Attention::Broken));
-            }
-            if connection.stalled_since_us().is_some() && !was_stalled {
-                attention.push((id, Attention::Stalled));
-            }
-        }
-        let lags = pending > 0 && connection.outbox.is_live();
-        self.lagging = self.lagging + usize::from(lags) - usize::from(connection.lags);
-        connection.lags = lags;
-        if pending == 0 {
-            return self.drained(id, mark, now_us, attention);
-        }
-        if connection.outbox.is_overflowing(feed) {
-            return attention.push((id, Attention::Overflowing));
-        }
-        let reads_on = connection.is_open()
-            && !connection.busy
-            && connection.has_input()
-            && !connection.outbox.is_above_high_water(feed);
-        if connection.is_writable() {
-            // Short of what was offered, but it did not say that it would block.
-            self.make_dirty(id);
-        }
-        if reads_on {
-            self.schedule(id);
-        }
-    }
-
-    fn drained(
-        &mut self,
-        id: ConnectionId,
-        mark: Timestamp,
-        now_us: Micros,
-        attention: &mut Vec<(ConnectionId, Attention)>,
-    ) {
-        let connection = &mut self.connections[id as usize];
-        if connection.outbox.is_live() {
-            connection.handed = mark;
-        }
-        if connection.busy {
-            attention.push((id, Attention::Drained));
-        } else if connection.closing == Closing::Flushing {
-            connection.socket.stream.finish();
-            if connection.ended {
-                return self.doom(id);
-            }
-            connection.closing = Closing::Lingering;
-            connection.since_us = now_us;
-            self.arm(id, now_us + LINGER_US);
-            self.schedule(id);
-        } else if connection.closing == Closing::No && connection.has_input() {
-            self.schedule(id);
-        }
-    }
-}
-
-impl<S: Stream> Socket<S> {
-    /// Writes once; returns how many bytes of `bytes` were taken, and notes what that says of the socket.
-    fn write(&mut self, slices: &[IoSlice<'_>], bytes: usize, now_us: Micros) -> usize {
-        let taken = match self.stream.write(slices) {
-            Ok(taken) => taken,
-            Err(error) => {
-                match error.kind() {
-                    io::ErrorKind::WouldBlock => self.writable = false,
-                    // That says nothing of the socket.
-                    io::ErrorKind::Interrupted => return 0,
-                    _ => self.broken = true,
-                }
-                0
-            }
-        };
-        if taken == bytes {
-            self.stalled_since_us = 0;
-        } else if taken > 0 || self.stalled_since_us == 0 {
-            self.stalled_since_us = now_us.max(1);
-        }
-        taken
     }
 }

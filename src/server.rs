@@ -1,6 +1,11 @@
 //! The server: one turn of the loop, in the only order that keeps the guarantees.
 
+mod admission;
 mod answers;
+mod closing;
+mod delivery;
+mod input;
+mod options;
 mod seen;
 mod usage;
 
@@ -11,58 +16,25 @@ use std::time::Duration;
 
 use log::{info, warn};
 
-use self::answers::{Reading, Task};
+use self::answers::Task;
+pub use self::options::Options;
 pub use self::usage::Usage;
 
-use crate::accounts::{AccountId, CredentialsSaved, SeenFile, UsersFile};
-use crate::chat::{Chat, Rules};
-use crate::cursor::{Chunk, Cursor};
-use crate::effects::{Context, Effect, Effects};
+use crate::accounts::{CredentialsSaved, SeenFile, UsersFile};
+use crate::chat::Chat;
+use crate::cursor::Chunk;
+use crate::effects::{Context, Effects};
 use crate::feed::Feed;
 use crate::journal::{Batch, Commit, Committed, Journal, RecoverError};
 use crate::limits::{
-    CONNECTIONS_PER_ADDRESS, CONNECTIONS_RESERVED_MAX, LINE_BYTES_MAX, LINES_PER_TURN_MAX, LINGER_US,
-    LOGIN_GRACE_US, Micros, RATE_BURST_SECONDS, RATE_LINES_PER_SECOND, SECOND_US, SEEN_PAUSE_US,
-    SHUTDOWN_FLUSH_US, STALL_US, UNENDED_BYTES_MAX,
+    CONNECTIONS_RESERVED_MAX, LINGER_US, LOGIN_GRACE_US, Micros, SECOND_US, SEEN_PAUSE_US, STALL_US,
 };
-use crate::line::{Next, TIMING_MARK_ANSWER, sanitise};
 use crate::net::{ConnectionId, Net};
 use crate::reactor::{Attention, Reactor};
 use crate::record::Timestamp;
-use crate::storage::{AppendError, Storage, SyncPolicy};
+use crate::storage::{AppendError, Storage};
 use crate::throttle::Origin;
 use crate::world::{Now, World};
-
-/// What the operator chose.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// When messages are synced.
-    pub sync: SyncPolicy,
-    /// What the chat is told.
-    pub rules: Rules,
-    /// Lines a second that a session may send; `None` for as many as it likes.
-    pub rate: Option<u32>,
-    /// Connections at a time.
-    pub max_connections: usize,
-    /// Connections of one address at a time; `None` for no such limit.
-    pub per_address: Option<u32>,
-}
-
-impl Default for Options {
-    fn default() -> Options {
-        Options {
-            sync: SyncPolicy::Always,
-            rules: Rules {
-                kdf_rounds: crate::limits::KDF_ROUNDS_DEFAULT,
-                replay: crate::limits::REPLAY_DEFAULT,
-                limits_addresses: true,
-            },
-            rate: Some(RATE_LINES_PER_SECOND),
-            max_connections: 1000,
-            per_address: Some(CONNECTIONS_PER_ADDRESS),
-        }
-    }
-}
 
 /// Whether the loop goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -284,160 +256,6 @@ impl<N: Net, S: Storage> Server<N, S> {
         }
     }
 
-    fn accept(&mut self) {
-        if !self.reactor.has_newcomers(self.now.mono_us) {
-            return;
-        }
-        let limit = self.options.max_connections;
-        let per_address = self.options.per_address;
-        let by_origin = &mut self.connections_by_origin;
-        let mut count = self.reactor.len();
-        let full = format!("! server-full: all {limit} connections are taken; please try again later\n");
-        let admit = |peer: std::net::SocketAddr| {
-            if count >= limit {
-                info!("{peer}: refused: the server is full");
-                return Err(full.clone());
-            }
-            let of_origin = by_origin.entry(peer.ip().into()).or_insert(0);
-            if per_address.is_some_and(|most| *of_origin >= most) {
-                info!("{peer}: refused: too many connections of its address");
-                return Err(format!("! too-many-connections: your address has {of_origin} open already\n"));
-            }
-            *of_origin += 1;
-            count += 1;
-            Ok(())
-        };
-        for (id, peer) in self.reactor.accept(self.now.mono_us, admit, &full) {
-            let Some(id) = id else {
-                forget(&mut self.connections_by_origin, peer.ip().into());
-                continue;
-            };
-            if self.origins.len() <= id as usize {
-                self.origins.resize(id as usize + 1, None);
-            }
-            self.origins[id as usize] = Some(peer.ip().into());
-            self.chat.open(id, peer, &mut self.effects);
-            self.reactor.arm(id, self.now.mono_us + LOGIN_GRACE_US);
-        }
-    }
-
-    /// Whether lines of a connection may be handled: nothing that it said before is still to be answered, and
-    /// not too much to be sent.
-    fn takes_lines(&mut self, id: ConnectionId) -> bool {
-        let Some(connection) = self.reactor.connection(id) else { return false };
-        connection.is_open()
-            && !connection.busy
-            && !connection.outbox.is_above_high_water(&self.feed)
-            && !self.chat.is_waiting(id)
-    }
-
-    /// Reads and handles the lines of those that are ready, one connection after the other, so that what was read
-    /// is handled before anything else takes its place in the cache, and one buffer serves all.
-    fn handle(&mut self, world: &mut dyn World) {
-        let mut ready = std::mem::take(&mut self.ready);
-        self.reactor.take_ready(&mut ready);
-        for (position, &id) in ready.iter().enumerate() {
-            if self.batch.is_full() {
-                // Those who were not heard come before those who filled it.
-                self.reactor.schedule_first(&ready[position..]);
-                break;
-            }
-            self.fill(id);
-            if self.is_gone_while_hashing(id) {
-                self.leave(id, "disconnected during a login");
-                self.reactor.doom(id);
-            } else {
-                self.handle_lines(id, world);
-            }
-            self.reactor.shelve_input(id);
-        }
-        self.ready = ready;
-    }
-
-    fn fill(&mut self, id: ConnectionId) {
-        let Some(connection) = self.reactor.connection(id) else { return };
-        if connection.is_lingering() {
-            self.reactor.discard_input(id);
-        } else if self.takes_lines(id) {
-            self.reactor.fill(id);
-            if self.reactor.connection(id).is_some_and(|it| it.input.take_timing_mark()) {
-                self.reactor.push_own(id, TIMING_MARK_ANSWER, &self.feed);
-            }
-        }
-    }
-
-    /// Nobody is there any more to whom the result of a costly derivation could matter.
-    fn is_gone_while_hashing(&mut self, id: ConnectionId) -> bool {
-        self.reactor.connection(id).is_some_and(|connection| connection.hung_up) && self.chat.is_hashing(id)
-    }
-
-    fn handle_lines(&mut self, id: ConnectionId, world: &mut dyn World) {
-        let now_us = self.now.mono_us;
-        for _ in 0..LINES_PER_TURN_MAX {
-            if !self.takes_lines(id) {
-                return;
-            }
-            if self.batch.is_full() {
-                return self.reactor.schedule(id);
-            }
-            let Some(connection) = self.reactor.connection(id) else { return };
-            let line_due_us = connection.line_due_us;
-            let due_us = line_due_after(self.options.rate, line_due_us);
-            if due_us > now_us && !connection.input.is_empty() {
-                return self.reactor.arm(id, due_us);
-            }
-            let (text, effects) = (&mut self.text, &mut self.effects);
-            match connection.input.next_line() {
-                Next::Line(line) => {
-                    let replaced = sanitise(line, text);
-                    connection.line_due_us = next_line_due(self.options.rate, line_due_us, now_us);
-                    let (now, batch) = (self.now, &mut self.batch);
-                    self.chat.line(id, text, replaced, &mut Context { now, world, batch, effects });
-                }
-                Next::TooLong => {
-                    connection.line_due_us = next_line_due(self.options.rate, line_due_us, now_us);
-                    effects.own(
-                        id,
-                        format_args!(
-                            "! line-too-long: a line has at most {LINE_BYTES_MAX} bytes with its ending; skipped"
-                        ),
-                    );
-                }
-                Next::Endless => {
-                    effects.own(
-                        id,
-                        format_args!("! line-too-long: {UNENDED_BYTES_MAX} bytes without an ending; goodbye"),
-                    );
-                    return self.hang_up(id, "a line without end");
-                }
-                Next::Nothing => return self.end_of_lines(id),
-            }
-        }
-        self.reactor.schedule(id);
-    }
-
-    /// All whole lines are handled.
-    fn end_of_lines(&mut self, id: ConnectionId) {
-        let Some(connection) = self.reactor.connection(id) else { return };
-        if connection.readable {
-            return self.reactor.schedule(id);
-        }
-        if !connection.ended {
-            return;
-        }
-        if !connection.input.is_empty() {
-            self.effects
-                .own(id, format_args!("! unfinished-line: the last line had no ending and was not taken"));
-        }
-        let gone = connection.is_broken() || connection.hung_up;
-        if gone {
-            self.leave(id, "connection lost");
-            self.reactor.doom(id);
-        } else {
-            self.begin(id, Task::Leave);
-        }
-    }
-
     fn work(&mut self, world: &mut dyn World) {
         let (now, batch, effects) = (self.now, &mut self.batch, &mut self.effects);
         let mut context = Context { now, world, batch, effects };
@@ -478,246 +296,6 @@ impl<N: Net, S: Storage> Server<N, S> {
         }
         Ok(Gate { messages, accounts })
     }
-
-    /// Does what the turn's lines have asked for, now that it is on disk.
-    fn release(&mut self, gate: Gate) {
-        let saves = self.effects.take_saves();
-        let mut effects = std::mem::take(&mut self.effects);
-        self.effects = std::mem::take(&mut self.spare_effects);
-        self.release_effects(&effects, &gate.messages);
-        effects.clear();
-        for save in &saves {
-            let outcome = gate.accounts.as_ref().map(|saved| *saved).map_err(String::as_str);
-            self.chat.saved(save, outcome, &mut effects);
-        }
-        // Now, while those who came in this turn do not follow the feed yet and need not be told of themselves.
-        self.chat.tell_presence(self.now, &mut effects);
-        // These come of what was saved and stage nothing: they need not wait for another turn.
-        self.release_effects(&effects, &gate.messages);
-        effects.clear();
-        self.spare_effects = effects;
-        if let Ok(committed) = gate.messages {
-            self.batch = committed.recycle();
-        }
-    }
-
-    fn release_effects(&mut self, effects: &Effects, messages: &Result<Committed, String>) {
-        for &effect in effects.list() {
-            match effect {
-                Effect::Own(id, text) => self.reactor.push_own(id, effects.text(text), &self.feed),
-                Effect::Everyone(text) => self.feed.publish_notice(effects.text(text)),
-                Effect::Say(from, staged) => match messages {
-                    Ok(committed) => self.feed.publish_message(committed.line(staged)),
-                    Err(refusal) => self.refuse(from, refusal),
-                },
-                Effect::Whisper { from, author, to, offline, line } => match messages {
-                    Ok(committed) => {
-                        self.whisper(author, to, committed.line(line));
-                        if offline {
-                            self.tell_offline(from, to);
-                        }
-                    }
-                    Err(refusal) => self.refuse(from, refusal),
-                },
-                Effect::Enter { session, replay, is_new } => self.enter(session, replay, is_new),
-                Effect::Ask(id, ask) => self.begin(id, Task::Ask(ask)),
-                Effect::Resume(id) => self.resume(id),
-            }
-        }
-    }
-
-    fn refuse(&mut self, id: ConnectionId, refusal: &str) {
-        self.reactor.push_own(id, format!("{refusal}\n").as_bytes(), &self.feed);
-    }
-
-    /// A private message to all sessions of its two accounts that follow the feed. The others read it in the log.
-    fn whisper(&mut self, author: AccountId, to: AccountId, line: &[u8]) {
-        for account in [Some(to), Some(author).filter(|&author| author != to)].into_iter().flatten() {
-            for id in self.chat.sessions_of(account) {
-                if self.reactor.connection(id).is_some_and(|connection| connection.outbox.is_live()) {
-                    self.reactor.push_own(id, line, &self.feed);
-                }
-            }
-        }
-    }
-
-    fn tell_offline(&mut self, id: ConnectionId, account: AccountId) {
-        let name = self.chat.accounts[account].name;
-        let notice = format!("* {name} is offline and will see it at the next login\n");
-        self.reactor.push_own(id, notice.as_bytes(), &self.feed);
-    }
-
-    /// A session that just logged in is shown what it missed, and then follows the feed.
-    fn enter(&mut self, id: ConnectionId, replay: u32, is_new: bool) {
-        let Some(account) = self.chat.account_of(id) else { return };
-        // The time to log in is over for it: thousands who are in have no entry among the deadlines, nor does
-        // anything wake up for them.
-        self.reactor.disarm(id);
-        self.look_at(id);
-        self.save_seen(account);
-        let seen = self.chat.accounts[account].seen;
-        let cursor = if is_new {
-            self.chat.accounts[account].seen = self.journal.last();
-            if self.journal.end() > 0 {
-                self.seen.append(&self.chat.accounts, std::iter::once(account));
-            }
-            Ok(Cursor::first_visit(replay, &self.journal))
-        } else {
-            Cursor::missed(seen, replay, &self.journal)
-        };
-        match cursor {
-            Ok(cursor) => {
-                let reading = Reading { cursor, notices: None, is_answer: true, then: None };
-                self.begin(id, Task::Read(reading));
-            }
-            Err(why) => self.unreadable(id, &why),
-        }
-    }
-
-    /// A session takes lines again.
-    fn resume(&mut self, id: ConnectionId) {
-        let now_us = self.now.mono_us;
-        if let Some(connection) = self.reactor.connection(id) {
-            if self.chat.account_of(id).is_none() {
-                // Whoever tried to log in and failed gets time to try again.
-                connection.since_us = now_us;
-                self.reactor.arm(id, now_us + LOGIN_GRACE_US);
-            }
-            self.reactor.schedule(id);
-        }
-    }
-
-    /// One vectored write for each connection with something to say.
-    fn flush(&mut self) {
-        let has_grown = self.feed.end() > self.flushed;
-        let mut attention = std::mem::take(&mut self.attention);
-        self.reactor.flush(&self.feed, has_grown, self.journal.last(), self.now.mono_us, &mut attention);
-        self.flushed = self.feed.end();
-        self.flushed_last = self.journal.last();
-        for (id, attention) in attention.drain(..) {
-            match attention {
-                Attention::Drained => self.queue_task(id),
-                Attention::Stalled => self.reactor.arm(id, self.now.mono_us + STALL_US),
-                Attention::Overflowing => self.fall_behind(id),
-                Attention::Broken => self.broken(id),
-            }
-        }
-        self.attention = attention;
-        self.feed.trim(self.reactor.all_have_the_feed());
-    }
-
-    /// Nothing reaches the peer any more. What it sent before is still read.
-    fn broken(&mut self, id: ConnectionId) {
-        self.reactor.give_up_output(id);
-        let Some(connection) = self.reactor.connection(id) else { return };
-        if connection.is_open() && !self.chat.is_hashing(id) {
-            connection.read_to_the_end();
-            self.reactor.schedule(id);
-            // Where its input does not end by itself, the stall ends it.
-            self.reactor.arm(id, self.now.mono_us + STALL_US);
-            // What it is in the midst of is skipped, so that it gets to its next line.
-            return self.queue_task(id);
-        }
-        self.leave(id, "connection lost");
-        self.reactor.doom(id);
-    }
-
-    /// Ends a session, and its connection once all is sent.
-    fn hang_up(&mut self, id: ConnectionId, reason: &str) {
-        self.leave(id, reason);
-        let Some(connection) = self.reactor.connection(id) else { return };
-        connection.busy = false;
-        if connection.outbox.is_live() {
-            if connection.outbox.is_drained(&self.feed) {
-                connection.outbox.leave_feed(&self.feed);
-            } else {
-                // What is not sent is shown at the next login.
-                self.reactor.drop_messages(id, &self.feed);
-            }
-        }
-        self.reactor.close(id);
-    }
-
-    /// Ends a session.
-    fn leave(&mut self, id: ConnectionId, reason: &str) {
-        self.tasks.remove(&id);
-        if let Some(account) = self.chat.account_of(id) {
-            self.save_seen(account);
-        }
-        self.chat.close(id, reason);
-    }
-
-    fn reap(&mut self) {
-        let (origins, by_origin) = (&mut self.origins, &mut self.connections_by_origin);
-        self.reactor.reap(|id| {
-            forget(by_origin, origins[id as usize].take().expect("every connection has one"));
-        });
-    }
-
-    fn begin_to_stop(&mut self) {
-        info!("shutting down");
-        self.reactor.stop_accepting();
-        self.stops_at_us = Some(self.now.mono_us + SHUTDOWN_FLUSH_US);
-        let words = "* the server is shutting down\n";
-        self.feed.publish_notice(words.as_bytes());
-        let ids: Vec<_> = self.reactor.ids().collect();
-        for id in ids {
-            if self.reactor.connection(id).is_some_and(|it| it.is_open() && !it.outbox.is_live()) {
-                self.reactor.push_own(id, words.as_bytes(), &self.feed);
-            }
-        }
-    }
-
-    /// A turn of the end: only what was said is still sent.
-    fn stop(&mut self) -> Result<Turned, Fatal> {
-        self.flush();
-        let is_over = self.stops_at_us.is_none_or(|at_us| at_us <= self.now.mono_us);
-        let ids: Vec<_> = self.reactor.ids().collect();
-        for id in ids {
-            let Some(connection) = self.reactor.connection(id) else { continue };
-            if is_over || connection.outbox.is_drained(&self.feed) {
-                self.leave(id, "shutdown");
-                self.reactor.finish(id);
-            }
-        }
-        self.reap();
-        if !self.reactor.is_empty() {
-            return Ok(Turned::On);
-        }
-        self.journal.sync().map_err(fatal("chat_history.txt cannot be synced"))?;
-        info!("goodbye");
-        Ok(Turned::Over)
-    }
-
-    fn line_due_after(&self, line_due_us: Micros) -> Micros {
-        line_due_after(self.options.rate, line_due_us)
-    }
-}
-
-/// One connection less of an address.
-fn forget(by_origin: &mut HashMap<Origin, u32>, origin: Origin) {
-    if let Some(count) = by_origin.get_mut(&origin) {
-        *count -= 1;
-        if *count == 0 {
-            by_origin.remove(&origin);
-        }
-    }
-}
-
-/// Not before this may a line be handled, by what is known of the earlier ones.
-fn line_due_after(rate: Option<u32>, line_due_us: Micros) -> Micros {
-    match rate {
-        Some(rate) => {
-            let interval_us = SECOND_US / Micros::from(rate);
-            line_due_us.saturating_sub(RATE_BURST_SECONDS * SECOND_US - interval_us)
-        }
-        None => 0,
-    }
-}
-
-/// The theoretical arrival time of the line after one that is handled now.
-fn next_line_due(rate: Option<u32>, line_due_us: Micros, now_us: Micros) -> Micros {
-    rate.map_or(0, |rate| line_due_us.max(now_us) + SECOND_US / Micros::from(rate))
 }
 
 /// The line, without its ending, that tells a user so.

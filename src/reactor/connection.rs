@@ -1,0 +1,130 @@
+//! One connection, and what is known of its socket.
+
+use std::io::{self, IoSlice};
+
+use crate::limits::Micros;
+use crate::line::LineBuffer;
+use crate::net::Stream;
+use crate::outbox::Outbox;
+use crate::record::Timestamp;
+
+/// A stream and what is known of writing to it.
+pub(super) struct Socket<S> {
+    pub(super) stream: S,
+    /// A write may take something.
+    pub(super) writable: bool,
+    /// Writing has failed: what is to be sent goes nowhere.
+    pub(super) broken: bool,
+    /// Since when it took nothing while there was something to take; 0 for not so.
+    pub(super) stalled_since_us: Micros,
+}
+
+/// One connection.
+pub struct Connection<S> {
+    pub(super) socket: Socket<S>,
+    /// Lines read and not handled.
+    pub input: LineBuffer,
+    /// Bytes to be written.
+    pub outbox: Outbox,
+    /// The last message that the socket took whole, where it is known.
+    pub handed: Timestamp,
+    /// When it was opened, or began to linger; or when its user last got a chance to log in.
+    pub since_us: Micros,
+    /// The theoretical arrival time of the next line (generic cell rate algorithm, ITU-T I.371).
+    pub line_due_us: Micros,
+    /// Its entry in the deadlines; 0 for none.
+    pub(super) deadline_us: Micros,
+    /// A read may give something.
+    pub readable: bool,
+    /// A read that gives less than it could is not the last.
+    pub(super) reads_short: bool,
+    /// The peer is gone altogether.
+    pub hung_up: bool,
+    /// Its input has ended.
+    pub ended: bool,
+    /// Its user of the reactor has something to finish that needs an empty outbox or room in the socket.
+    pub busy: bool,
+    /// And waits for its turn to do so.
+    pub is_queued: bool,
+    pub(super) closing: Closing,
+    pub(super) is_ready: bool,
+    pub(super) is_dirty: bool,
+    pub(super) lags: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Closing {
+    No,
+    /// Once its outbox is empty.
+    Flushing,
+    /// What it still sends is read and thrown away, so that the last answer is not overtaken by a reset.
+    Lingering,
+    /// It leaves the slab at the end of the turn.
+    Doomed,
+}
+
+impl<S> Connection<S> {
+    /// Whether lines are taken from it.
+    pub fn is_open(&self) -> bool {
+        self.closing == Closing::No
+    }
+
+    /// Whether it lingers after its last byte was sent.
+    pub fn is_lingering(&self) -> bool {
+        self.closing == Closing::Lingering
+    }
+
+    /// Whether its socket may take something.
+    pub fn is_writable(&self) -> bool {
+        self.socket.writable && !self.socket.broken
+    }
+
+    /// Whether what is sent to it goes nowhere.
+    pub fn is_broken(&self) -> bool {
+        self.socket.broken
+    }
+
+    /// Whether it follows the feed and had all of it at the last flush.
+    pub fn is_up_to_date(&self) -> bool {
+        self.outbox.is_live() && !self.lags && !self.socket.broken && self.outbox.pending_own() == 0
+    }
+
+    /// Since when its socket took nothing while there was something to take.
+    pub fn stalled_since_us(&self) -> Option<Micros> {
+        (self.socket.stalled_since_us > 0).then_some(self.socket.stalled_since_us)
+    }
+
+    /// Reads what there still is, whether or not more is told of.
+    pub fn read_to_the_end(&mut self) {
+        self.readable = true;
+        self.reads_short = true;
+    }
+
+    pub(super) fn has_input(&self) -> bool {
+        self.readable || self.ended || !self.input.is_empty()
+    }
+}
+
+impl<S: Stream> Socket<S> {
+    /// Writes once; returns how many bytes of `bytes` were taken, and notes what that says of the socket.
+    pub(super) fn write(&mut self, slices: &[IoSlice<'_>], bytes: usize, now_us: Micros) -> usize {
+        let taken = match self.stream.write(slices) {
+            Ok(taken) => taken,
+            Err(error) => {
+                match error.kind() {
+                    io::ErrorKind::WouldBlock => self.writable = false,
+                    // That says nothing of the socket.
+                    io::ErrorKind::Interrupted => return 0,
+                    _ => self.broken = true,
+                }
+                0
+            }
+        };
+        if taken == bytes {
+            self.stalled_since_us = 0;
+        } else if taken > 0 || self.stalled_since_us == 0 {
+            self.stalled_since_us = now_us.max(1);
+        }
+        taken
+    }
+}

@@ -1,0 +1,94 @@
+//! The ends: of a session, of a connection and of the server.
+
+use log::info;
+
+use super::admission::forget;
+use super::{Fatal, Server, Turned, fatal};
+use crate::limits::{SHUTDOWN_FLUSH_US, STALL_US};
+use crate::net::{ConnectionId, Net};
+use crate::storage::Storage;
+
+impl<N: Net, S: Storage> Server<N, S> {
+    /// Nothing reaches the peer any more. What it sent before is still read.
+    pub(super) fn broken(&mut self, id: ConnectionId) {
+        self.reactor.give_up_output(id);
+        let Some(connection) = self.reactor.connection(id) else { return };
+        if connection.is_open() && !self.chat.is_hashing(id) {
+            connection.read_to_the_end();
+            self.reactor.schedule(id);
+            // Where its input does not end by itself, the stall ends it.
+            self.reactor.arm(id, self.now.mono_us + STALL_US);
+            // What it is in the midst of is skipped, so that it gets to its next line.
+            return self.queue_task(id);
+        }
+        self.leave(id, "connection lost");
+        self.reactor.doom(id);
+    }
+
+    /// Ends a session, and its connection once all is sent.
+    pub(super) fn hang_up(&mut self, id: ConnectionId, reason: &str) {
+        self.leave(id, reason);
+        let Some(connection) = self.reactor.connection(id) else { return };
+        connection.busy = false;
+        if connection.outbox.is_live() {
+            if connection.outbox.is_drained(&self.feed) {
+                connection.outbox.leave_feed(&self.feed);
+            } else {
+                // What is not sent is shown at the next login.
+                self.reactor.drop_messages(id, &self.feed);
+            }
+        }
+        self.reactor.close(id);
+    }
+
+    /// Ends a session.
+    pub(super) fn leave(&mut self, id: ConnectionId, reason: &str) {
+        self.tasks.remove(&id);
+        if let Some(account) = self.chat.account_of(id) {
+            self.save_seen(account);
+        }
+        self.chat.close(id, reason);
+    }
+
+    pub(super) fn reap(&mut self) {
+        let (origins, by_origin) = (&mut self.origins, &mut self.connections_by_origin);
+        self.reactor.reap(|id| {
+            forget(by_origin, origins[id as usize].take().expect("every connection has one"));
+        });
+    }
+
+    pub(super) fn begin_to_stop(&mut self) {
+        info!("shutting down");
+        self.reactor.stop_accepting();
+        self.stops_at_us = Some(self.now.mono_us + SHUTDOWN_FLUSH_US);
+        let words = "* the server is shutting down\n";
+        self.feed.publish_notice(words.as_bytes());
+        let ids: Vec<_> = self.reactor.ids().collect();
+        for id in ids {
+            if self.reactor.connection(id).is_some_and(|it| it.is_open() && !it.outbox.is_live()) {
+                self.reactor.push_own(id, words.as_bytes(), &self.feed);
+            }
+        }
+    }
+
+    /// A turn of the end: only what was said is still sent.
+    pub(super) fn stop(&mut self) -> Result<Turned, Fatal> {
+        self.flush();
+        let is_over = self.stops_at_us.is_none_or(|at_us| at_us <= self.now.mono_us);
+        let ids: Vec<_> = self.reactor.ids().collect();
+        for id in ids {
+            let Some(connection) = self.reactor.connection(id) else { continue };
+            if is_over || connection.outbox.is_drained(&self.feed) {
+                self.leave(id, "shutdown");
+                self.reactor.finish(id);
+            }
+        }
+        self.reap();
+        if !self.reactor.is_empty() {
+            return Ok(Turned::On);
+        }
+        self.journal.sync().map_err(fatal("chat_history.txt cannot be synced"))?;
+        info!("goodbye");
+        Ok(Turned::Over)
+    }
+}

@@ -1,0 +1,141 @@
+//! From a committed batch to the sockets: effects become bytes in the feed and in outboxes, and are flushed.
+
+use super::answers::{Reading, Task};
+use super::{Gate, Server};
+use crate::accounts::AccountId;
+use crate::cursor::Cursor;
+use crate::effects::{Effect, Effects};
+use crate::journal::Committed;
+use crate::limits::{LOGIN_GRACE_US, STALL_US};
+use crate::net::{ConnectionId, Net};
+use crate::reactor::Attention;
+use crate::storage::Storage;
+
+impl<N: Net, S: Storage> Server<N, S> {
+    /// Does what the turn's lines have asked for, now that it is on disk.
+    pub(super) fn release(&mut self, gate: Gate) {
+        let saves = self.effects.take_saves();
+        let mut effects = std::mem::take(&mut self.effects);
+        self.effects = std::mem::take(&mut self.spare_effects);
+        self.release_effects(&effects, &gate.messages);
+        effects.clear();
+        for save in &saves {
+            let outcome = gate.accounts.as_ref().map(|saved| *saved).map_err(String::as_str);
+            self.chat.saved(save, outcome, &mut effects);
+        }
+        // Now, while those who came in this turn do not follow the feed yet and need not be told of themselves.
+        self.chat.tell_presence(self.now, &mut effects);
+        // These come of what was saved and stage nothing: they need not wait for another turn.
+        self.release_effects(&effects, &gate.messages);
+        effects.clear();
+        self.spare_effects = effects;
+        if let Ok(committed) = gate.messages {
+            self.batch = committed.recycle();
+        }
+    }
+
+    pub(super) fn release_effects(&mut self, effects: &Effects, messages: &Result<Committed, String>) {
+        for &effect in effects.list() {
+            match effect {
+                Effect::Own(id, text) => self.reactor.push_own(id, effects.text(text), &self.feed),
+                Effect::Everyone(text) => self.feed.publish_notice(effects.text(text)),
+                Effect::Say(from, staged) => match messages {
+                    Ok(committed) => self.feed.publish_message(committed.line(staged)),
+                    Err(refusal) => self.refuse(from, refusal),
+                },
+                Effect::Whisper { from, author, to, offline, line } => match messages {
+                    Ok(committed) => {
+                        self.whisper(author, to, committed.line(line));
+                        if offline {
+                            self.tell_offline(from, to);
+                        }
+                    }
+                    Err(refusal) => self.refuse(from, refusal),
+                },
+                Effect::Enter { session, replay, is_new } => self.enter(session, replay, is_new),
+                Effect::Ask(id, ask) => self.begin(id, Task::Ask(ask)),
+                Effect::Resume(id) => self.resume(id),
+            }
+        }
+    }
+
+    pub(super) fn refuse(&mut self, id: ConnectionId, refusal: &str) {
+        self.reactor.push_own(id, format!("{refusal}\n").as_bytes(), &self.feed);
+    }
+
+    /// A private message to all sessions of its two accounts that follow the feed. The others read it in the log.
+    pub(super) fn whisper(&mut self, author: AccountId, to: AccountId, line: &[u8]) {
+        for account in [Some(to), Some(author).filter(|&author| author != to)].into_iter().flatten() {
+            for id in self.chat.sessions_of(account) {
+                if self.reactor.connection(id).is_some_and(|connection| connection.outbox.is_live()) {
+                    self.reactor.push_own(id, line, &self.feed);
+                }
+            }
+        }
+    }
+
+    pub(super) fn tell_offline(&mut self, id: ConnectionId, account: AccountId) {
+        let name = self.chat.accounts[account].name;
+        let notice = format!("* {name} is offline and will see it at the next login\n");
+        self.reactor.push_own(id, notice.as_bytes(), &self.feed);
+    }
+
+    /// A session that just logged in is shown what it missed, and then follows the feed.
+    pub(super) fn enter(&mut self, id: ConnectionId, replay: u32, is_new: bool) {
+        let Some(account) = self.chat.account_of(id) else { return };
+        // The time to log in is over for it: thousands who are in have no entry among the deadlines, nor does
+        // anything wake up for them.
+        self.reactor.disarm(id);
+        self.look_at(id);
+        self.save_seen(account);
+        let seen = self.chat.accounts[account].seen;
+        let cursor = if is_new {
+            self.chat.accounts[account].seen = self.journal.last();
+            if self.journal.end() > 0 {
+                self.seen.append(&self.chat.accounts, std::iter::once(account));
+            }
+            Ok(Cursor::first_visit(replay, &self.journal))
+        } else {
+            Cursor::missed(seen, replay, &self.journal)
+        };
+        match cursor {
+            Ok(cursor) => {
+                let reading = Reading { cursor, notices: None, is_answer: true, then: None };
+                self.begin(id, Task::Read(reading));
+            }
+            Err(why) => self.unreadable(id, &why),
+        }
+    }
+
+    /// A session takes lines again.
+    pub(super) fn resume(&mut self, id: ConnectionId) {
+        let now_us = self.now.mono_us;
+        if let Some(connection) = self.reactor.connection(id) {
+            if self.chat.account_of(id).is_none() {
+                // Whoever tried to log in and failed gets time to try again.
+                connection.since_us = now_us;
+                self.reactor.arm(id, now_us + LOGIN_GRACE_US);
+            }
+            self.reactor.schedule(id);
+        }
+    }
+
+    /// One vectored write for each connection with something to say.
+    pub(super) fn flush(&mut self) {
+        let has_grown = self.feed.end() > self.flushed;
+        let mut attention = std::mem::take(&mut self.attention);
+        self.reactor.flush(&self.feed, has_grown, self.journal.last(), self.now.mono_us, &mut attention);
+        self.flushed = self.feed.end();
+        self.flushed_last = self.journal.last();
+        for (id, attention) in attention.drain(..) {
+            match attention {
+                Attention::Drained => self.queue_task(id),
+                Attention::Stalled => self.reactor.arm(id, self.now.mono_us + STALL_US),
+                Attention::Overflowing => self.fall_behind(id),
+                Attention::Broken => self.broken(id),
+            }
+        }
+        self.attention = attention;
+        self.feed.trim(self.reactor.all_have_the_feed());
+    }
+}

@@ -1,0 +1,151 @@
+//! Input: the lines of the connections that are ready, bounded by the turn and by the rate.
+
+use super::Server;
+use super::answers::Task;
+use crate::effects::Context;
+use crate::limits::{
+    LINE_BYTES_MAX, LINES_PER_TURN_MAX, Micros, RATE_BURST_SECONDS, SECOND_US, UNENDED_BYTES_MAX,
+};
+use crate::line::{Next, TIMING_MARK_ANSWER, sanitise};
+use crate::net::{ConnectionId, Net};
+use crate::storage::Storage;
+use crate::world::World;
+
+impl<N: Net, S: Storage> Server<N, S> {
+    /// Whether lines of a connection may be handled: nothing that it said before is still to be answered, and
+    /// not too much to be sent.
+    pub(super) fn takes_lines(&mut self, id: ConnectionId) -> bool {
+        let Some(connection) = self.reactor.connection(id) else { return false };
+        connection.is_open()
+            && !connection.busy
+            && !connection.outbox.is_above_high_water(&self.feed)
+            && !self.chat.is_waiting(id)
+    }
+
+    /// Reads and handles the lines of those that are ready, one connection after the other, so that what was read
+    /// is handled before anything else takes its place in the cache, and one buffer serves all.
+    pub(super) fn handle(&mut self, world: &mut dyn World) {
+        let mut ready = std::mem::take(&mut self.ready);
+        self.reactor.take_ready(&mut ready);
+        for (position, &id) in ready.iter().enumerate() {
+            if self.batch.is_full() {
+                // Those who were not heard come before those who filled it.
+                self.reactor.schedule_first(&ready[position..]);
+                break;
+            }
+            self.fill(id);
+            if self.is_gone_while_hashing(id) {
+                self.leave(id, "disconnected during a login");
+                self.reactor.doom(id);
+            } else {
+                self.handle_lines(id, world);
+            }
+            self.reactor.shelve_input(id);
+        }
+        self.ready = ready;
+    }
+
+    pub(super) fn fill(&mut self, id: ConnectionId) {
+        let Some(connection) = self.reactor.connection(id) else { return };
+        if connection.is_lingering() {
+            self.reactor.discard_input(id);
+        } else if self.takes_lines(id) {
+            self.reactor.fill(id);
+            if self.reactor.connection(id).is_some_and(|it| it.input.take_timing_mark()) {
+                self.reactor.push_own(id, TIMING_MARK_ANSWER, &self.feed);
+            }
+        }
+    }
+
+    /// Nobody is there any more to whom the result of a costly derivation could matter.
+    pub(super) fn is_gone_while_hashing(&mut self, id: ConnectionId) -> bool {
+        self.reactor.connection(id).is_some_and(|connection| connection.hung_up) && self.chat.is_hashing(id)
+    }
+
+    pub(super) fn handle_lines(&mut self, id: ConnectionId, world: &mut dyn World) {
+        let now_us = self.now.mono_us;
+        for _ in 0..LINES_PER_TURN_MAX {
+            if !self.takes_lines(id) {
+                return;
+            }
+            if self.batch.is_full() {
+                return self.reactor.schedule(id);
+            }
+            let Some(connection) = self.reactor.connection(id) else { return };
+            let line_due_us = connection.line_due_us;
+            let due_us = line_due_after(self.options.rate, line_due_us);
+            if due_us > now_us && !connection.input.is_empty() {
+                return self.reactor.arm(id, due_us);
+            }
+            let (text, effects) = (&mut self.text, &mut self.effects);
+            match connection.input.next_line() {
+                Next::Line(line) => {
+                    let replaced = sanitise(line, text);
+                    connection.line_due_us = next_line_due(self.options.rate, line_due_us, now_us);
+                    let (now, batch) = (self.now, &mut self.batch);
+                    self.chat.line(id, text, replaced, &mut Context { now, world, batch, effects });
+                }
+                Next::TooLong => {
+                    connection.line_due_us = next_line_due(self.options.rate, line_due_us, now_us);
+                    effects.own(
+                        id,
+                        format_args!(
+                            "! line-too-long: a line has at most {LINE_BYTES_MAX} bytes with its ending; skipped"
+                        ),
+                    );
+                }
+                Next::Endless => {
+                    effects.own(
+                        id,
+                        format_args!("! line-too-long: {UNENDED_BYTES_MAX} bytes without an ending; goodbye"),
+                    );
+                    return self.hang_up(id, "a line without end");
+                }
+                Next::Nothing => return self.end_of_lines(id),
+            }
+        }
+        self.reactor.schedule(id);
+    }
+
+    /// All whole lines are handled.
+    pub(super) fn end_of_lines(&mut self, id: ConnectionId) {
+        let Some(connection) = self.reactor.connection(id) else { return };
+        if connection.readable {
+            return self.reactor.schedule(id);
+        }
+        if !connection.ended {
+            return;
+        }
+        if !connection.input.is_empty() {
+            self.effects
+                .own(id, format_args!("! unfinished-line: the last line had no ending and was not taken"));
+        }
+        let gone = connection.is_broken() || connection.hung_up;
+        if gone {
+            self.leave(id, "connection lost");
+            self.reactor.doom(id);
+        } else {
+            self.begin(id, Task::Leave);
+        }
+    }
+
+    pub(super) fn line_due_after(&self, line_due_us: Micros) -> Micros {
+        line_due_after(self.options.rate, line_due_us)
+    }
+}
+
+/// Not before this may a line be handled, by what is known of the earlier ones.
+fn line_due_after(rate: Option<u32>, line_due_us: Micros) -> Micros {
+    match rate {
+        Some(rate) => {
+            let interval_us = SECOND_US / Micros::from(rate);
+            line_due_us.saturating_sub(RATE_BURST_SECONDS * SECOND_US - interval_us)
+        }
+        None => 0,
+    }
+}
+
+/// The theoretical arrival time of the line after one that is handled now.
+fn next_line_due(rate: Option<u32>, line_due_us: Micros, now_us: Micros) -> Micros {
+    rate.map_or(0, |rate| line_due_us.max(now_us) + SECOND_US / Micros::from(rate))
+}

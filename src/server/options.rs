@@ -1,0 +1,36 @@
+//! What the operator chose.
+
+use crate::chat::Rules;
+use crate::limits::{CONNECTIONS_PER_ADDRESS, RATE_LINES_PER_SECOND};
+use crate::storage::SyncPolicy;
+
+/// What the operator chose.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// When messages are synced.
+    pub sync: SyncPolicy,
+    /// What the chat is told.
+    pub rules: Rules,
+    /// Lines a second that a session may send; `None` for as many as it likes.
+    pub rate: Option<u32>,
+    /// Connections at a time.
+    pub max_connections: usize,
+    /// Connections of one address at a time; `None` for no such limit.
+    pub per_address: Option<u32>,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            sync: SyncPolicy::Always,
+            rules: Rules {
+                kdf_rounds: crate::limits::KDF_ROUNDS_DEFAULT,
+                replay: crate::limits::REPLAY_DEFAULT,
+                limits_addresses: true,
+            },
+            rate: Some(RATE_LINES_PER_SECOND),
+            max_connections: 1000,
+            per_address: Some(CONNECTIONS_PER_ADDRESS),
+        }
+    }
+}
