@@ -8,7 +8,7 @@ use super::tally::Tally;
 use super::world::{SimWorld, XorShift};
 
 /// Every kind of trouble, by the name that it is counted by where it comes about.
-pub const KINDS: [&str; 39] = [
+pub const KINDS: [&str; 44] = [
     "short read",
     "short write",
     "blocked write",
@@ -48,6 +48,11 @@ pub const KINDS: [&str; 39] = [
     "unsynced bytes all kept",
     "unsynced bytes torn",
     "unsynced bytes zeroed",
+    "hostile connection",
+    "hostile flood",
+    "guess at a password",
+    "wrong token or code",
+    "adversary that never reads",
 ];
 
 /// What is left to a run to do, since it ends the server.

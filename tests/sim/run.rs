@@ -6,6 +6,7 @@ use chinwag::limits::{
 };
 use chinwag::server::{Options, Server, Turned, Usage};
 
+use super::adversary::Adversary;
 use super::disk::SimDisk;
 use super::faults::{End, befall, befall_disk, heal};
 use super::harness::options;
@@ -29,6 +30,11 @@ pub struct Run {
     world: SimWorld,
     model: Model,
     people: People,
+    adversary: Adversary,
+    /// Whether the adversary is about.
+    is_besieged: bool,
+    /// The adversary's choices, apart from those of everyone else.
+    hostile_random: XorShift,
     tally: Tally,
     turn: u64,
     is_loud: bool,
@@ -65,6 +71,7 @@ impl Run {
             per_address: options.per_address.map_or(usize::MAX, |most| most as usize),
         };
         let is_loud = random.below(4) == 0;
+        let mut hostile_random = XorShift::new(seed + 3);
         let disk = SimDisk::default();
         disk.state().random = XorShift::new(seed + 2);
         let net = SimNet::new(disk.clone());
@@ -80,6 +87,9 @@ impl Run {
             model: Model::new(rules, &disk),
             disk,
             people: People::new(),
+            adversary: Adversary::default(),
+            is_besieged: hostile_random.below(3) == 0,
+            hostile_random,
             tally: Tally::default(),
             turn: 0,
             is_loud,
@@ -91,7 +101,16 @@ impl Run {
         (people, Stage { net, model, random, tally, now_us: world.mono_us, is_loud: *is_loud })
     }
 
+    fn hostile_stage(&mut self) -> (&mut Adversary, Stage<'_>) {
+        let Run { net, model, hostile_random: random, tally, world, adversary, .. } = self;
+        (adversary, Stage { net, model, random, tally, now_us: world.mono_us, is_loud: false })
+    }
+
     fn step(&mut self) {
+        if self.is_besieged {
+            let (adversary, mut stage) = self.hostile_stage();
+            adversary.act(&mut stage);
+        }
         for _ in 0..1 + self.random.below(3) {
             let (people, mut stage) = self.stage();
             people.act(&mut stage);
@@ -163,6 +182,8 @@ impl Run {
         let (people, mut stage) = self.stage();
         people.look_at_ping(turn, &mut stage);
         people.read(&mut stage);
+        let (adversary, mut stage) = self.hostile_stage();
+        adversary.read(&mut stage);
     }
 
     /// Starts another server on what is left.
@@ -213,6 +234,7 @@ impl Run {
         self.disk.state().heal();
         self.tally.count("starts");
         self.people.are_cut_off();
+        self.adversary.is_cut_off();
         self.model.restarted(&self.disk);
     }
 
@@ -226,6 +248,9 @@ impl Run {
     /// The faults are over, and everyone takes what comes: all is to be answered and shown, and then it is quiet.
     fn calm(&mut self) {
         heal(&self.net, &self.disk, &mut self.world);
+        let (adversary, mut stage) = self.hostile_stage();
+        adversary.leave_all(&mut stage);
+        self.is_besieged = false;
         let (people, mut stage) = self.stage();
         people.disperse(&mut stage);
         people.calm_down(&mut stage);

@@ -27,6 +27,9 @@ enum Fit {
 impl Model {
     /// A line that was written to a connection.
     pub(super) fn line(&mut self, id: usize, line: &[u8]) {
+        if self.connections[id].is_hostile {
+            return self.hostile_line(id, line);
+        }
         if line == TIMING_MARK {
             let marks = &mut self.connections[id].marks;
             hold(Guarantee::KnownLines, *marks > 0, || {
@@ -460,10 +463,7 @@ impl Model {
 
     /// Logins, registrations and changes of passwords that were not answered.
     fn logins_waiting(&self) -> usize {
-        let waits = |waiting: &Waiting| {
-            matches!(waiting.asked, Asked::Login { .. } | Asked::Register { .. } | Asked::Passwd { .. })
-        };
-        self.open.iter().filter(|&&id| self.connections[id].asked.iter().any(waits)).count()
+        self.open.iter().filter(|&&id| self.connections[id].may_wait_for_a_login()).count()
     }
 
     /// Sessions that an account may have had since a turn.

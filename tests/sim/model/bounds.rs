@@ -90,7 +90,7 @@ impl Bounds {
         for connection in open.iter().map(|&id| &connections[id]) {
             let total = net.peer(connection.peer).read_bytes;
             let read = total - self.read.insert(connection.peer, total).unwrap_or(0);
-            let most = if connection.is_closing { DISCARDED_MAX } else { READ_MAX };
+            let most = if connection.is_closing || connection.is_hostile { DISCARDED_MAX } else { READ_MAX };
             hold(Guarantee::NeverStalls, read <= most, || format!("{read} bytes read in a turn"));
         }
         let appended = work.appended;

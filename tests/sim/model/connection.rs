@@ -38,6 +38,8 @@ pub struct Offline {
 #[derive(Debug)]
 pub struct Connection {
     pub peer: usize,
+    /// Its client is an adversary: what it is answered is not predicted, only looked at ([`super::hostile`]).
+    pub is_hostile: bool,
     pub address: u32,
     /// When it connected.
     pub since_us: u64,
@@ -80,6 +82,7 @@ impl Connection {
     pub fn new(peer: usize, address: u32, now_us: u64, turn: u64) -> Connection {
         Connection {
             peer,
+            is_hostile: false,
             address,
             since_us: now_us,
             turn,
@@ -118,6 +121,11 @@ impl Connection {
         self.account.clone().or_else(|| self.may_be.last().cloned())
     }
 
+    /// Whether it is open, and all its answers are predicted.
+    pub fn is_predicted(&self) -> bool {
+        self.client == Client::Open && !self.is_hostile
+    }
+
     /// Whether one of the two ends has closed, or is about to.
     pub fn is_over(&self) -> bool {
         self.is_closing || self.client != Client::Open
@@ -127,6 +135,7 @@ impl Connection {
     pub fn is_surely_online(&self, since: u64) -> bool {
         let leaves = |waiting: &Waiting| matches!(waiting.asked, Asked::Quit | Asked::Endless);
         self.account.is_some()
+            && !self.is_hostile
             && self.welcomed < since
             && !self.is_over()
             && !self.may_have_left
@@ -144,7 +153,7 @@ impl Connection {
                 _ => false,
             }
         };
-        self.lags || self.welcomed == turn || self.asked.iter().any(searches)
+        self.is_hostile || self.lags || self.welcomed == turn || self.asked.iter().any(searches)
     }
 
     /// The whole lines that end in what was written to it.

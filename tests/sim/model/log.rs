@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::hostile::{AUTHOR, is_own_name};
 use super::{Guarantee, hold};
 
 /// Bytes of a timestamp.
@@ -46,10 +47,17 @@ impl Record {
         if !is_name(from) || !to.is_none_or(is_name) || text.chars().any(must_not_stand_in_a_text) {
             return None;
         }
+        if is_own_name(from) {
+            return Some(Record::new(line, from, to, text, (AUTHOR, 0)));
+        }
         let tag = text.trim_start_matches('/').strip_prefix('c')?.split(' ').next()?.split_once('.')?;
         let tag = (tag.0.parse().ok()?, tag.1.parse().ok()?);
+        Some(Record::new(line, from, to, text, tag))
+    }
+
+    fn new(line: &str, from: &str, to: Option<&str>, text: &str, tag: Tag) -> Record {
         let (from, to) = (from.to_ascii_lowercase(), to.map(str::to_ascii_lowercase));
-        Some(Record { line: line.into(), from, to, text: text.into(), tag })
+        Record { line: line.into(), from, to, text: text.into(), tag }
     }
 }
 
@@ -103,12 +111,15 @@ impl Log {
         for line in text.split_terminator('\n') {
             hold(Guarantee::Bounded, line.len() < 4096, || format!("a line of {} bytes", line.len() + 1));
             let record = Record::parse(line);
-            let record =
+            let mut record =
                 record.unwrap_or_else(|| super::broken(Guarantee::Durable, format!("no message: {line:?}")));
             let last = self.records.last().map_or("", Record::stamp);
             hold(Guarantee::Ordered, last < record.stamp(), || {
                 format!("time does not rise: {last}, then {line}")
             });
+            if record.tag.0 == AUTHOR {
+                record.tag.1 = self.records.len() as u64;
+            }
             let (connection, number) = record.tag;
             let before = self.last_of_connection.insert(connection, number);
             hold(Guarantee::Ordered, before.is_none_or(|before| before < number), || {

@@ -10,6 +10,7 @@ mod answers;
 pub mod asked;
 mod bounds;
 mod connection;
+pub mod hostile;
 mod log;
 mod seen;
 pub mod stream;
@@ -24,6 +25,7 @@ use accounts::Account;
 use asked::Asked;
 use bounds::{Bounds, Work};
 use connection::{Client, Connection, Waiting};
+use hostile::{AUTHOR, OWN_NAMES, is_own_name};
 use log::{Log, Tag};
 use seen::Seen;
 use stream::{Between, Stream};
@@ -253,7 +255,11 @@ impl Model {
     }
 
     pub fn names(&self) -> Vec<String> {
-        self.accounts.iter().filter(|(_, it)| !it.is_absent()).map(|(name, _)| name.clone()).collect()
+        self.accounts
+            .iter()
+            .filter(|(name, it)| !it.is_absent() && !is_own_name(name))
+            .map(|(name, _)| name.clone())
+            .collect()
     }
 
     /// Timestamps that there are, to ask by.
@@ -340,7 +346,7 @@ impl Model {
 
     /// All that was asked is answered, and all that there is to see is seen, by all who stayed.
     pub fn assert_calm(&self) {
-        for &id in self.open.iter().filter(|&&id| self.connections[id].client == Client::Open) {
+        for &id in self.open.iter().filter(|&&id| self.connections[id].is_predicted()) {
             let connection = &self.connections[id];
             let stands = connection.stream.as_ref().is_none_or(|stream| stream.is_at_end(&self.log));
             hold(Guarantee::Ordered, stands, || {
@@ -409,6 +415,9 @@ impl Model {
     /// What is in the log was said, by who is named there.
     fn look_at_record(&mut self, place: usize) {
         let record = self.log.record(place);
+        if record.tag.0 == AUTHOR {
+            return;
+        }
         let fate = self.fates.insert(record.tag, Fate::Kept);
         let is_news = matches!(fate, Some(Fate::Open));
         hold(Guarantee::Durable, is_news, || format!("{fate:?}, and now in the log: {}", record.line));
@@ -431,7 +440,9 @@ impl Model {
             let connection = &mut self.connections[id];
             let peer = net.peer(connection.peer);
             let is_ended = peer.is_finished_by_server() || peer.is_gone();
-            if is_ended && !connection.is_closing {
+            if is_ended && connection.is_hostile {
+                connection.is_closing = true;
+            } else if is_ended && !connection.is_closing {
                 if self.traces {
                     eprintln!("turn {:>5}: {id:>4} < the end", self.turn);
                 }
@@ -471,7 +482,8 @@ impl Model {
     fn note_online_and_handed(&mut self, log_has_grown: bool) {
         for &id in &self.open {
             let connection = &self.connections[id];
-            for name in connection.names() {
+            let own_names = OWN_NAMES.iter().filter(|_| connection.is_hostile).map(|name| key(name));
+            for name in connection.names().into_iter().chain(own_names) {
                 self.accounts.entry(name).or_default().maybe_online = self.turn;
             }
             if let (Some(name), Some(stream)) = (&connection.account, &connection.stream) {
@@ -483,7 +495,8 @@ impl Model {
             }
         }
         let end = self.log.len();
-        for account in self.accounts.values_mut().filter(|account| account.may_be_absent()) {
+        let is_absent = |(name, it): &(&String, &mut Account)| it.may_be_absent() && !is_own_name(name);
+        for (_, account) in self.accounts.iter_mut().filter(is_absent) {
             // From the moment that it is made, all that was said before counts as seen.
             account.handed = end;
         }

@@ -1,0 +1,111 @@
+//! What must hold for an adversary's connections. The model does not predict their answers; it checks what no answer
+//! may do: welcome the adversary to an account of somebody else, show a message that is not for it, show one that is
+//! not in the log, or be of no known form.
+
+use super::asked::Asked;
+use super::connection::Connection;
+use super::{Guarantee, Model, broken, hold, key};
+
+/// The accounts that an adversary makes. Nobody else uses these names, and all of them have one password.
+pub const OWN_NAMES: [&str; 5] = ["mallory", "Trudy", "oscar-1", "chuck_", "z"];
+/// The password of all of them.
+pub const OWN_PASSWORD: &str = "hostile-password";
+/// The author of every message that an adversary sends, in place of a connection's number.
+pub const AUTHOR: usize = usize::MAX;
+/// The server's last words on a connection that an adversary keeps open.
+const FAREWELLS: [&str; 9] = [
+    "* bye",
+    "* the server is shutting down",
+    "! login-timeout: ",
+    "! server-full: ",
+    "! too-many-connections: ",
+    "! history-unavailable: ",
+    "! replaced: ",
+    "! signed-out: ",
+    "! line-too-long: 1048576 bytes without",
+];
+
+/// Whether an account of this name belongs to the adversary.
+pub fn is_own_name(name: &str) -> bool {
+    OWN_NAMES.iter().any(|own| own.eq_ignore_ascii_case(name))
+}
+
+impl Model {
+    /// An adversary connected. Returns the connection's number.
+    pub fn intruded(&mut self, peer: usize, address: u32) -> usize {
+        let id = self.connected(peer, address);
+        self.connections[id].is_hostile = true;
+        for name in OWN_NAMES {
+            let account = self.account(name);
+            if account.is_absent() {
+                account.possible.push(Some(OWN_PASSWORD.into()));
+            }
+            // How much an adversary was shown is not tracked, so any mark of it is possible.
+            account.handed = usize::MAX;
+        }
+        id
+    }
+
+    /// A line that was written to an adversary.
+    pub(super) fn hostile_line(&mut self, id: usize, line: &[u8]) {
+        // Telnet's answer to a timing mark may stand in front of any line.
+        let line = line.strip_prefix(b"\xff\xfc\x06".as_slice()).unwrap_or(line);
+        let Ok(text) = std::str::from_utf8(line) else {
+            let line = line.escape_ascii();
+            broken(Guarantee::KnownLines, format!("hostile connection {id} received: {line}"));
+        };
+        let text = text.trim_end_matches('\n');
+        self.trace(format_args!("{id:>4} << {text}"));
+        hold(Guarantee::Bounded, line.len() <= 4096, || format!("a line of {} bytes", line.len()));
+        if FAREWELLS.iter().any(|farewell| text.starts_with(farewell)) {
+            self.connections[id].is_closing = true;
+        }
+        match text.as_bytes().first() {
+            Some(b'0'..=b'9') => self.hostile_message(id, text),
+            Some(b'*') => self.hostile_notice(id, text),
+            Some(b'!') => hold(Guarantee::KnownLines, is_error(text), || format!("not an error: {text}")),
+            None => {}
+            Some(_) => broken(Guarantee::KnownLines, format!("hostile connection {id} received: {text:?}")),
+        }
+    }
+
+    fn hostile_message(&mut self, id: usize, text: &str) {
+        let Some(place) = self.log.place_of(text) else {
+            broken(Guarantee::Durable, format!("an adversary was shown what is not in the log: {text}"));
+        };
+        let account = self.connections[id].account.as_deref();
+        let is_for = account.is_some_and(|account| self.log.record(place).is_for(account));
+        hold(Guarantee::Private, is_for, || {
+            format!("an adversary, logged in as {account:?}, was shown: {text}")
+        });
+    }
+
+    fn hostile_notice(&mut self, id: usize, text: &str) {
+        if let Some(name) = text.strip_prefix("* welcome ") {
+            hold(Guarantee::Accounts, is_own_name(name), || format!("an adversary is welcome as {name}"));
+            let turn = self.turn;
+            self.account(name).has(OWN_PASSWORD, turn);
+            let connection = &mut self.connections[id];
+            (connection.account, connection.welcomed) = (Some(key(name)), turn);
+        }
+        let is_presence = text.ends_with(" joined") || text.ends_with(" left");
+        let is_in = self.connections[id].account.is_some();
+        hold(Guarantee::Private, is_in || !is_presence, || format!("to a stranger: {text}"));
+    }
+}
+
+impl Connection {
+    /// Whether a login may wait on it.
+    pub(super) fn may_wait_for_a_login(&self) -> bool {
+        let waits = |asked: &Asked| {
+            matches!(asked, Asked::Login { .. } | Asked::Register { .. } | Asked::Passwd { .. })
+        };
+        self.is_hostile || self.asked.iter().any(|waiting| waits(&waiting.asked))
+    }
+}
+
+/// `! code: words`
+fn is_error(text: &str) -> bool {
+    let code = text.strip_prefix("! ").and_then(|text| text.split_once(": ")).map_or("", |(code, _)| code);
+    !code.is_empty() && code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
+}
