@@ -8,7 +8,7 @@ use super::tally::Tally;
 use super::world::{SimWorld, XorShift};
 
 /// Every kind of trouble, by the name that it is counted by where it comes about.
-pub const KINDS: [&str; 44] = [
+pub const KINDS: [&str; 49] = [
     "short read",
     "short write",
     "blocked write",
@@ -53,6 +53,11 @@ pub const KINDS: [&str; 44] = [
     "guess at a password",
     "wrong token or code",
     "adversary that never reads",
+    "clock far back",
+    "clock far ahead",
+    "clock that stands still",
+    "clock before 1970",
+    "clock millennia ahead",
 ];
 
 /// What is left to a run to do, since it ends the server.
@@ -86,7 +91,7 @@ pub fn befall(
             disk.state().interrupted = often;
         }
         22..24 => {
-            world.wall_us -= random.below(5_000_000);
+            world.wall_us = world.wall_us.saturating_sub(random.below(5_000_000));
             tally.count("clock stepped back");
         }
         24 => {

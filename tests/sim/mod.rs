@@ -4,11 +4,13 @@
 //! holds; a test states what it is about as a transcript ([`transcript`]) or step by step ([`harness::Sim`]).
 //!
 //! With a seed, everything happens at once ([`run`]): [`people`] talk, an [`adversary`] attacks, [`faults`] befall
-//! the machine, and a [`model`] that sees only what is visible from outside decides whether the guarantees hold.
+//! the machine, its [`clock`] goes wrong, and a [`model`] that sees only what is visible from outside decides
+//! whether the guarantees hold.
 
 #![allow(dead_code, reason = "not every test program that shares this needs all of it")]
 
 pub mod adversary;
+pub mod clock;
 pub mod disk;
 pub mod faults;
 pub mod gate;

@@ -7,6 +7,7 @@ use chinwag::limits::{
 use chinwag::server::{Options, Server, Turned, Usage};
 
 use super::adversary::Adversary;
+use super::clock;
 use super::disk::SimDisk;
 use super::faults::{End, befall, befall_disk, heal};
 use super::harness::options;
@@ -35,6 +36,10 @@ pub struct Run {
     is_besieged: bool,
     /// The adversary's choices, apart from those of everyone else.
     hostile_random: XorShift,
+    /// Whether the wall clock goes wrong.
+    is_clock_wild: bool,
+    /// What it does then.
+    clock_random: XorShift,
     tally: Tally,
     turn: u64,
     is_loud: bool,
@@ -72,6 +77,7 @@ impl Run {
         };
         let is_loud = random.below(4) == 0;
         let mut hostile_random = XorShift::new(seed + 3);
+        let mut clock_random = XorShift::new(seed + 4);
         let disk = SimDisk::default();
         disk.state().random = XorShift::new(seed + 2);
         let net = SimNet::new(disk.clone());
@@ -90,6 +96,8 @@ impl Run {
             adversary: Adversary::default(),
             is_besieged: hostile_random.below(3) == 0,
             hostile_random,
+            is_clock_wild: clock_random.below(3) == 0,
+            clock_random,
             tally: Tally::default(),
             turn: 0,
             is_loud,
@@ -110,6 +118,9 @@ impl Run {
         if self.is_besieged {
             let (adversary, mut stage) = self.hostile_stage();
             adversary.act(&mut stage);
+        }
+        if self.is_clock_wild && self.clock_random.below(25) == 0 {
+            clock::go_wild(&mut self.world, &mut self.clock_random, &mut self.tally);
         }
         for _ in 0..1 + self.random.below(3) {
             let (people, mut stage) = self.stage();

@@ -11,6 +11,8 @@ pub const NOON_US: Micros = 1_795_348_800_000_000;
 pub struct SimWorld {
     pub wall_us: Micros,
     pub mono_us: Micros,
+    /// The wall clock does not go on by itself.
+    pub wall_stands_still: bool,
     /// What every look at the clock costs, so that work can be seen to take time.
     pub look_us: Micros,
     pub random_fails: bool,
@@ -25,6 +27,7 @@ impl SimWorld {
         SimWorld {
             wall_us: NOON_US,
             mono_us: 1_000_000,
+            wall_stands_still: false,
             look_us: 0,
             random_fails: false,
             random_failures: 0,
@@ -33,7 +36,7 @@ impl SimWorld {
     }
 
     pub fn advance(&mut self, by_us: Micros) {
-        self.wall_us += by_us;
+        self.wall_us += if self.wall_stands_still { 0 } else { by_us };
         self.mono_us += by_us;
     }
 }
