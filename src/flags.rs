@@ -12,7 +12,7 @@ chinwagd: a chat server that anyone reaches with `nc localhost 5000`
 
 usage: chinwagd [FLAG]...
 
-  --listen ADDR:PORT      where to listen; again for more; port 0 picks a free one
+  --listen ADDR:PORT      where to listen; again for more; *:PORT is every address; port 0 picks a free one
                           (default 127.0.0.1:5000, and [::1]:5000 where there is IPv6)
   --data DIR              where the history and the accounts are (default data)
   --sync always|second|never
@@ -123,7 +123,7 @@ fn set_flag(flags: &mut Flags, flag: &str, value: String) -> Result<(), String> 
                 .rsplit_once(':')
                 .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
             if !has_port {
-                return Err(bad("ADDR:PORT, such as 127.0.0.1:5000 or [::1]:5000"));
+                return Err(bad("ADDR:PORT, such as 127.0.0.1:5000, [::1]:5000 or *:5000"));
             }
             flags.listen.push(value);
         }

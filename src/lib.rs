@@ -32,7 +32,7 @@
 //! | 1 | [`presence`] | who came and who went |
 //! | 1 | [`effects`] | what is to happen once the turn is on disk |
 //! | 1 | [`chat`] | sessions and commands: a line comes in, effects come out |
-//! | 1 | [`net`] | the only file that names mio: a small trait over sockets, and its real one |
+//! | 1 | [`net`] | the only module that names mio: a small trait over sockets, and its real one |
 //! | 1 | [`mod@check`] | `chinwagd --check` |
 //! | 2 | [`reactor`] | the slab of connections; knows no chat |
 //! | 3 | [`server`] | one turn of the loop; the only file that knows the order |

@@ -4,7 +4,7 @@
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
-use std::net::{Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
@@ -13,7 +13,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use chinwag::check::check;
 use chinwag::flags::{Flags, Parsed, parse_flags};
 use chinwag::limits::{CONNECTIONS_PER_ADDRESS, KDF_ROUNDS_WARN, Micros, RATE_LINES_PER_SECOND, SECOND_US};
-use chinwag::net::{MioNet, Unwaited};
+use chinwag::net::{MioNet, Unwaited, listen};
 use chinwag::record::Timestamp;
 use chinwag::server::{Options, Server, Turned};
 use chinwag::storage::{Directory, SyncPolicy};
@@ -105,33 +105,6 @@ impl World for System {
     fn random(&mut self, bytes: &mut [u8]) -> io::Result<()> {
         getrandom::fill(bytes).map_err(io::Error::other)
     }
-}
-
-/// Binds what was asked for, or the default: IPv4's loopback, and IPv6's where there is one.
-fn listen(wanted: &[String]) -> Result<Vec<TcpListener>, String> {
-    let naming = |address: SocketAddr, error: io::Error| match error.kind() {
-        io::ErrorKind::AddrInUse => format!("{address}: {error}; --listen ADDR:PORT chooses another"),
-        _ => format!("{address}: {error}"),
-    };
-    let bind = |address: SocketAddr| TcpListener::bind(address).map_err(|error| naming(address, error));
-    if wanted.is_empty() {
-        let mut listeners = vec![bind(SocketAddr::from(([127, 0, 0, 1], 5000)))?];
-        let address = SocketAddr::from((Ipv6Addr::LOCALHOST, 5000));
-        match TcpListener::bind(address) {
-            Ok(listener) => listeners.push(listener),
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Err(naming(address, error)),
-            Err(error) => info!("no IPv6: {error}"),
-        }
-        return Ok(listeners);
-    }
-    let mut listeners = Vec::new();
-    for text in wanted {
-        let addresses = text.to_socket_addrs().map_err(|error| format!("--listen {text}: {error}"))?;
-        for address in addresses {
-            listeners.push(bind(address)?);
-        }
-    }
-    Ok(listeners)
 }
 
 /// How many connections the limit on open files leaves room for, or as many as was asked for, if that is less.

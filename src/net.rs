@@ -1,5 +1,7 @@
-//! The network: a small trait over a poller, its listeners and its streams, and the real one. The only file that
-//! names mio, and the signals that end a server, which mio waits for as well.
+//! The network: a small trait over a poller, its listeners and its streams, and the real one. Only this file and its
+//! folder name mio and the options of sockets, and the signals that end a server, which mio waits for as well.
+
+mod listen;
 
 use std::fs;
 use std::io::{self, IoSlice, Read, Write};
@@ -12,11 +14,12 @@ use mio::event::Event;
 use mio::net::{TcpListener, TcpStream};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
-use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook_mio::v1_0::Signals;
 use socket2::{SockRef, TcpKeepalive};
 
-use crate::limits::{KEEPALIVE_IDLE, KEEPALIVE_INTERVAL};
+pub use self::listen::listen;
+use crate::limits::{KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, STALL_US};
 
 /// Which connection: a number that is given again only after the batch of events in which it was freed.
 pub type ConnectionId = u32;
@@ -126,14 +129,14 @@ const BACKLOG: i32 = 4096;
 const OUT_OF_DESCRIPTORS: [i32; 2] = [23, 24];
 
 impl MioNet {
-    /// Waits on these listening sockets, and for SIGTERM and SIGINT.
+    /// Waits on these listening sockets, and for SIGTERM, SIGINT and SIGHUP.
     ///
     /// # Errors
     /// The system's.
     pub fn new(listeners: Vec<StdListener>) -> io::Result<MioNet> {
         let poll = Poll::new()?;
         // SIGXFSZ is only caught so that it does not kill: the write that caused it fails with EFBIG.
-        let mut signals = Signals::new([SIGTERM, SIGINT, SIGXFSZ])?;
+        let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGXFSZ])?;
         poll.registry().register(&mut signals, SIGNALS, Interest::READABLE)?;
         let mut net = MioNet {
             poll,
@@ -144,7 +147,6 @@ impl MioNet {
         };
         for (index, listener) in listeners.into_iter().enumerate() {
             listener.set_nonblocking(true)?;
-            SockRef::from(&listener).listen(BACKLOG)?;
             let mut socket = TcpListener::from_std(listener);
             net.poll.registry().register(&mut socket, Token(LISTENERS_FROM + index), Interest::READABLE)?;
             net.listeners.push(Listener { socket, ready: false });
@@ -276,7 +278,13 @@ fn set_options(stream: &TcpStream) -> io::Result<()> {
     // What is written is whole turns already: waiting for more would only delay them.
     stream.set_nodelay(true)?;
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_IDLE).with_interval(KEEPALIVE_INTERVAL);
-    SockRef::from(stream).set_tcp_keepalive(&keepalive)
+    let socket = SockRef::from(stream);
+    socket.set_tcp_keepalive(&keepalive)?;
+    // The kernel gives up on a peer that acknowledges nothing when the stall timeout does, and not after 15 minutes of
+    // retransmissions (tcp(7)). A shorter value would cut off readers whose window is closed.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    socket.set_tcp_user_timeout(Some(Duration::from_micros(STALL_US)))?;
+    Ok(())
 }
 
 /// For a newcomer who cannot stay. Reading first what it sent keeps the close from being a reset that could

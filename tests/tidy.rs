@@ -49,8 +49,8 @@ const PURE: [&str; 15] = [
     "presence", "effects", "chat", "cursor",
 ];
 
-/// The only one that may name the poller, the signals and the options of sockets.
-const NETWORK: &str = "src/net.rs";
+/// The only module that may name the poller, the signals and the options of sockets.
+const NETWORK: &str = "net";
 /// The clients' connection and settings, which are no part of the server.
 const CLIENTS: [&str; 2] = ["src/client/link.rs", "src/client/settings.rs"];
 /// The only one that may look at the clock, draw randomness and print.
@@ -115,8 +115,8 @@ fn imports_from_the_crate_are_written_one_module_a_line() {
 #[test]
 fn only_the_network_file_names_the_poller_and_the_signals() {
     let crates = ["mio::", "mio;", "socket2", "signal_hook"];
-    forbid(&crates, "only src/net.rs talks to the poller", |file| {
-        file.path != NETWORK && !CLIENTS.contains(&file.path.as_str())
+    forbid(&crates, "only src/net.rs and its folder talk to the poller", |file| {
+        file.layer() != NETWORK && !CLIENTS.contains(&file.path.as_str())
     });
 }
 

@@ -129,7 +129,7 @@ fn the_log_tells_who_came_from_where_and_never_what_was_said() {
 
 #[test]
 fn at_its_end_everyone_is_told() {
-    for signal in ["TERM", "INT"] {
+    for signal in ["TERM", "INT", "HUP"] {
         let mut server = Server::start(&QUICK);
         let (mut alice, mut bob, mut nobody) =
             (server.register("alice"), server.register("bob"), server.connect());
