@@ -2,10 +2,11 @@
 //! come out. What shows it to a person, and what moves the bytes, is elsewhere.
 //!
 //! ```text
-//!  connected ─▶ /login ─▶ * welcome ─▶ what was missed ─▶ /users, /history 1     the first time
-//!                            └────────▶ /history T ─────▶ /users                 after a lost connection
+//!  * chinwag ─▶ /login ──▶ * welcome ─▶ what was missed ─▶ /users, /history 1 ─▶ /token     the first time
+//!  * chinwag ─▶ /resume ─▶ * welcome ─▶ /history T ──────▶ /users                           after a lost connection
 //! ```
 //!
+//! Nothing is sent before the server's greeting, so that another kind of server never receives a password.
 //! T is the newest message that was told of. The server shows a message that was said meanwhile twice, as it is said
 //! and in the answer; it is told of once, in its place. What had been sent without a receipt is looked for in that
 //! answer: what is not in it was not taken. Nothing is ever sent a second time.
@@ -15,6 +16,7 @@ mod commands;
 mod event;
 #[cfg(feature = "link")]
 pub mod link;
+mod login;
 mod pending;
 #[cfg(feature = "link")]
 pub mod settings;
@@ -24,6 +26,8 @@ use std::collections::{BTreeSet, VecDeque};
 use std::io::Read;
 
 pub use self::event::{Event, LineId, Message, Origin, Refusal};
+use self::login::Login;
+pub use self::login::{Credentials, Token};
 use self::pending::{Asked, Pending, Purpose, Queue};
 use crate::limits::LINE_BYTES_MAX;
 use crate::line::{InputBuffer, LineBuffer, Next, sanitise};
@@ -36,22 +40,15 @@ const EARLY_MAX: usize = 4096;
 /// So many messages are asked for where a connection was lost before the first one was told of.
 const RESUME_BLINDLY: &str = "50";
 
-/// How to log in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Credentials {
-    /// Whose account.
-    pub name: String,
-    /// Its password.
-    pub password: String,
-    /// Whether the account is to be made.
-    pub is_new: bool,
-}
-
-/// How far a connection has come.
+/// The progress of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Down,
-    /// Connected and not logged in.
+    /// Connected; the server has not greeted yet, and nothing may be sent.
+    Ungreeted,
+    /// The other side is not a chinwag server: nothing is sent or read.
+    Foreign,
+    /// Greeted and not logged in.
     Outside,
     In,
 }
@@ -67,9 +64,12 @@ struct Gathering {
 /// One person's connection to a server, over all times that it is lost and made again.
 pub struct Client {
     state: State,
-    credentials: Option<Credentials>,
-    /// The server has said no to them.
+    /// `None` before the first login, and after a token was refused.
+    login: Option<Login>,
+    /// The server has refused it.
     is_refused: bool,
+    /// Whether to trade the password for a token.
+    wants_token: bool,
     /// The name of the account, once logged in.
     name: Option<Name>,
     /// A connection went after the login was sent and before its answer came: it may have been shown something.
@@ -106,8 +106,9 @@ impl Client {
     pub fn new(ignored: impl IntoIterator<Item = Name>) -> Client {
         Client {
             state: State::Down,
-            credentials: None,
+            login: None,
             is_refused: false,
+            wants_token: true,
             name: None,
             may_have_been_in: false,
             input: LineBuffer::default(),
@@ -130,25 +131,17 @@ impl Client {
         }
     }
 
-    /// Logs in with these, now or as soon as there is a connection, and again after it was lost.
-    pub fn log_in(&mut self, credentials: Credentials) {
-        self.credentials = Some(credentials);
-        self.log_in_again();
-    }
-
-    /// Does so with the same credentials although the server has said no to them.
-    pub fn log_in_again(&mut self) {
-        self.is_refused = false;
-        if self.state == State::Outside && self.pending.is_empty() {
-            self.send_login();
-        }
+    /// Never requests a token: for scripts, whose password is in a file anyway. Each run would issue one more, and the
+    /// server revokes an account's oldest.
+    pub fn without_tokens(mut self) -> Client {
+        self.wants_token = false;
+        self
     }
 
     /// There is a connection.
     pub fn connected(&mut self) {
         assert!(self.state == State::Down, "one connection at a time");
-        self.state = State::Outside;
-        self.send_login();
+        self.state = State::Ungreeted;
     }
 
     /// The connection is gone. What was sent and not acknowledged is told of.
@@ -236,6 +229,11 @@ impl Client {
         self.output.drain(..count);
     }
 
+    /// Whether the other side has shown that it is a chinwag server.
+    pub fn is_greeted(&self) -> bool {
+        matches!(self.state, State::Outside | State::In)
+    }
+
     /// Whether one is logged in, and nothing keeps lines from being taken.
     pub fn is_in(&self) -> bool {
         self.state == State::In
@@ -273,48 +271,6 @@ impl Client {
     }
 
     // What is sent
-
-    fn send_login(&mut self) {
-        let Some(Credentials { name, password, is_new }) =
-            self.credentials.as_ref().filter(|_| !self.is_refused)
-        else {
-            return;
-        };
-        let mut lines = String::new();
-        if self.told.is_some() {
-            // What was missed is asked for by its time instead, so that nothing is left out.
-            lines.push_str("/replay 0\n");
-        }
-        lines += &format!("/{} {name} {password}\n", if *is_new { "register" } else { "login" });
-        if self.told.is_some() {
-            self.ask(Asked::Replay { is_shown: false });
-        }
-        self.ask(Asked::Login);
-        self.output.extend_from_slice(lines.as_bytes());
-    }
-
-    fn welcome(&mut self, name: Name) {
-        self.state = State::In;
-        let is_first = self.name.replace(name).is_none() && !self.may_have_been_in;
-        if let Some(credentials) = &mut self.credentials {
-            credentials.is_new = false;
-        }
-        self.end_of_password_change();
-        self.events.push_back(Event::Welcome(name));
-        self.is_catching_up = self.told.is_none();
-        self.gathering = Some(Gathering::default());
-        match self.told {
-            Some(told) => self.ask_history(&told.to_string(), Purpose::Resume),
-            // What the server takes for shown may have gone with the last connection, before there was a time to ask
-            // from.
-            None if !is_first => self.ask_history(RESUME_BLINDLY, Purpose::Resume),
-            None => {}
-        }
-        self.ask_users();
-        if self.told.is_none() && is_first {
-            self.ask_history("1", Purpose::Baseline);
-        }
-    }
 
     fn ask_history(&mut self, range: &str, purpose: Purpose) {
         self.send(&format!("/history {range}"), false);
@@ -376,12 +332,6 @@ impl Client {
         }
         self.send(sent, self.told.is_none());
         self.pending.push_back(Pending { id: Some(id), line: line.into(), asked });
-    }
-
-    /// The second one of `/passwd OLD NEW`, where the first is the one that is in use.
-    fn new_password(&self, passwords: &str) -> Option<String> {
-        let old = &self.credentials.as_ref()?.password;
-        passwords.strip_prefix(old.as_str())?.strip_prefix(' ').map(str::to_owned)
     }
 
     fn refuse(&mut self, id: LineId, line: &str, refusal: Refusal) {

@@ -26,7 +26,8 @@ mod terminal;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
-use options::Parsed;
+use chinwag::client::settings::Settings;
+use options::{Options, Parsed};
 
 fn main() -> ExitCode {
     let options = match options::parse(std::env::args_os().skip(1)) {
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         }
     };
     let outcome = match Surroundings::find() {
+        _ if options.forget => forget(&options),
         Surroundings::Terminal => terminal::run(options),
         Surroundings::Dumb => plain::run(options, true),
         Surroundings::Pipe => plain::run(options, false),
@@ -54,6 +56,17 @@ fn main() -> ExitCode {
             ExitCode::from(code)
         }
     }
+}
+
+/// After so many wrong passwords the program ends.
+const WRONG_PASSWORDS_MAX: usize = 3;
+
+/// `--forget`
+fn forget(options: &Options) -> Result<(), Failure> {
+    let forgotten = Settings::find().forget_token(&options.server, options.user.as_deref());
+    let was_kept = forgotten.map_err(|error| Failure::new(format!("the kept logins: {error}")))?;
+    println!("{}", if was_kept { "forgotten" } else { "nothing was kept" });
+    Ok(())
 }
 
 /// What the program is run in.

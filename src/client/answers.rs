@@ -1,14 +1,14 @@
 //! What the server's lines mean: which of them answers what, and what is to be told.
 
 use super::event::{Event, Message, Origin, Refusal};
-use super::pending::{Asked, Pending, Purpose, Queue};
+use super::login::Token;
+use super::pending::{Asked, Pending, Purpose};
 use super::{Client, EARLY_MAX, Gathering, State};
 use crate::name::Name;
 use crate::record::Timestamp;
 
-/// Errors that end a connection, or answer no line.
-const OF_THE_CONNECTION: [&str; 5] =
-    ["server-full", "too-many-connections", "login-timeout", "history-unavailable", "unfinished-line"];
+/// How a chinwag server's first line begins.
+const GREETING: &str = "* chinwag ";
 
 /// How the server tells a slow reader that who is here has to be asked for.
 const NOT_SHOWN: &str = "who came and went meanwhile was not shown";
@@ -16,16 +16,35 @@ const NOT_SHOWN: &str = "who came and went meanwhile was not shown";
 impl Client {
     /// A clean line of the server, without its ending.
     pub(super) fn line(&mut self, line: &str) {
-        if let Some(text) = line.strip_prefix("* ") {
+        if !self.is_greeted() {
+            self.first_line(line);
+        } else if let Some(text) = line.strip_prefix("* ") {
             self.server_notice(text);
         } else if let Some(text) = line.strip_prefix("! ") {
             self.error(Refusal::parse(text));
         } else if self.state == State::Outside {
-            self.events.push_back(Event::NotChinwag(line.into()));
+            // Before a login there is nothing else to say.
         } else if let Some(message) = Message::parse(line) {
             self.message(message);
         } else {
             self.notice(line);
+        }
+    }
+
+    /// The greeting is the first line, unless the server has no room.
+    fn first_line(&mut self, line: &str) {
+        let refusal = line.strip_prefix("! ").map(Refusal::parse).filter(Refusal::is_of_the_connection);
+        if self.state == State::Foreign {
+            // What it says is not for us.
+        } else if let Some(refusal) = refusal {
+            self.events.push_back(Event::Error(refusal));
+        } else if line.starts_with(GREETING) {
+            self.state = State::Outside;
+            self.events.push_back(Event::Greeted);
+            self.send_login();
+        } else {
+            self.state = State::Foreign;
+            self.events.push_back(Event::NotChinwag(line.into()));
         }
     }
 
@@ -52,10 +71,14 @@ impl Client {
             }
             (Some(Asked::Passwd { new }), "password changed") => {
                 self.pending.pop_front();
-                if let (Some(credentials), Some(new)) = (&mut self.credentials, new) {
-                    credentials.password = new;
-                }
                 self.notice(text);
+                self.password_changed(new);
+            }
+            (Some(Asked::Token), _) if text.starts_with("token ") => {
+                self.pending.pop_front();
+                if let Some(token) = Token::parse(&text["token ".len()..]) {
+                    self.take_token(token);
+                }
             }
             (Some(Asked::Quit), "bye") => {
                 self.pending.pop_front();
@@ -84,7 +107,7 @@ impl Client {
     }
 
     fn error(&mut self, refusal: Refusal) {
-        if OF_THE_CONNECTION.contains(&refusal.code.as_str()) {
+        if refusal.is_of_the_connection() {
             if self.state == State::Outside {
                 // They end it before a login.
                 self.pending.clear();
@@ -93,49 +116,13 @@ impl Client {
         }
         if self.state == State::Outside {
             self.pending.clear();
-            if refusal.code == "bad-login" && self.log_in_with_the_new_password() {
-                return;
-            }
-            self.is_refused = true;
-            return self.events.push_back(Event::LoginFailed(refusal));
+            return self.login_refused(refusal);
         }
         match self.pending.pop_front() {
             Some(Pending { id: Some(id), line, .. }) => self.refuse(id, &line, refusal),
             Some(Pending { asked: Asked::History(purpose), .. }) => self.end_of_question(purpose),
             Some(_) => {}
             None => self.events.push_back(Event::Error(refusal)),
-        }
-    }
-
-    /// Where the password was being changed when the connection went, and is not the old one any more.
-    fn log_in_with_the_new_password(&mut self) -> bool {
-        let Some(credentials) = &mut self.credentials else { return false };
-        // The first: one that was sent behind it had another password to begin with.
-        let new = self.unconfirmed.iter().find_map(|pending| match &pending.asked {
-            Asked::Passwd { new } => new.as_ref(),
-            _ => None,
-        });
-        let Some(new) = new.filter(|new| **new != credentials.password) else { return false };
-        credentials.password.clone_from(new);
-        self.send_login();
-        true
-    }
-
-    /// The password that let one in tells whether it was changed.
-    pub(super) fn end_of_password_change(&mut self) {
-        let is_change = |pending: &Pending| matches!(pending.asked, Asked::Passwd { .. });
-        let (changes, rest): (Queue, Queue) =
-            std::mem::take(&mut self.unconfirmed).into_iter().partition(is_change);
-        self.unconfirmed = rest;
-        let password = self.credentials.as_ref().map(|credentials| credentials.password.clone());
-        for Pending { id, line, asked } in changes {
-            match (id, asked) {
-                (_, Asked::Passwd { new }) if new.is_some() && new == password => {
-                    self.notice("password changed");
-                }
-                (Some(id), _) => self.events.push_back(Event::NotSent { id, line }),
-                (None, _) => {}
-            }
         }
     }
 
@@ -181,6 +168,9 @@ impl Client {
     /// The client's own question is answered, or will not be.
     fn end_of_question(&mut self, purpose: Purpose) {
         let Some(mut gathering) = self.gathering.take() else { return };
+        if self.lacks_token() {
+            self.ask_token();
+        }
         if purpose == Purpose::Baseline {
             // It is the newest message there is: what came before it was said just now, and it is the last of that.
             let newest = gathering.early.pop().map(|message| message.at);

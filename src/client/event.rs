@@ -1,5 +1,6 @@
 //! What a client's user is to be told.
 
+use super::login::Token;
 use crate::name::Name;
 use crate::record::{Audience, TIMESTAMP_BYTES, Timestamp, ends_of};
 
@@ -9,11 +10,27 @@ pub type LineId = u64;
 /// Something to be told, in the order in which it is to be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
+    /// The other side is a chinwag server.
+    Greeted,
     /// Logged in, under the name as it was registered.
     Welcome(Name),
-    /// The server did not let one in.
+    /// The server refused the login.
     LoginFailed(Refusal),
-    /// The other side does not speak as a chinwag server does; one of its lines, cleaned.
+    /// The server refused the token, which is to be forgotten: only the password helps now.
+    TokenRefused {
+        /// The account's name, as it was given.
+        name: String,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// The server issued a token, which is to be kept for the next time.
+    Token {
+        /// Whose it is.
+        name: Name,
+        /// As good as a password.
+        token: Token,
+    },
+    /// The other side is not a chinwag server; its first line, cleaned.
     NotChinwag(String),
     /// A message.
     Message(Message),
@@ -72,7 +89,28 @@ pub struct Refusal {
     pub words: String,
 }
 
+/// Errors that end a connection, or answer no line.
+const OF_THE_CONNECTION: [&str; 7] = [
+    "server-full",
+    "too-many-connections",
+    "login-timeout",
+    "history-unavailable",
+    "unfinished-line",
+    "replaced",
+    "signed-out",
+];
+
 impl Refusal {
+    /// Whether it concerns the connection and answers no line.
+    pub fn is_of_the_connection(&self) -> bool {
+        OF_THE_CONNECTION.contains(&self.code.as_str())
+    }
+
+    /// Whether the session was ended for good: to reconnect by itself would only end another one.
+    pub fn ends_the_session(&self) -> bool {
+        matches!(self.code.as_str(), "replaced" | "signed-out")
+    }
+
     /// From what follows the `! `.
     pub fn parse(text: &str) -> Refusal {
         let (code, words) = text.split_once(": ").unwrap_or(("error", text));

@@ -9,22 +9,22 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::{Events, Interest, Poll, Waker};
 use socket2::{SockRef, TcpKeepalive};
 
 use self::wishes::Wishes;
-use super::{Client, Credentials, Event, Refusal};
+use super::{Client, Credentials, Event, Token};
 
 mod wishes;
 
-const SOCKET: Token = Token(0);
-const WAKER: Token = Token(1);
+const SOCKET: mio::Token = mio::Token(0);
+const WAKER: mio::Token = mio::Token(1);
 /// Lines that may wait for their answers before further ones are taken from the user.
 const UNANSWERED_MAX: usize = 64;
 /// One attempt to connect to one address.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
-/// How long a server may take to say its first word.
-const SILENCE_MAX: Duration = Duration::from_secs(20);
+/// How long a server may take to greet.
+const GREETING_MAX: Duration = Duration::from_secs(10);
 /// How long a goodbye may take.
 const GOODBYE_MAX: Duration = Duration::from_secs(2);
 /// Reads before the user is listened to again.
@@ -47,8 +47,15 @@ pub struct Manner {
 
 /// What the user wants.
 pub enum Command {
-    /// To log in.
+    /// To log in with a password.
     LogIn(Credentials),
+    /// To log in with a token.
+    Resume {
+        /// The account's name.
+        name: String,
+        /// Issued for it earlier.
+        token: Token,
+    },
     /// To say something, or have something done.
     Submit(String),
     /// To leave now.
@@ -106,12 +113,13 @@ impl Link {
             manner,
             attempts: 0,
             retry_at: None,
-            heard_by: None,
+            greeted_by: None,
+            was_greeted: false,
             leave_by: None,
             has_left: false,
             finishes: false,
             refusal: None,
-            kept_out: None,
+            final_words: None,
             has_logged_in: false,
             has_more: false,
             update,
@@ -152,8 +160,10 @@ struct Worker<F> {
     /// To connect, since it last worked.
     attempts: usize,
     retry_at: Option<Instant>,
-    /// By when the server must have said something; `None` once it has.
-    heard_by: Option<Instant>,
+    /// By when the server must have greeted; `None` once it has.
+    greeted_by: Option<Instant>,
+    /// It has greeted once, so it is a chinwag server that can be waited for.
+    was_greeted: bool,
     /// The user leaves, by then in any case.
     leave_by: Option<Instant>,
     /// The server was told so.
@@ -162,8 +172,8 @@ struct Worker<F> {
     finishes: bool,
     /// The last error that answers no line: it may be why the connection ends.
     refusal: Option<String>,
-    /// Why somebody who was in before is not let in again.
-    kept_out: Option<Refusal>,
+    /// Why this connection is of no use any more.
+    final_words: Option<String>,
     /// The user has said how.
     has_logged_in: bool,
     /// There may be more to read.
@@ -193,7 +203,7 @@ impl<F: FnMut(&Client, Update)> Worker<F> {
         if self.has_more {
             return Some(Duration::ZERO);
         }
-        let due = [self.retry_at, self.heard_by, self.leave_by].into_iter().flatten().min()?;
+        let due = [self.retry_at, self.greeted_by, self.leave_by].into_iter().flatten().min()?;
         Some(due.saturating_duration_since(Instant::now()))
     }
 
@@ -225,8 +235,16 @@ impl<F: FnMut(&Client, Update)> Worker<F> {
         self.tell();
         self.obey();
         self.tell();
-        gone = gone.or_else(|| self.kept_out()).or_else(|| self.write());
-        gone.or_else(|| self.heard_by.filter(|by| *by <= now).map(|_| "the server says nothing".to_owned()))
+        gone = self.final_words.take().or(gone).or_else(|| self.write());
+        gone.or_else(|| self.not_greeted(now))
+    }
+
+    /// Another kind of server that waits for the client's first word never greets, and is not asked again.
+    fn not_greeted(&mut self, now: Instant) -> Option<String> {
+        self.greeted_by.filter(|by| *by <= now)?;
+        self.manner.reconnects &= self.was_greeted;
+        let seconds = GREETING_MAX.as_secs();
+        Some(format!("no greeting within {seconds} s; is it a chinwag server?"))
     }
 
     fn connect(&mut self) -> io::Result<()> {
@@ -245,7 +263,7 @@ impl<F: FnMut(&Client, Update)> Worker<F> {
         let mut stream = TcpStream::from_std(stream);
         self.poll.registry().register(&mut stream, SOCKET, Interest::READABLE | Interest::WRITABLE)?;
         self.stream = Some(stream);
-        self.heard_by = Some(Instant::now() + SILENCE_MAX);
+        self.greeted_by = Some(Instant::now() + GREETING_MAX);
         self.client.connected();
         Ok(())
     }
@@ -260,7 +278,7 @@ impl<F: FnMut(&Client, Update)> Worker<F> {
             self.client.log_in_again();
             self.tell();
         }
-        self.heard_by = None;
+        self.greeted_by = None;
         if self.leave_by.is_some() {
             return Some(None);
         }
@@ -288,7 +306,6 @@ impl<F: FnMut(&Client, Update)> Worker<F> {
             match stream.read(&mut buffer) {
                 Ok(0) => return Some("the server closed it".into()),
                 Ok(count) => {
-                    self.heard_by = None;
                     self.client.receive(&buffer[..count]);
                     // At once, so that a long history is not gathered here.
                     self.tell();
@@ -318,26 +335,38 @@ impl<F: FnMut(&Client, Update)> Worker<F> {
 
     fn tell(&mut self) {
         while let Some(event) = self.client.next_event() {
-            match &event {
-                Event::Welcome(_) => {
-                    self.attempts = 0;
-                    self.refusal = None;
-                }
-                Event::Error(refusal) => self.refusal = Some(refusal.to_string()),
-                Event::LoginFailed(refusal) if self.client.name().is_some() => {
-                    self.kept_out = Some(refusal.clone());
-                }
-                _ => {}
-            }
+            self.heed(&event);
             (self.update)(&self.client, Update::Event(event));
         }
     }
 
-    /// Somebody who was in before is not let in again. Returns why this connection is of no use.
-    fn kept_out(&mut self) -> Option<String> {
-        let refusal = self.kept_out.take()?;
-        self.manner.reconnects &= PASSING.contains(&refusal.code.as_str());
-        Some(refusal.to_string())
+    /// What an event means for the connection.
+    fn heed(&mut self, event: &Event) {
+        let was_in = self.client.name().is_some();
+        match event {
+            Event::Greeted => {
+                self.was_greeted = true;
+                self.greeted_by = None;
+            }
+            Event::Welcome(_) => {
+                self.attempts = 0;
+                self.refusal = None;
+            }
+            Event::Error(refusal) => {
+                self.manner.reconnects &= !refusal.ends_the_session();
+                self.refusal = Some(refusal.to_string());
+            }
+            // Whoever was in before is not let in again.
+            Event::LoginFailed(refusal) | Event::TokenRefused { refusal, .. } if was_in => {
+                self.manner.reconnects &= PASSING.contains(&refusal.code.as_str());
+                self.final_words = Some(refusal.to_string());
+            }
+            Event::NotChinwag(line) => {
+                self.manner.reconnects = false;
+                self.final_words = Some(format!("that is not a chinwag server; it says: {line}"));
+            }
+            _ => {}
+        }
     }
 
     fn obey(&mut self) {
@@ -352,6 +381,10 @@ impl<F: FnMut(&Client, Update)> Worker<F> {
                 Some(Command::LogIn(credentials)) => {
                     self.has_logged_in = true;
                     self.client.log_in(credentials);
+                }
+                Some(Command::Resume { name, token }) => {
+                    self.has_logged_in = true;
+                    self.client.resume(name, token);
                 }
                 Some(Command::Submit(line)) => {
                     self.client.submit(&line);

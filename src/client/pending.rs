@@ -32,9 +32,11 @@ pub enum Asked {
     },
     /// `* password changed`
     Passwd {
-        /// The password from then on, where it can be told.
+        /// The password from then on, if it is clear where it begins.
         new: Option<String>,
     },
+    /// `* token HEX`, which is never shown.
+    Token,
     /// `* bye`
     Quit,
 }

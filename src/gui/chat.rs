@@ -151,9 +151,12 @@ impl Chat {
                 self.note(format!("Not sent: {}", without_secrets(&line)), true);
             }
             Event::Error(refusal) => self.note(refusal.words, true),
-            Event::LoginFailed(refusal) => self.note(format!("Not let in again: {}", refusal.words), true),
+            Event::LoginFailed(refusal) | Event::TokenRefused { refusal, .. } => {
+                self.note(format!("Not let in again: {}", refusal.words), true);
+            }
             Event::Unconfirmed { .. } | Event::NotSent { .. } => {}
-            Event::NotChinwag(_) | Event::IgnoredChanged | Event::Online | Event::Bye => {}
+            Event::Greeted | Event::Token { .. } | Event::NotChinwag(_) => {}
+            Event::IgnoredChanged | Event::Online | Event::Bye => {}
         }
     }
 

@@ -319,6 +319,16 @@ impl Party {
                     let (name, password) = (person.account.into(), person.password.clone());
                     person.client.log_in(Credentials { name, password, is_new: false });
                 }
+                // The user knows which password may be the new one, also where the client cannot tell.
+                Event::TokenRefused { .. } => {
+                    let new = person.new_password.as_ref().map(|(_, new)| new.clone());
+                    let password = new.expect("a token is refused only after a change");
+                    person.client.log_in(Credentials {
+                        name: person.account.into(),
+                        password,
+                        is_new: false,
+                    });
+                }
                 Event::LoginFailed(refusal) => panic!("{}, seed {seed}: {refusal}", person.name),
                 Event::Message(message) => {
                     if let Some(id) = message.receipt {

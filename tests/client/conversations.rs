@@ -2,16 +2,16 @@
 
 use chinwag::client::{Client, Credentials, Event};
 
-use crate::transcript::{check, check_with};
+use crate::transcript::{TOKEN, check, check_with};
 
 /// Up to where lines are said: nobody else is there, and nothing was ever said.
 const LOGGED_IN: &str = "
     login alice correct-horse
     +
-    > /login alice correct-horse
-    < * chinwag 0.1.0: a chat; what is said here is kept
+    < * chinwag 0.2.0: a chat; what is said here is kept
     < * new here? /register NAME PASSWORD
     < * have an account? /login NAME PASSWORD; /help tells the rest
+    > /login alice correct-horse
     < * welcome alice
     welcome alice
     > /users
@@ -19,14 +19,22 @@ const LOGGED_IN: &str = "
     < * users: alice
     < * 1 online
     < * end of history
+    > /token
+    < * token TOKEN
+    token of alice: TOKEN
 ";
+
+/// The first line of a server.
+const GREETING: &[u8] = b"* chinwag 0.2.0: a chat\n";
 
 /// The same for what no line of text can say.
 fn logged_in() -> Client {
     let mut client = Client::new([]);
     client.log_in(Credentials { name: "alice".into(), password: "correct-horse".into(), is_new: false });
     client.connected();
+    client.receive(GREETING);
     client.receive(b"* welcome alice\n* users: alice\n* 1 online\n* end of history\n");
+    client.receive(format!("* token {TOKEN}\n").as_bytes());
     client.sent(client.output().len());
     while client.next_event().is_some() {}
     client
@@ -37,7 +45,7 @@ fn check_in(script: &str) {
 }
 
 #[test]
-fn a_login_waits_for_no_greeting_and_asks_who_is_there() {
+fn a_login_waits_for_the_greeting_and_asks_who_is_there() {
     check_in("");
 }
 
@@ -54,8 +62,10 @@ fn a_registration_is_a_login_the_next_time() {
         > /history 1
         < * 0 online
         < * end of history
+        > /token
         -
         +
+        < * chinwag 0.2.0: a chat
         > /replay 0
         > /login alice correct-horse",
     );
@@ -65,6 +75,7 @@ fn a_registration_is_a_login_the_next_time() {
 fn a_wrong_password_is_said_and_another_can_be_tried() {
     check(
         "+
+        < * chinwag 0.2.0: a chat
         login alice wrong-horse
         > /login alice wrong-horse
         < ! bad-login: wrong name or password
@@ -85,11 +96,13 @@ fn credentials_that_were_refused_are_not_sent_again_by_themselves() {
     check(
         "login alice wrong-horse
         +
+        < * chinwag 0.2.0: a chat
         > /login alice wrong-horse
         < ! bad-login: wrong name or password
         failed: bad-login: wrong name or password
         -
         +
+        < * chinwag 0.2.0: a chat
         again
         > /login alice wrong-horse",
     );
@@ -100,11 +113,13 @@ fn an_error_of_the_connection_is_no_answer_to_the_login() {
     check(
         "login alice correct-horse
         +
+        < * chinwag 0.2.0: a chat
         > /login alice correct-horse
         < ! server-full: all 50 connections are taken; please try again later
         error: server-full: all 50 connections are taken; please try again later
         -
         +
+        < * chinwag 0.2.0: a chat
         > /login alice correct-horse",
     );
 }
@@ -121,16 +136,30 @@ fn another_kind_of_server_is_noticed() {
         < 220 mail.example ESMTP
         not chinwag: 220 mail.example ESMTP",
     );
+    // It is sent nothing, and not listened to.
     check(
         "login alice correct-horse
         +
-        > /login alice correct-horse
         < HTTP/1.1 400 Bad Request
         < Content-Type: text/plain; charset=utf-8
+        < * chinwag 0.2.0: a chat
         not chinwag: HTTP/1.1 400 Bad Request
-        not chinwag: Content-Type: text/plain; charset=utf-8
-        -",
+        again
+        = hello
+        not sent #0 hello
+        -
+        +
+        < * chinwag 0.2.0: a chat
+        > /login alice correct-horse",
     );
+    for line in ["* welcome alice", "* chinwags", "! bad-login: no", "bob: hi", "x* chinwag 0.2.0"] {
+        check(&format!(
+            "login alice correct-horse
+            +
+            < {line}
+            not chinwag: {line}"
+        ));
+    }
 }
 
 #[test]
@@ -138,6 +167,7 @@ fn what_was_missed_is_told_apart_from_what_is_said_now() {
     check(
         "login alice correct-horse
         +
+        < * chinwag 0.2.0: a chat
         > /login alice correct-horse
         < * welcome alice
         < @1 bob: early
@@ -152,7 +182,8 @@ fn what_was_missed_is_told_apart_from_what_is_said_now() {
         < @2 bob -> alice: psst
         < * end of history
         < @3 bob: now
-        live @3 bob: now",
+        live @3 bob: now
+        > /token",
     );
 }
 
@@ -161,6 +192,7 @@ fn the_newest_message_is_only_noted_where_it_was_seen_before() {
     check(
         "login alice correct-horse
         +
+        < * chinwag 0.2.0: a chat
         > /login alice correct-horse
         < * welcome alice
         welcome alice
@@ -169,8 +201,10 @@ fn the_newest_message_is_only_noted_where_it_was_seen_before() {
         < * 1 online
         < @5 bob: seen yesterday
         < * end of history
+        > /token
         -
         +
+        < * chinwag 0.2.0: a chat
         > /replay 0
         > /login alice correct-horse
         < * replay 0
@@ -186,6 +220,7 @@ fn what_is_said_before_the_newest_message_is_told_is_not_lost() {
     check(
         "login alice correct-horse
         +
+        < * chinwag 0.2.0: a chat
         > /login alice correct-horse
         < * welcome alice
         welcome alice
@@ -197,7 +232,8 @@ fn what_is_said_before_the_newest_message_is_told_is_not_lost() {
         < @7 bob: and now
         < * end of history
         live @6 bob: just now
-        live @7 bob: and now",
+        live @7 bob: and now
+        > /token",
     );
 }
 
@@ -344,6 +380,7 @@ fn a_line_without_a_login_is_not_sent() {
         = /users
         not sent #1 /users
         +
+        < * chinwag 0.2.0: a chat
         > /login alice correct-horse
         = hello
         not sent #2 hello
@@ -362,6 +399,7 @@ fn a_login_that_is_under_way_is_not_sent_twice() {
     check(
         "login alice correct-horse
         +
+        < * chinwag 0.2.0: a chat
         > /login alice correct-horse
         again
         again
@@ -404,6 +442,7 @@ fn it_is_known_what_is_not_answered_yet() {
     // A question has no meaning without its connection; a message has.
     assert_eq!(state(&client), (1, "/msg bob two".into(), false));
     client.connected();
+    client.receive(GREETING);
     client.receive(b"* replay 0\n* welcome alice\n");
     assert_eq!(state(&client), (1, "/msg bob two".into(), false));
     client.receive(b"* end of history\n");
@@ -414,11 +453,13 @@ fn it_is_known_what_is_not_answered_yet() {
     // that answers them.
     client.disconnected();
     client.connected();
+    client.receive(GREETING);
     client.receive(b"* welcome alice\n");
     assert_eq!(state(&client), (0, String::new(), false));
     client.disconnected();
     assert_eq!(state(&client), (0, String::new(), true));
     client.connected();
+    client.receive(GREETING);
     client.receive(b"* welcome alice\n! busy: later\n! busy: later\n");
     assert_eq!(state(&client), (0, String::new(), true));
 }
@@ -569,8 +610,9 @@ fn half_an_answer_and_half_a_line_of_a_lost_connection_are_forgotten() {
         -
         not sent #0 /users
         +
+        < * chinwag 0.2.0: a chat
         > /replay 0
-        > /login alice correct-horse
+        > /resume alice TOKEN
         < * welcome alice
         welcome alice
         > /history 1970-01-01T00:00:00.000000Z
@@ -664,8 +706,9 @@ fn who_is_ignored_is_not_heard_and_still_counts() {
             < @5 bob: last
             -
             +
+            < * chinwag 0.2.0: a chat
             > /replay 0
-            > /login alice correct-horse
+            > /resume alice TOKEN
             < * replay 0
             < * welcome alice
             welcome alice
@@ -726,14 +769,16 @@ fn a_history_that_was_asked_for_is_told_again_and_what_is_new_in_it_once() {
 #[test]
 fn a_changed_password_is_used_from_then_on() {
     check_in(
-        "= /passwd correct-horse battery staple
-        > /passwd correct-horse battery staple
+        "= /passwd correct-horse battery-staple
+        > /passwd correct-horse battery-staple
         < * password changed
         notice: password changed
+        > /token
         -
         +
+        < * chinwag 0.2.0: a chat
         > /replay 0
-        > /login alice battery staple",
+        > /login alice battery-staple",
     );
 }
 
@@ -750,8 +795,9 @@ fn a_password_is_changed_when_the_server_says_so_and_not_before() {
         refused #0 /passwd correct-horse battery-staple: bad-login: wrong name or password
         -
         +
+        < * chinwag 0.2.0: a chat
         > /replay 0
-        > /login alice correct-horse",
+        > /resume alice TOKEN",
     );
 }
 
@@ -760,11 +806,13 @@ fn where_passwords_have_spaces_the_one_in_use_tells_them_apart() {
     let mut client = Client::new([]);
     client.log_in(Credentials { name: "alice".into(), password: "correct horse".into(), is_new: false });
     client.connected();
-    client.receive(b"* welcome alice\n* 1 online\n* end of history\n");
+    client.receive(GREETING);
+    client.receive(b"* welcome alice\n* 1 online\n* end of history\n! unknown-command: there is no /token\n");
     client.submit("/passwd correct horse battery staple");
     client.receive(b"* password changed\n");
     client.disconnected();
     client.connected();
+    client.receive(GREETING);
     assert_eq!(client.output(), b"/replay 0\n/login alice battery staple\n");
 }
 
@@ -777,8 +825,9 @@ fn a_password_that_could_not_be_changed_stays() {
         refused #0 /passwd correct-horse battery-staple: not-saved: the server's disk is full; please try again later
         -
         +
+        < * chinwag 0.2.0: a chat
         > /replay 0
-        > /login alice correct-horse",
+        > /resume alice TOKEN",
     );
 }
 
@@ -809,9 +858,10 @@ fn what_a_lost_connection_did_not_get_is_not_sent_on_the_next() {
     client.submit("hello");
     client.disconnected();
     client.connected();
-    assert_eq!(client.output(), b"/replay 0\n/login alice correct-horse\n");
+    client.receive(GREETING);
+    assert_eq!(client.output(), format!("/replay 0\n/resume alice {TOKEN}\n").as_bytes());
     client.sent("/replay 0\n".len());
-    assert_eq!(client.output(), b"/login alice correct-horse\n");
+    assert_eq!(client.output(), format!("/resume alice {TOKEN}\n").as_bytes());
 }
 
 /// A connection that was lost after message 2, and is there again.
@@ -822,8 +872,9 @@ const BACK: &str = "
     live @2 bob: two
     -
     +
+    < * chinwag 0.2.0: a chat
     > /replay 0
-    > /login alice correct-horse
+    > /resume alice TOKEN
     < * replay 0
     < * welcome alice
     welcome alice
@@ -900,6 +951,7 @@ fn a_long_answer_in_which_the_last_message_is_missing_is_told_as_it_comes() {
     client.receive(message(1).as_bytes());
     client.disconnected();
     client.connected();
+    client.receive(GREETING);
     client.receive(b"* replay 0\n* welcome alice\n");
     let mut told = 0;
     let mut most_untold = 0;
@@ -925,8 +977,9 @@ fn a_second_loss_in_the_midst_of_the_answer_leaves_no_gap() {
         missed @3 bob: three
         -
         +
+        < * chinwag 0.2.0: a chat
         > /replay 0
-        > /login alice correct-horse
+        > /resume alice TOKEN
         < * replay 0
         < * welcome alice
         welcome alice
@@ -941,8 +994,9 @@ fn a_second_loss_in_the_midst_of_the_answer_leaves_no_gap() {
         "< @6 bob: said meanwhile
         -
         +
+        < * chinwag 0.2.0: a chat
         > /replay 0
-        > /login alice correct-horse
+        > /resume alice TOKEN
         < * welcome alice
         welcome alice
         > /history @2
@@ -975,8 +1029,9 @@ fn a_line_without_a_receipt_is_looked_for_and_never_sent_again() {
         = typed meanwhile
         not sent #4 typed meanwhile
         +
+        < * chinwag 0.2.0: a chat
         > /replay 0
-        > /login alice correct-horse
+        > /resume alice TOKEN
         < * replay 0
         < * welcome alice
         welcome alice
@@ -1004,8 +1059,9 @@ fn where_nothing_was_ever_said_all_since_the_beginning_was_missed() {
         -
         unconfirmed #0 first
         +
+        < * chinwag 0.2.0: a chat
         > /replay 0
-        > /login alice correct-horse
+        > /resume alice TOKEN
         < * welcome alice
         welcome alice
         > /history 1970-01-01T00:00:00.000000Z
@@ -1021,6 +1077,7 @@ fn what_went_with_a_connection_before_anything_was_told_is_asked_for() {
     check(
         "login alice correct-horse
         +
+        < * chinwag 0.2.0: a chat
         > /login alice correct-horse
         < * welcome alice
         welcome alice
@@ -1028,6 +1085,7 @@ fn what_went_with_a_connection_before_anything_was_told_is_asked_for() {
         > /history 1
         -
         +
+        < * chinwag 0.2.0: a chat
         > /login alice correct-horse
         < * welcome alice
         welcome alice
@@ -1040,7 +1098,8 @@ fn what_went_with_a_connection_before_anything_was_told_is_asked_for() {
         < * end of history
         missed @2 bob: two
         missed @3 carol: three
-        missed @4 bob: said meanwhile",
+        missed @4 bob: said meanwhile
+        > /token",
     );
 }
 
@@ -1049,6 +1108,7 @@ fn lines_wait_for_a_time_to_go_on_from_and_for_their_turn() {
     check(
         "login alice correct-horse
         +
+        < * chinwag 0.2.0: a chat
         > /login alice correct-horse
         < * welcome alice
         welcome alice
@@ -1064,6 +1124,7 @@ fn lines_wait_for_a_time_to_go_on_from_and_for_their_turn() {
         > hello
         > /users
         > /users
+        > /token
         < @1 alice: hello
         < * 5 online
         < * users: dave
@@ -1074,6 +1135,7 @@ fn lines_wait_for_a_time_to_go_on_from_and_for_their_turn() {
     check(
         "login alice correct-horse
         +
+        < * chinwag 0.2.0: a chat
         > /login alice correct-horse
         < * welcome alice
         welcome alice
@@ -1095,6 +1157,7 @@ fn where_nothing_is_found_to_go_on_from_the_next_loss_goes_on_from_the_beginning
     check(
         "login alice correct-horse
         +
+        < * chinwag 0.2.0: a chat
         > /login alice correct-horse
         < * welcome alice
         welcome alice
@@ -1102,6 +1165,7 @@ fn where_nothing_is_found_to_go_on_from_the_next_loss_goes_on_from_the_beginning
         > /history 1
         -
         +
+        < * chinwag 0.2.0: a chat
         > /login alice correct-horse
         < * welcome alice
         welcome alice
@@ -1109,8 +1173,10 @@ fn where_nothing_is_found_to_go_on_from_the_next_loss_goes_on_from_the_beginning
         > /users
         < * end of history
         < * 1 online
+        > /token
         -
         +
+        < * chinwag 0.2.0: a chat
         > /replay 0
         > /login alice correct-horse
         < * welcome alice
@@ -1125,6 +1191,7 @@ fn what_a_login_shows_from_before_the_last_fifty_is_not_lost() {
     check(
         "login alice correct-horse
         +
+        < * chinwag 0.2.0: a chat
         > /login alice correct-horse
         < * welcome alice
         welcome alice
@@ -1132,6 +1199,7 @@ fn what_a_login_shows_from_before_the_last_fifty_is_not_lost() {
         > /history 1
         -
         +
+        < * chinwag 0.2.0: a chat
         > /login alice correct-horse
         < * welcome alice
         < @1 bob -> alice: waited long
@@ -1144,7 +1212,8 @@ fn what_a_login_shows_from_before_the_last_fifty_is_not_lost() {
         < * end of history
         missed @1 bob -> alice: waited long
         missed @7 carol: seven
-        missed @8 carol: eight",
+        missed @8 carol: eight
+        > /token",
     );
 }
 
@@ -1153,9 +1222,11 @@ fn what_a_login_showed_whose_answer_was_lost_is_asked_for() {
     check(
         "login alice correct-horse
         +
+        < * chinwag 0.2.0: a chat
         > /login alice correct-horse
         -
         +
+        < * chinwag 0.2.0: a chat
         > /login alice correct-horse
         < * welcome alice
         welcome alice
@@ -1163,17 +1234,20 @@ fn what_a_login_showed_whose_answer_was_lost_is_asked_for() {
         > /users
         < @1 bob -> alice: shown to a dead connection
         < * end of history
-        missed @1 bob -> alice: shown to a dead connection",
+        missed @1 bob -> alice: shown to a dead connection
+        > /token",
     );
     // Who was turned away was shown nothing.
     check(
         "login alice correct-horse
         +
+        < * chinwag 0.2.0: a chat
         > /login alice correct-horse
         < ! server-full: all 50 connections are taken; please try again later
         error: server-full: all 50 connections are taken; please try again later
         -
         +
+        < * chinwag 0.2.0: a chat
         > /login alice correct-horse
         < * welcome alice
         welcome alice
@@ -1184,9 +1258,11 @@ fn what_a_login_showed_whose_answer_was_lost_is_asked_for() {
     let mut client = Client::new([]);
     client.log_in(Credentials { name: "alice".into(), password: "correct-horse".into(), is_new: false });
     client.connected();
+    client.receive(GREETING);
     client.sent(client.output().len() - 1);
     client.disconnected();
     client.connected();
+    client.receive(GREETING);
     client.sent(client.output().len());
     client.receive(b"* welcome alice\n");
     assert_eq!(client.output(), b"/users\n/history 1\n");
@@ -1209,6 +1285,7 @@ fn the_same_words_of_long_ago_are_no_receipt() {
     check(
         "login alice correct-horse
         +
+        < * chinwag 0.2.0: a chat
         > /login alice correct-horse
         < * welcome alice
         welcome alice
@@ -1218,6 +1295,7 @@ fn the_same_words_of_long_ago_are_no_receipt() {
         -
         not sent #0 good morning
         +
+        < * chinwag 0.2.0: a chat
         > /login alice correct-horse
         < * welcome alice
         welcome alice
@@ -1225,7 +1303,8 @@ fn the_same_words_of_long_ago_are_no_receipt() {
         > /users
         < @1 alice: good morning
         < * end of history
-        missed @1 alice: good morning",
+        missed @1 alice: good morning
+        > /token",
     );
 }
 
@@ -1237,8 +1316,10 @@ fn a_change_of_password_whose_answer_was_lost_is_found_out() {
         -
         unconfirmed #0 /passwd correct-horse battery-staple
         +
+        < * chinwag 0.2.0: a chat
         > /replay 0
-        > /login alice correct-horse";
+        > /resume alice TOKEN";
+    // A change would have revoked the token.
     check_in(&format!(
         "{lost}
         < * welcome alice
@@ -1249,7 +1330,7 @@ fn a_change_of_password_whose_answer_was_lost_is_found_out() {
     ));
     check_in(&format!(
         "{lost}
-        < ! bad-login: wrong name or password
+        < ! bad-token: unknown or expired; log in with your password
         > /replay 0
         > /login alice battery-staple
         < * replay 0
@@ -1260,15 +1341,17 @@ fn a_change_of_password_whose_answer_was_lost_is_found_out() {
         > /users
         < * end of history
         < * 1 online
+        > /token
         -
         +
+        < * chinwag 0.2.0: a chat
         > /replay 0
         > /login alice battery-staple"
     ));
     // Neither: somebody else has changed it.
     check_in(&format!(
         "{lost}
-        < ! bad-login: wrong name or password
+        < ! bad-token: unknown or expired; log in with your password
         > /replay 0
         > /login alice battery-staple
         < ! bad-login: wrong name or password
@@ -1282,13 +1365,217 @@ fn a_change_of_password_whose_answer_was_lost_is_found_out() {
         > /history 1970-01-01T00:00:00.000000Z
         > /users"
     ));
-    // An answer that says nothing about the password.
+    // An answer that says nothing about the token.
     check_in(&format!(
         "{lost}
         < ! busy: too many logins are waiting; please try again
         failed: busy: too many logins are waiting; please try again
         again
         > /replay 0
-        > /login alice correct-horse"
+        > /resume alice TOKEN"
     ));
+    // Where the new password begins is not clear, and no password is guessed.
+    check_in(
+        "= /passwd correct horse battery staple by far
+        > /passwd correct horse battery staple by far
+        -
+        unconfirmed #0 /passwd correct horse battery staple by far
+        +
+        < * chinwag 0.2.0: a chat
+        > /replay 0
+        > /resume alice TOKEN
+        < ! bad-token: unknown or expired; log in with your password
+        token of alice refused: bad-token: unknown or expired; log in with your password",
+    );
+}
+
+/// A server of version 0.1.
+const WITHOUT_TOKENS: &str = "
+    login alice correct-horse
+    +
+    < * chinwag 0.1.0: a chat; what is said here is kept
+    > /login alice correct-horse
+    < * welcome alice
+    welcome alice
+    > /users
+    > /history 1
+    < * 1 online
+    < * end of history
+    > /token
+    < ! unknown-command: there is no /token; /help tells what there is
+";
+
+#[test]
+fn without_tokens_the_password_is_used_again() {
+    check(&format!(
+        "{WITHOUT_TOKENS}
+        -
+        +
+        < * chinwag 0.1.0: a chat
+        > /replay 0
+        > /login alice correct-horse
+        < * replay 0
+        < * welcome alice
+        welcome alice
+        > /history 1970-01-01T00:00:00.000000Z
+        > /users
+        < * end of history
+        < * 1 online
+        > /token
+        < ! unknown-command: there is no /token; /help tells what there is"
+    ));
+}
+
+#[test]
+fn without_tokens_a_change_of_password_whose_answer_was_lost_is_found_out() {
+    let lost = format!(
+        "{WITHOUT_TOKENS}
+        = /passwd correct-horse battery staple
+        > /passwd correct-horse battery staple
+        -
+        unconfirmed #0 /passwd correct-horse battery staple
+        +
+        < * chinwag 0.1.0: a chat
+        > /replay 0
+        > /login alice correct-horse"
+    );
+    check(&format!(
+        "{lost}
+        < * welcome alice
+        not sent #0 /passwd correct-horse battery staple
+        welcome alice
+        > /history 1970-01-01T00:00:00.000000Z
+        > /users"
+    ));
+    check(&format!(
+        "{lost}
+        < ! bad-login: wrong name or password
+        > /replay 0
+        > /login alice battery staple
+        < * replay 0
+        < * welcome alice
+        notice: password changed
+        welcome alice
+        > /history 1970-01-01T00:00:00.000000Z
+        > /users"
+    ));
+}
+
+#[test]
+fn a_token_that_was_kept_logs_in_and_no_other_is_requested() {
+    check(
+        "resume alice TOKEN
+        +
+        < * chinwag 0.2.0: a chat
+        > /resume alice TOKEN
+        < * welcome alice
+        welcome alice
+        > /users
+        > /history 1
+        < * 1 online
+        < * end of history
+        -
+        +
+        < * chinwag 0.2.0: a chat
+        > /replay 0
+        > /resume alice TOKEN",
+    );
+}
+
+#[test]
+fn a_token_that_is_refused_is_forgotten_and_the_password_is_sent_when_it_is_there() {
+    for code in ["bad-token", "unknown-command"] {
+        check(&format!(
+            "resume alice TOKEN
+            +
+            < * chinwag 0.2.0: a chat
+            > /resume alice TOKEN
+            < ! {code}: words
+            token of alice refused: {code}: words
+            again
+            -
+            +
+            < * chinwag 0.2.0: a chat
+            login alice correct-horse
+            > /login alice correct-horse"
+        ));
+    }
+    // One that may be good later is kept.
+    check(
+        "resume alice TOKEN
+        +
+        < * chinwag 0.2.0: a chat
+        > /resume alice TOKEN
+        < ! too-many-sessions: later
+        failed: too-many-sessions: later
+        again
+        > /resume alice TOKEN",
+    );
+}
+
+#[test]
+fn a_token_is_not_shown_and_comes_between_other_answers() {
+    check(
+        "login alice correct-horse
+        +
+        < * chinwag 0.2.0: a chat
+        > /login alice correct-horse
+        < * welcome alice
+        welcome alice
+        > /users
+        > /history 1
+        = hello
+        < * 1 online
+        < * end of history
+        > hello
+        > /token
+        = /users
+        > /users
+        < @1 alice: hello
+        < * token TOKEN
+        < * users: alice
+        < * 1 online
+        live #0 @1 alice: hello
+        token of alice: TOKEN
+        users: alice",
+    );
+    // A token that nobody can use is none.
+    check(&format!(
+        "{}
+        < * token 0011
+        -
+        +
+        < * chinwag 0.2.0: a chat
+        > /replay 0
+        > /login alice correct-horse",
+        LOGGED_IN
+            .trim_end()
+            .trim_end_matches("token of alice: TOKEN")
+            .trim_end()
+            .trim_end_matches("< * token TOKEN")
+    ));
+}
+
+#[test]
+fn a_script_requests_no_token() {
+    let mut client = Client::new([]).without_tokens();
+    client.log_in(Credentials { name: "alice".into(), password: "correct-horse".into(), is_new: false });
+    client.connected();
+    client.receive(GREETING);
+    client.receive(b"* welcome alice\n* 1 online\n* end of history\n");
+    assert_eq!(client.output(), b"/login alice correct-horse\n/users\n/history 1\n");
+}
+
+#[test]
+fn a_session_that_the_server_ends_for_good_answers_no_line() {
+    for code in ["replaced", "signed-out"] {
+        check_in(&format!(
+            "= hello
+            > hello
+            < ! {code}: words
+            error: {code}: words
+            -
+            unconfirmed #0 hello"
+        ));
+    }
 }

@@ -57,6 +57,7 @@ fn client(at: &str) -> Client {
     let mut client = Client::new([]);
     client.log_in(Credentials { name: "alice".into(), password: "correct-horse".into(), is_new: false });
     client.connected();
+    client.receive(b"* chinwag 0.2.0: a chat\n");
     client.receive(at.as_bytes());
     for line in ["hello", "/users", "/history 5", "/passwd correct-horse battery-staple", "/replay 3"] {
         client.submit(line);
@@ -81,6 +82,8 @@ fn texts(event: Event) -> Vec<String> {
     match event {
         Event::Welcome(name) => vec![name.to_string()],
         Event::LoginFailed(refusal) | Event::Error(refusal) => vec![refusal.code, refusal.words],
+        Event::TokenRefused { name, refusal } => vec![name, refusal.code, refusal.words],
+        Event::Token { name, token } => vec![name.to_string(), token.to_string()],
         Event::NotChinwag(text) | Event::Notice(text) => vec![text],
         Event::Message(message) => vec![message.to_string(), message.text],
         Event::Joined(names, _) | Event::Left(names, _) | Event::Users(names) => {
@@ -88,7 +91,8 @@ fn texts(event: Event) -> Vec<String> {
         }
         Event::Refused { line, refusal, .. } => vec![line, refusal.code, refusal.words],
         Event::Unconfirmed { line, .. } | Event::NotSent { line, .. } => vec![line],
-        Event::EndOfHistory { .. } | Event::IgnoredChanged | Event::Online | Event::Bye => vec![],
+        Event::EndOfHistory { .. } | Event::Greeted => vec![],
+        Event::IgnoredChanged | Event::Online | Event::Bye => vec![],
     }
 }
 

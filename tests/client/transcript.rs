@@ -8,13 +8,13 @@
 //! | `= …` | the user submits this line |
 //! | `+`, `-` | there is a connection, it is gone |
 //! | `? …` | these are online, as far as the client knows |
-//! | `login NAME PASSWORD`, `register NAME PASSWORD` | the user logs in |
+//! | `login NAME PASSWORD`, `register NAME PASSWORD`, `resume NAME TOKEN` | the user logs in |
 //! | anything else | an event |
 //!
-//! `@7` is a timestamp. A conversation is played with the server's bytes as they are, cut in two at every position,
+//! `@7` is a timestamp, `TOKEN` one certain token. A conversation is played with the server's bytes as they are, cut in two at every position,
 //! one by one, and with lines that end as in telnet; what comes of it must be the same each time.
 
-use chinwag::client::{Client, Credentials, Event, Message, Origin};
+use chinwag::client::{Client, Credentials, Event, Message, Origin, Token};
 use chinwag::limits::LINE_BYTES_MAX;
 use chinwag::name::Name;
 
@@ -100,6 +100,9 @@ fn act(client: &mut Client, line: &str) -> bool {
         ["+"] => client.connected(),
         ["-"] => client.disconnected(),
         ["again"] => client.log_in_again(),
+        ["resume", name, "TOKEN"] => {
+            client.resume(name.into(), Token::parse(TOKEN).expect("it is a token"));
+        }
         [verb @ ("login" | "register"), name, password] => client.log_in(Credentials {
             name: name.into(),
             password: password.into(),
@@ -122,7 +125,11 @@ fn tell(client: &mut Client, played: &mut Vec<String>) {
 /// `@7` to a timestamp, and back.
 const DAY: &str = "2026-11-22T12:00:00.";
 
+/// `TOKEN`
+pub const TOKEN: &str = "00112233445566778899aabbccddeeff";
+
 fn timestamps(line: &str) -> String {
+    let line = &*line.replace("TOKEN", TOKEN);
     let Some((before, behind)) = line.split_once('@') else { return line.into() };
     let digits = behind.find(|it: char| !it.is_ascii_digit()).unwrap_or(behind.len());
     match behind[..digits].parse::<u32>() {
@@ -132,6 +139,7 @@ fn timestamps(line: &str) -> String {
 }
 
 fn marks(line: &str) -> String {
+    let line = &*line.replace(TOKEN, "TOKEN");
     let Some((before, behind)) = line.split_once(DAY) else { return line.into() };
     format!("{before}@{}{}", behind[..6].trim_start_matches('0'), &behind[7..])
 }
@@ -140,9 +148,11 @@ fn marks(line: &str) -> String {
 fn in_words(event: &Event) -> Option<String> {
     let names = |names: &[Name]| names.iter().map(Name::to_string).collect::<Vec<_>>().join(" ");
     Some(match event {
-        Event::Online => return None,
+        Event::Online | Event::Greeted => return None,
         Event::Welcome(name) => format!("welcome {name}"),
         Event::LoginFailed(refusal) => format!("failed: {refusal}"),
+        Event::TokenRefused { name, refusal } => format!("token of {name} refused: {refusal}"),
+        Event::Token { name, token } => format!("token of {name}: {}", marks(&token.to_string())),
         Event::NotChinwag(line) => format!("not chinwag: {line}"),
         Event::Message(message) => message_in_words(message),
         Event::Joined(who, others) => format!("joined: {} +{others}", names(who)),

@@ -137,7 +137,7 @@ fn a_password_comes_from_the_environment_or_a_file_and_never_from_an_argument() 
 }
 
 #[test]
-fn a_wrong_password_that_was_given_beforehand_ends_it() {
+fn after_a_wrong_password_that_was_given_beforehand_another_is_asked_for_a_few_times() {
     let (server, config) = stage();
     drop(server.register("alice"));
     let environment = [("CHINWAG_PASSWORD", "wrong-horse")];
@@ -145,8 +145,89 @@ fn a_wrong_password_that_was_given_beforehand_ends_it() {
     let start =
         Start { server: server.address, flags: &flags, environment: &environment, config: config.path() };
     let mut terminal = Terminal::start(start);
+    for number in 1..=2 {
+        let count = |text: &'static str| move |screen: &str| screen.matches(text).count() == number;
+        terminal.waits_for("the refusal", count("! bad-login: wrong name or password"));
+        terminal.waits_for("the question", count("password of alice:"));
+        terminal.enters_hidden("other-horse");
+    }
     terminal.shows("chinwag: bad-login: wrong name or password");
     assert_eq!(terminal.ended().code(), Some(1));
+    assert!(terminal.echoes());
+    assert_eq!(terminal.count("other-horse"), 0);
+}
+
+#[test]
+fn a_login_is_kept_as_a_token_and_no_password_is() {
+    let mut played = Played::start();
+    played.server.send("* welcome alice\n* 1 online\n* end of history");
+    played.server.expect("/users");
+    played.server.expect("/history 1");
+    played.server.expect("/token");
+    played.server.send(&format!("* token {TOKEN}"));
+    let address = played.listener.local_addr().unwrap();
+    let file = played.config.path().join("chinwag/tokens");
+    let kept = wait_for("the token", || fs::read_to_string(&file).ok());
+    assert_eq!(kept, format!("{address} alice {TOKEN}\n"));
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(fs::metadata(file.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
+    // The answer is not shown.
+    played.server.send("2026-01-01T00:00:00.000001Z bob: hi");
+    played.terminal.shows("bob: hi");
+    assert!(!played.terminal.screen().contains("token"), "{}", played.terminal.screen());
+    played.terminal.types(CTRL_D);
+    played.server.expect("/quit");
+    played.server.send("* bye");
+    assert_eq!(played.terminal.ended().code(), Some(0));
+
+    // The next time nothing is asked, until the server does not know the token any more.
+    let again = || {
+        let start = Start {
+            server: address,
+            flags: &["--user", "Alice"],
+            environment: &[],
+            config: played.config.path(),
+        };
+        let terminal = Terminal::start(start);
+        let mut server = Client::over(played.listener.accept().unwrap().0);
+        server.send("* chinwag 0.2.0: a chat");
+        server.expect(&format!("/resume Alice {TOKEN}"));
+        (terminal, server)
+    };
+    let (mut terminal, mut server) = again();
+    server.send("* welcome alice");
+    terminal.shows("* welcome alice");
+    terminal.types(CTRL_D);
+    server.expect("/users");
+    drop(server);
+    terminal.ended();
+    let (terminal, mut server) = again();
+    server.send("! bad-token: unknown or expired; log in with your password");
+    terminal.shows("! bad-token: unknown or expired");
+    terminal.shows("password of Alice:");
+    wait_for("the token to be forgotten", || (fs::read_to_string(&file).unwrap().is_empty()).then_some(()));
+    terminal.enters_hidden(PASSWORD);
+    server.expect(&format!("/login Alice {PASSWORD}"));
+}
+
+#[test]
+fn a_kept_login_can_be_forgotten() {
+    let config = TempDir::new().unwrap();
+    let directory = config.path().join("chinwag");
+    fs::create_dir(&directory).unwrap();
+    let line = |server: &str, name: &str| format!("{server} {name} {TOKEN}\n");
+    let all = [line("one:5000", "alice"), line("one:5000", "bob"), line("two:5000", "bob")];
+    fs::write(directory.join("tokens"), all.concat()).unwrap();
+    let forget = |flags: &[&str]| {
+        let mut command = std::process::Command::new(CHINWAG);
+        command.args(flags).arg("--forget").env("XDG_CONFIG_HOME", config.path());
+        let (code, out, err) = run(&mut command);
+        assert_eq!((code, &*err), (Some(0), ""));
+        (out, fs::read_to_string(directory.join("tokens")).unwrap())
+    };
+    assert_eq!(forget(&["--user", "bob", "one"]), ("forgotten\n".into(), all[0].clone() + &all[2]));
+    assert_eq!(forget(&["--user", "bob", "one"]), ("nothing was kept\n".into(), all[0].clone() + &all[2]));
+    assert_eq!(forget(&["two"]), ("forgotten\n".into(), all[0].clone()));
 }
 
 #[test]

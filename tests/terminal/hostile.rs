@@ -129,7 +129,7 @@ fn nothing_in_any_kind_of_line_is_more_than_text() {
 
 #[test]
 fn nothing_that_is_said_before_the_login_is_more_than_text() {
-    for first in ["* hello", "! server-full: ", "SSH-2.0-", "* welcome "] {
+    for first in ["* hello", "! server-full: ", "2026-01-01T00:00:00.000001Z bob: ", "* welcome "] {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let config = TempDir::new().unwrap();
         let start = Start {
@@ -140,6 +140,7 @@ fn nothing_that_is_said_before_the_login_is_more_than_text() {
         };
         let mut terminal = Terminal::start(start);
         let mut server = Client::over(listener.accept().unwrap().0);
+        server.send("* chinwag 0.2.0: a chat");
         terminal.shows("[l/r]");
         for harm in HARM {
             server.send(&format!("{first}{harm}{first}x"));
@@ -157,6 +158,28 @@ fn nothing_that_is_said_before_the_login_is_more_than_text() {
         terminal.types(CTRL_D);
         let _ = terminal.ended();
         assert_is_the_clients_own(&terminal.written());
+    }
+}
+
+#[test]
+fn nothing_that_another_kind_of_server_says_is_more_than_text() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    for harm in HARM {
+        let config = TempDir::new().unwrap();
+        let server = listener.local_addr().unwrap();
+        let mut terminal = Terminal::start(Start {
+            server,
+            flags: &["--user", "alice"],
+            environment: &[("CHINWAG_PASSWORD", PASSWORD)],
+            config: config.path(),
+        });
+        let mut server = Client::over(listener.accept().unwrap().0);
+        server.send(&format!("SSH-2.0-{harm}x"));
+        terminal.shows("chinwag: that is not a chinwag server; it says: SSH-2.0-");
+        assert_eq!(terminal.ended().code(), Some(1));
+        assert!(terminal.echoes());
+        assert_is_the_clients_own(&terminal.written());
+        assert_eq!(server.next(), None, "it was sent nothing");
     }
 }
 

@@ -55,6 +55,8 @@ fn hello_and_gone() -> Played {
     server.expect("/users");
     server.expect("/history 1");
     server.send("* 1 online\n2026-01-01T00:00:00.000001Z bob: first\n* end of history");
+    server.expect("/token");
+    server.send(&format!("* token {TOKEN}"));
     played.terminal.enters("hello");
     server.expect("hello");
     server.stream().shutdown(std::net::Shutdown::Both).unwrap();
@@ -64,9 +66,9 @@ fn hello_and_gone() -> Played {
 
 fn back(played: &Played) -> Client {
     let mut server = Client::over(played.listener.accept().unwrap().0);
-    server.send("* chinwag 0.1.0: a chat");
+    server.send("* chinwag 0.2.0: a chat");
     server.expect("/replay 0");
-    server.expect(&format!("/login alice {PASSWORD}"));
+    server.expect(&format!("/resume alice {TOKEN}"));
     server.send("* replay 0\n* welcome alice");
     server.expect("/history 2026-01-01T00:00:00.000001Z");
     server.expect("/users");

@@ -127,7 +127,7 @@ fn another_kind_of_server_is_recognised() {
     let outcome = pipe(&address, &BOT, "hi\n");
     drop(other.join().unwrap());
     assert_eq!(outcome.code, Some(1));
-    assert_eq!(outcome.err, "chinwag: that is no chinwag server; it says: SSH-2.0-OpenSSH_9.2p1\n");
+    assert_eq!(outcome.err, "chinwag: that is not a chinwag server; it says: SSH-2.0-OpenSSH_9.2p1\n");
 }
 
 #[test]

@@ -204,12 +204,15 @@ impl Drop for Terminal {
     }
 }
 
+/// What a server answers to `/token`.
+pub const TOKEN: &str = "00112233445566778899aabbccddeeff";
+
 /// A client before a server that the test plays, up to the login.
 pub struct Played {
     pub terminal: Terminal,
     pub server: Client,
     pub listener: TcpListener,
-    _config: TempDir,
+    pub config: TempDir,
 }
 
 impl Played {
@@ -224,9 +227,9 @@ impl Played {
         };
         let terminal = Terminal::start(start);
         let mut server = Client::over(listener.accept().unwrap().0);
-        server.send("* chinwag 0.1.0: a chat");
+        server.send("* chinwag 0.2.0: a chat");
         server.expect(&format!("/login alice {PASSWORD}"));
-        Played { terminal, server, listener, _config: config }
+        Played { terminal, server, listener, config }
     }
 }
 

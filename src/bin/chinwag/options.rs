@@ -17,6 +17,7 @@ usage: chinwag [FLAG]... [HOST[:PORT]]     (default localhost:5000)
   --user NAME             log in as NAME, and do not ask
   --register              make that account first
   --password-file FILE    its first line is the password; so is CHINWAG_PASSWORD in the environment
+  --forget                forget the login that is kept for the server (with --user, for NAME), and do nothing else
   --no-bell               no sound when somebody calls you or writes you in private
   --help, --version
 
@@ -37,6 +38,8 @@ pub struct Options {
     pub register: bool,
     /// `--password-file`
     pub password_file: Option<PathBuf>,
+    /// `--forget`
+    pub forget: bool,
     /// `--no-bell`
     pub no_bell: bool,
 }
@@ -67,7 +70,9 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Parsed, String
         match flag.as_str() {
             "--user" => options.user = Some(a_name(value()?)?),
             "--password-file" => options.password_file = Some(value()?.into()),
-            "--help" | "-h" | "--version" | "-V" | "--register" | "--no-bell" if attached.is_some() => {
+            "--help" | "-h" | "--version" | "-V" | "--register" | "--forget" | "--no-bell"
+                if attached.is_some() =>
+            {
                 return Err(format!("{flag} takes no value"));
             }
             "--help" | "-h" => return Ok(Parsed::Print(HELP.into())),
@@ -75,6 +80,7 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Parsed, String
                 return Ok(Parsed::Print(format!("chinwag {}\n", env!("CARGO_PKG_VERSION"))));
             }
             "--register" => options.register = true,
+            "--forget" => options.forget = true,
             "--no-bell" => options.no_bell = true,
             "--password" => {
                 return Err(

@@ -2,40 +2,67 @@
 
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::sync::Arc;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 use chinwag::client::words::without_secrets;
-use chinwag::client::{Client, Credentials, Event};
+use chinwag::client::{Client, Credentials, Event, Refusal, Token};
 
 use crate::options::Options;
 use crate::render::{Renderer, Style};
-use crate::{Failure, complain};
+use crate::{Failure, WRONG_PASSWORDS_MAX, complain};
 use chinwag::client::link::{Command, End, Link, Manner, Update};
 use chinwag::client::settings::Settings;
 
+const NO_PASSWORD: &str = "without a terminal the password comes from CHINWAG_PASSWORD or --password-file";
+
+/// What the main thread waits for.
+enum Told {
+    Greeted,
+    Welcome,
+    Refused(Refusal),
+    TokenRefused(Refusal),
+    Over(Result<(), Failure>),
+}
+
 /// Runs until the input has ended and everything is acknowledged. `asks` where a person is there to be asked.
 pub fn run(options: Options, asks: bool) -> Result<(), Failure> {
-    let credentials = credentials(&options, asks)?;
-    let (ends, ended) = channel();
+    let entrance = Entrance::prepare(&options, asks)?;
+    let (tell, told) = channel();
     let mut printer = Printer {
         renderer: Renderer::new(if asks { Style::Plain } else { Style::Wire }, asks && !options.no_bell),
-        ends,
+        tell,
         settings: Settings::find(),
+        server: options.server.clone(),
         refused: 0,
     };
     // A script that cannot go on is to end, a person wants to go on.
     let manner = Manner { reconnects: io::stdin().is_terminal(), holds_lines: true };
-    let client = Client::new(printer.settings.ignored());
+    let mut client = Client::new(printer.settings.ignored());
+    if entrance.password.is_some() && !asks {
+        client = client.without_tokens();
+    }
     let link = Link::start(&options.server, client, manner, move |client, update| {
         printer.update(client, update);
     });
     let link = Arc::new(link.map_err(|error| Failure::new(format!("{}: {error}", options.server)))?);
-    link.send(Command::LogIn(credentials));
+    if let Some(outcome) = entrance.pass(&link, &told)? {
+        return outcome;
+    }
     let speaker = Arc::clone(&link);
     // It may wait for input for ever, and then ends with the process.
     thread::spawn(move || speak(&speaker));
-    ended.recv().unwrap_or_else(|_| Err(Failure::new("the connection's thread is gone")))
+    loop {
+        match told.recv() {
+            Ok(Told::Over(outcome)) => return outcome,
+            Ok(_) => {}
+            Err(_) => return Err(thread_is_gone()),
+        }
+    }
+}
+
+fn thread_is_gone() -> Failure {
+    Failure::new("the connection's thread is gone")
 }
 
 fn speak(link: &Link) {
@@ -51,24 +78,74 @@ fn speak(link: &Link) {
     link.send(Command::Finish);
 }
 
-fn credentials(options: &Options, asks: bool) -> Result<Credentials, Failure> {
-    let name = match &options.user {
-        Some(name) => name.clone(),
-        None if asks => ask("name: ")?,
-        None => return Err(Failure::usage("without a terminal --user NAME is needed; see --help")),
-    };
-    let password = match options.password()? {
-        Some(password) => password,
-        None if asks || io::stdin().is_terminal() => {
-            rpassword::prompt_password(format!("password of {name}: "))
-                .map_err(|error| Failure::new(format!("the terminal: {error}")))?
+/// The way in: a token that was kept, a password that was given, or one that is asked for.
+struct Entrance {
+    name: String,
+    token: Option<Token>,
+    password: Option<String>,
+    can_ask: bool,
+    register: bool,
+}
+
+impl Entrance {
+    /// Finds out what there is to log in with.
+    fn prepare(options: &Options, asks: bool) -> Result<Entrance, Failure> {
+        let name = match &options.user {
+            Some(name) => name.clone(),
+            None if asks => ask("name: ")?,
+            None => return Err(Failure::usage("without a terminal --user NAME is needed; see --help")),
+        };
+        let token = Settings::find().token(&options.server, &name).filter(|_| !options.register);
+        let password = options.password()?;
+        let can_ask = asks || io::stdin().is_terminal();
+        if token.is_none() && password.is_none() && !can_ask {
+            return Err(Failure::usage(NO_PASSWORD));
         }
-        None => {
-            let words = "without a terminal the password comes from CHINWAG_PASSWORD or --password-file";
-            return Err(Failure::usage(words));
+        Ok(Entrance { name, token, password, can_ask, register: options.register })
+    }
+
+    /// Logs in. Returns the outcome if it is all over before that.
+    fn pass(mut self, link: &Link, told: &Receiver<Told>) -> Result<Option<Result<(), Failure>>, Failure> {
+        let (mut has_begun, mut wrong_passwords) = (false, 0);
+        loop {
+            match told.recv().map_err(|_| thread_is_gone())? {
+                Told::Greeted if has_begun => {}
+                Told::Greeted => {
+                    has_begun = true;
+                    link.send(self.next_proof()?);
+                }
+                Told::TokenRefused(refusal) => {
+                    complain(&refusal.to_string());
+                    link.send(self.next_proof()?);
+                }
+                Told::Refused(refusal) => {
+                    wrong_passwords += 1;
+                    let may_ask = self.can_ask && refusal.code == "bad-login";
+                    if !may_ask || wrong_passwords >= WRONG_PASSWORDS_MAX {
+                        return Err(Failure::new(refusal.to_string()));
+                    }
+                    complain(&refusal.to_string());
+                    link.send(self.next_proof()?);
+                }
+                Told::Welcome => return Ok(None),
+                Told::Over(outcome) => return Ok(Some(outcome)),
+            }
         }
-    };
-    Ok(Credentials { name, password, is_new: options.register })
+    }
+
+    fn next_proof(&mut self) -> Result<Command, Failure> {
+        let name = self.name.clone();
+        if let Some(token) = self.token.take() {
+            return Ok(Command::Resume { name, token });
+        }
+        let password = match self.password.take() {
+            Some(password) => password,
+            None if !self.can_ask => return Err(Failure::usage(NO_PASSWORD)),
+            None => rpassword::prompt_password(format!("password of {name}: "))
+                .map_err(|error| Failure::new(format!("the terminal: {error}")))?,
+        };
+        Ok(Command::LogIn(Credentials { name, password, is_new: self.register }))
+    }
 }
 
 fn ask(question: &str) -> Result<String, Failure> {
@@ -83,8 +160,10 @@ fn ask(question: &str) -> Result<String, Failure> {
 
 struct Printer {
     renderer: Renderer,
-    ends: Sender<Result<(), Failure>>,
+    tell: Sender<Told>,
     settings: Settings,
+    /// `HOST:PORT`
+    server: String,
     /// Lines that were not taken.
     refused: usize,
 }
@@ -113,17 +192,30 @@ impl Printer {
                 self.refused += 1;
                 complain(&format!("not sent: {}", without_secrets(line)));
             }
-            Event::LoginFailed(refusal) => self.end(Err(Failure::new(refusal.to_string()))),
-            Event::NotChinwag(line) => {
-                self.end(Err(Failure::new(format!("that is no chinwag server; it says: {line}"))));
+            Event::LoginFailed(refusal) => self.tell(Told::Refused(refusal.clone())),
+            Event::TokenRefused { name, refusal } => {
+                let forgotten = self.settings.forget_token(&self.server, Some(name));
+                self.kept(forgotten.map(|_| ()));
+                self.tell(Told::TokenRefused(refusal.clone()));
             }
+            Event::Token { name, token } => {
+                self.kept(self.settings.keep_token(&self.server, name, token));
+            }
+            Event::Greeted => self.tell(Told::Greeted),
             Event::Error(refusal) => complain(&refusal.to_string()),
             Event::IgnoredChanged => {
-                if let Err(error) = self.settings.keep_ignored(client.ignored().iter()) {
-                    complain(&format!("not kept for the next time: {error}"));
-                }
+                self.kept(self.settings.keep_ignored(client.ignored().iter()));
             }
             _ => self.print(event),
+        }
+        if let Event::Welcome(_) = event {
+            self.tell(Told::Welcome);
+        }
+    }
+
+    fn kept(&self, outcome: io::Result<()>) {
+        if let Err(error) = outcome {
+            complain(&format!("not kept for the next time: {error}"));
         }
     }
 
@@ -155,7 +247,11 @@ impl Printer {
     }
 
     fn end(&self, outcome: Result<(), Failure>) {
-        // The first one counts; then nobody listens any more.
-        let _ = self.ends.send(outcome);
+        self.tell(Told::Over(outcome));
+    }
+
+    fn tell(&self, told: Told) {
+        // After the end nobody listens any more.
+        let _ = self.tell.send(told);
     }
 }

@@ -65,12 +65,13 @@ impl Renderer {
             Event::Refused { line, refusal, .. } => self.refused(line, refusal, out),
             Event::Unconfirmed { line, .. } => self.error("not confirmed yet", without_secrets(line), out),
             Event::NotSent { line, .. } => self.error("not sent", without_secrets(line), out),
-            Event::LoginFailed(refusal) | Event::Error(refusal) => {
+            Event::LoginFailed(refusal) | Event::TokenRefused { refusal, .. } | Event::Error(refusal) => {
                 self.error(&refusal.code, &refusal.words, out)
             }
-            Event::NotChinwag(line) => self.error("that is no chinwag server; it says", line, out),
             Event::Bye => self.notice("bye", out),
-            Event::IgnoredChanged | Event::Online => {}
+            // The connection ends with the other side's line in its reason.
+            Event::NotChinwag(_) => {}
+            Event::Greeted | Event::Token { .. } | Event::IgnoredChanged | Event::Online => {}
         }
     }
 

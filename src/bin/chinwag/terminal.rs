@@ -3,16 +3,16 @@
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use chinwag::client::{Client, Credentials, Event};
+use chinwag::client::{Client, Credentials, Event, Refusal};
 use chinwag::name::Name;
 use chinwag::protocol::{self, Command as Spoken};
 
 use rustyline::error::ReadlineError;
 
-use crate::Failure;
 use crate::editor::{Line, LineEditor, Screen};
 use crate::options::Options;
 use crate::render::{Renderer, Style};
+use crate::{Failure, WRONG_PASSWORDS_MAX};
 use chinwag::client::link::{Command, End, Link, Manner, Update};
 use chinwag::client::settings::Settings;
 
@@ -21,12 +21,14 @@ const MANNER: Manner = Manner { reconnects: true, holds_lines: false };
 
 /// What the main thread waits for before lines can be edited.
 enum Arrival {
+    Greeted,
     Welcome,
-    /// In words.
-    Failed(String),
-    /// To be said meanwhile.
+    Refused(Refusal),
+    TokenRefused(Refusal),
+    /// To be shown meanwhile.
     Meanwhile(String),
-    Ended,
+    /// Why, in words.
+    Ended(String),
 }
 
 /// Runs until the user leaves.
@@ -41,6 +43,7 @@ pub fn run(options: Options) -> Result<(), Failure> {
         renderer: Renderer::new(style, !options.no_bell),
         screen: screen.clone(),
         settings: settings.clone(),
+        server: options.server.clone(),
         arrivals,
         ends,
         is_in: false,
@@ -50,8 +53,16 @@ pub fn run(options: Options) -> Result<(), Failure> {
         Link::start(&options.server, client, MANNER, move |client, update| shell.update(client, update))
             .map_err(|error| Failure::new(format!("{}: {error}", options.server)))?;
     let mut editor = LineEditor::new(screen.clone(), !options.no_bell).map_err(failed)?;
-    let mut entrance = Entrance { options: &options, settings: &settings, editor: &mut editor };
-    if !entrance.pass(&link, &arrived)? {
+    let entrance = Entrance {
+        options: &options,
+        settings: &settings,
+        editor: &mut editor,
+        link: &link,
+        arrived: &arrived,
+        given: options.password()?,
+        register: options.register,
+    };
+    if !entrance.pass()? {
         return Ok(());
     }
     editor.start_printing().map_err(failed)?;
@@ -145,26 +156,37 @@ struct Entrance<'a> {
     options: &'a Options,
     settings: &'a Settings,
     editor: &'a mut LineEditor,
+    link: &'a Link,
+    arrived: &'a Receiver<Arrival>,
+    /// From a file or the environment; it is tried once.
+    given: Option<String>,
+    register: bool,
 }
 
-/// What came of a login.
+/// What came of an attempt to log in.
 enum Outcome {
     In,
-    /// In words.
-    Refused(String),
+    Refused(Refusal),
+    TokenRefused(Refusal),
     GaveUp,
 }
 
 impl Entrance<'_> {
     /// Whether the user is in; if not, the user did not want to be.
-    fn pass(&mut self, link: &Link, arrived: &Receiver<Arrival>) -> Result<bool, Failure> {
-        let given = self.options.password()?;
-        let mut register = self.options.register;
+    fn pass(mut self) -> Result<bool, Failure> {
+        // Nothing is asked for, a password least of all, before it is clear that the server is one.
+        if !self.is_greeted()? {
+            return Ok(false);
+        }
         loop {
-            let Some(credentials) = self.ask(given.as_deref(), &mut register)? else { return Ok(false) };
-            let name = credentials.name.clone();
-            link.send(Command::LogIn(credentials));
-            match self.wait(arrived) {
+            let name = match &self.options.user {
+                Some(name) => name.clone(),
+                None => match self.ask_for_name()? {
+                    Some(name) => name,
+                    None => return Ok(false),
+                },
+            };
+            match self.enter(&name)? {
                 Outcome::In => {
                     if self.options.user.is_none() {
                         // Only a convenience.
@@ -173,47 +195,82 @@ impl Entrance<'_> {
                     return Ok(true);
                 }
                 Outcome::GaveUp => return Ok(false),
-                Outcome::Refused(why) if given.is_some() && self.options.user.is_some() => {
-                    return Err(Failure::new(why));
+                Outcome::Refused(refusal) | Outcome::TokenRefused(refusal) => {
+                    if self.options.user.is_some() {
+                        return Err(Failure::new(refusal.to_string()));
+                    }
+                    println!("! {refusal}");
                 }
-                Outcome::Refused(why) => println!("! {why}"),
             }
         }
     }
 
-    /// Until the server has said yes or no.
-    fn wait(&self, arrived: &Receiver<Arrival>) -> Outcome {
+    /// Logs in to one account: with the token that was kept, with the given password, or with one that is asked for.
+    fn enter(&mut self, name: &str) -> Result<Outcome, Failure> {
+        if let Some(token) = self.settings.token(&self.options.server, name).filter(|_| !self.register) {
+            self.link.send(Command::Resume { name: name.to_owned(), token });
+            match self.wait()? {
+                Outcome::TokenRefused(refusal) => println!("! {refusal}"),
+                outcome => return Ok(outcome),
+            }
+        }
+        let mut wrong_passwords = 0;
         loop {
-            match self.editor.wait(arrived) {
-                Some(Arrival::Welcome) => return Outcome::In,
-                Some(Arrival::Failed(why)) => return Outcome::Refused(why),
-                Some(Arrival::Meanwhile(text)) => print!("{text}"),
-                Some(Arrival::Ended) => return Outcome::Refused("the connection has ended".into()),
-                None => return Outcome::GaveUp,
+            let password = match self.given.take() {
+                Some(password) => Some(password),
+                None => self.ask_for_password(name).map_err(failed)?,
+            };
+            let Some(password) = password else { return Ok(Outcome::GaveUp) };
+            let (name, is_new) = (name.to_owned(), self.register);
+            self.link.send(Command::LogIn(Credentials { name, password, is_new }));
+            match self.wait()? {
+                Outcome::Refused(refusal) if !self.register && wrong_passwords + 1 < WRONG_PASSWORDS_MAX => {
+                    wrong_passwords += 1;
+                    println!("! {refusal}");
+                }
+                outcome => return Ok(outcome),
             }
         }
     }
 
-    fn ask(&mut self, given: Option<&str>, register: &mut bool) -> Result<Option<Credentials>, Failure> {
-        let name = match &self.options.user {
-            Some(name) => name.clone(),
-            None => match self.ask_for_name(register)? {
-                Some(name) => name,
-                None => return Ok(None),
-            },
-        };
-        let password = match (given, *register) {
-            (Some(password), _) => Some(password.to_owned()),
-            (None, true) => {
-                ask_for_new_password(self.editor, &format!("password for {name}: ")).map_err(failed)?
+    fn ask_for_password(&mut self, name: &str) -> Result<Option<String>, ReadlineError> {
+        match self.register {
+            true => ask_for_new_password(self.editor, &format!("password for {name}: ")),
+            false => self.editor.ask_hidden(&format!("password of {name}: ")),
+        }
+    }
+
+    /// Waits for the greeting; `false` if the user gave up.
+    fn is_greeted(&self) -> Result<bool, Failure> {
+        loop {
+            match self.editor.wait(self.arrived) {
+                Some(Arrival::Greeted) => return Ok(true),
+                Some(Arrival::Meanwhile(text)) => print!("{text}"),
+                Some(Arrival::Ended(why)) => return Err(Failure::new(why)),
+                Some(_) => {}
+                None => return Ok(false),
             }
-            (None, false) => self.editor.ask_hidden(&format!("password of {name}: ")).map_err(failed)?,
-        };
-        Ok(password.map(|password| Credentials { name, password, is_new: *register }))
+        }
+    }
+
+    /// Waits until the server has said yes or no.
+    fn wait(&self) -> Result<Outcome, Failure> {
+        loop {
+            match self.editor.wait(self.arrived) {
+                Some(Arrival::Welcome) => return Ok(Outcome::In),
+                Some(Arrival::Refused(refusal)) => return Ok(Outcome::Refused(refusal)),
+                Some(Arrival::TokenRefused(refusal)) => return Ok(Outcome::TokenRefused(refusal)),
+                Some(Arrival::Meanwhile(text)) => print!("{text}"),
+                Some(Arrival::Ended(why)) => return Err(Failure::new(why)),
+                // The connection was lost meanwhile and made again.
+                Some(Arrival::Greeted) => {}
+                None => return Ok(Outcome::GaveUp),
+            }
+        }
     }
 
     /// `None` where the user gave up.
-    fn ask_for_name(&mut self, register: &mut bool) -> Result<Option<String>, Failure> {
+    fn ask_for_name(&mut self) -> Result<Option<String>, Failure> {
         if !self.options.register {
             loop {
                 let question = format!("{}: log in, or register a new name? [l/r] ", self.options.server);
@@ -221,13 +278,14 @@ impl Entrance<'_> {
                     return Ok(None);
                 };
                 match answer.trim().to_ascii_lowercase().as_str() {
-                    "" | "l" | "login" | "log in" => break *register = false,
-                    "r" | "register" => break *register = true,
+                    "" | "l" | "login" | "log in" => break self.register = false,
+                    "r" | "register" => break self.register = true,
                     _ => println!("! l to log in, r to register, Ctrl-D to leave"),
                 }
             }
         }
-        let last = self.settings.last_user(&self.options.server).filter(|_| !*register).unwrap_or_default();
+        let last =
+            self.settings.last_user(&self.options.server).filter(|_| !self.register).unwrap_or_default();
         loop {
             let Line::Submitted(name) = self.editor.ask("name: ", &last).map_err(failed)? else {
                 return Ok(None);
@@ -245,6 +303,8 @@ struct Shell {
     renderer: Renderer,
     screen: Screen,
     settings: Settings,
+    /// `HOST:PORT`
+    server: String,
     arrivals: Sender<Arrival>,
     ends: Sender<End>,
     is_in: bool,
@@ -261,14 +321,17 @@ impl Shell {
                 self.renderer.error("offline", &words, &mut text);
             }
             Update::Ended(end) => {
-                if let Some(why) = &end.why {
+                if let Some(why) = &end.why
+                    && self.is_in
+                {
                     let words = format!("{why}; Ctrl-D leaves");
                     self.renderer.error("the connection has ended", &words, &mut text);
                 }
                 // Where nobody waits for it any more, nobody needs it.
+                let why = end.why.clone().unwrap_or_default();
                 let _ = self.ends.send(end);
                 self.show(&text);
-                let _ = self.arrivals.send(Arrival::Ended);
+                let _ = self.arrivals.send(Arrival::Ended(why));
                 return;
             }
         }
@@ -277,24 +340,40 @@ impl Shell {
 
     fn event(&mut self, client: &Client, event: &Event, text: &mut String) {
         match event {
+            Event::Greeted if !self.is_in => self.arrives(Arrival::Greeted),
             Event::LoginFailed(refusal) if !self.is_in => {
-                let _ = self.arrivals.send(Arrival::Failed(refusal.to_string()));
-                return;
+                return self.arrives(Arrival::Refused(refusal.clone()));
+            }
+            Event::TokenRefused { name, refusal } => {
+                let forgotten = self.settings.forget_token(&self.server, Some(name));
+                self.kept(forgotten.map(|_| ()), text);
+                if !self.is_in {
+                    return self.arrives(Arrival::TokenRefused(refusal.clone()));
+                }
+            }
+            Event::Token { name, token } => {
+                self.kept(self.settings.keep_token(&self.server, name, token), text);
             }
             Event::Welcome(_) if !self.is_in => {
                 self.is_in = true;
-                let _ = self.arrivals.send(Arrival::Welcome);
+                self.arrives(Arrival::Welcome);
             }
-            Event::IgnoredChanged => {
-                if let Err(error) = self.settings.keep_ignored(client.ignored().iter()) {
-                    self.renderer.error("not kept for the next time", &error.to_string(), text);
-                }
-            }
-            Event::Joined(..) | Event::Left(..) | Event::Users(_) | Event::Notice(_) | Event::Message(_) => {}
+            Event::IgnoredChanged => self.kept(self.settings.keep_ignored(client.ignored().iter()), text),
             _ => {}
         }
         self.renderer.event(event, text);
         self.screen.set_names(client.online().iter().map(Name::to_string).collect());
+    }
+
+    fn kept(&self, outcome: io::Result<()>, text: &mut String) {
+        if let Err(error) = outcome {
+            self.renderer.error("not kept for the next time", &error.to_string(), text);
+        }
+    }
+
+    fn arrives(&self, arrival: Arrival) {
+        // Once the user has given up, nobody waits for it.
+        let _ = self.arrivals.send(arrival);
     }
 
     fn show(&self, text: &str) {
