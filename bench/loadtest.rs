@@ -11,6 +11,8 @@
 //! | `logins` | many of them on their way in |
 //! | `crowd` | those who are in: they speak, and hear all, once, in order |
 //! | `readers` | those who read the history |
+//! | `besiegers` | those who attack |
+//! | `probes` | an honest client that comes again and again |
 //! | `netcat` | what `cat FILE | nc` moves, beside them |
 //! | `histogram` | latencies |
 //! | `fixtures` | data directories, made without a server |
@@ -21,6 +23,8 @@
 
 #[path = "loadtest/bench.rs"]
 mod bench;
+#[path = "loadtest/besiegers.rs"]
+mod besiegers;
 #[path = "loadtest/crowd.rs"]
 mod crowd;
 #[path = "loadtest/fixtures.rs"]
@@ -35,6 +39,8 @@ mod logins;
 mod netcat;
 #[path = "loadtest/options.rs"]
 mod options;
+#[path = "loadtest/probes.rs"]
+mod probes;
 #[path = "loadtest/process.rs"]
 mod process;
 #[path = "loadtest/readers.rs"]
@@ -75,6 +81,8 @@ fn main() -> ExitCode {
             Some(audience) => limit::run(audience, Path::new(path)),
             None => Err(failure(format!("--limit {whom}: expected all, peer or pair"))),
         },
+        [flag, rest @ ..] if flag == "--besiege" => besiegers::parse(rest)
+            .and_then(|(server, account, length)| besiegers::run(server, account, length)),
         [flag, path, address] if flag == "--send" => netcat::send(Path::new(path), address),
         // Without it this is `cargo test --benches`, which only wants to know that it builds.
         [] if is_bench.is_empty() => return ExitCode::SUCCESS,

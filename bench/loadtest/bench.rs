@@ -58,11 +58,20 @@ pub struct Server<'a> {
     pub data: Option<&'a Path>,
     /// Rounds for new passwords.
     pub kdf_rounds: u32,
+    /// Whether the limits on addresses and rates are those of a server that nobody configured.
+    pub is_limited: bool,
 }
 
 impl Server<'static> {
     /// On an empty directory, with passwords that cost nothing.
-    pub const EMPTY: Server<'static> = Server { data: None, kdf_rounds: 1 };
+    pub const EMPTY: Server<'static> = Server { data: None, kdf_rounds: 1, is_limited: false };
+}
+
+impl Server<'_> {
+    /// On a directory that is there, with passwords that cost nothing.
+    pub fn on(data: &Path) -> Server<'_> {
+        Server { data: Some(data), kdf_rounds: 1, is_limited: false }
+    }
 }
 
 impl Bench {
@@ -131,16 +140,10 @@ impl Bench {
     pub fn start_server(&mut self, server: Server<'_>) -> io::Result<Process> {
         let new = self.new_directory();
         let mut command = pinned(self.cores.map(|cores| cores.server), &self.options.server);
-        command.args([
-            "--listen",
-            "127.0.0.1:0",
-            "--sync",
-            "always",
-            "--rate",
-            "off",
-            "--per-address",
-            "off",
-        ]);
+        command.args(["--listen", "127.0.0.1:0", "--sync", "always"]);
+        if !server.is_limited {
+            command.args(["--rate", "off", "--per-address", "off"]);
+        }
         command.arg("--kdf-rounds").arg(server.kdf_rounds.to_string());
         command.arg("--data").arg(server.data.unwrap_or(&new));
         self.start(command, "server.log")

@@ -6,6 +6,8 @@ mod fan_out;
 mod idle;
 #[path = "scenarios/ping_pong.rs"]
 mod ping_pong;
+#[path = "scenarios/siege.rs"]
+mod siege;
 #[path = "scenarios/start.rs"]
 mod start;
 #[path = "scenarios/strain.rs"]
@@ -49,7 +51,7 @@ const fn local(
 }
 
 /// All of them, in their order.
-pub const SCENARIOS: [Scenario; 10] = [
+pub const SCENARIOS: [Scenario; 11] = [
     remote("fan-out", "256 messages under way to 200, 1,000 and 5,000 receivers", 180, fan_out::flat_out),
     remote("paced", "50 messages a second to 1,000 receivers", 60, fan_out::paced),
     remote("ping-pong", "500 pairs who answer each other", 90, ping_pong::run),
@@ -57,6 +59,7 @@ pub const SCENARIOS: [Scenario; 10] = [
     local("logins", "5,000 logins that cost nothing", 60, start::logins),
     local("login-storm", "200 logins at full cost, while 100 chat", 120, strain::login_storm),
     local("slow-readers", "100 of 1,000 take a kilobyte a second", 60, strain::slow_readers),
+    local("siege", "1,000 addresses attack in every way, while 100 chat and some log in", 180, siege::run),
     local("start", "with a log of 1 GB, and with a million accounts", 90, start::cold_start),
     local("history", "10 read a log of 1 GB, while 100 chat; then one alone", 120, strain::history),
     local("at-rest", "the program's size, and its memory", 20, start::footprint),

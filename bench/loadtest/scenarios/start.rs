@@ -24,7 +24,7 @@ pub fn cold_start(bench: &mut Bench) -> io::Result<()> {
     bench.progress(format!("start: {} accounts are made", count(ACCOUNTS as f64)));
     make_accounts(&accounts, &[(ACCOUNTS, 1)])?;
     let seconds = startup(bench, &accounts)?;
-    let process = bench.start_server(Server { data: Some(&accounts), kdf_rounds: 1 })?;
+    let process = bench.start_server(Server::on(&accounts))?;
     let scenario = format!("start, {} accounts", count(ACCOUNTS as f64));
     bench.report.add(Row::new(&scenario, "time", time(seconds)));
     bench.report.add(Row::new(&scenario, "memory", bytes(process.rss()? as f64)));
@@ -35,7 +35,7 @@ pub fn cold_start(bench: &mut Bench) -> io::Result<()> {
 fn startup(bench: &mut Bench, data: &Path) -> io::Result<f64> {
     let mut seconds = Vec::new();
     for _ in 0..STARTS {
-        let process = bench.start_server(Server { data: Some(data), kdf_rounds: 1 })?;
+        let process = bench.start_server(Server::on(data))?;
         seconds.push(process.startup.as_secs_f64());
     }
     Ok(median(&seconds))
@@ -67,7 +67,7 @@ fn time_logins(bench: &mut Bench, clients: usize) -> io::Result<Duration> {
     bench.progress(format!("logins: {}", count(clients as f64)));
     let data = bench.new_directory();
     make_accounts(&data, &[(clients, 1)])?;
-    let mut target = bench.server(Server { data: Some(&data), kdf_rounds: 1 })?;
+    let mut target = bench.server(Server::on(&data))?;
     let started = Instant::now();
     target.logins(0, clients).finish(&mut target.swarm)?;
     Ok(started.elapsed())

@@ -33,7 +33,7 @@ pub fn login_storm(bench: &mut Bench) -> io::Result<()> {
     let data = bench.new_directory();
     let rounds = chinwag::limits::KDF_ROUNDS_DEFAULT;
     make_accounts(&data, &[(CHATTERS, 1), (NEWCOMERS, rounds)])?;
-    let mut target = bench.server(Server { data: Some(&data), kdf_rounds: 1 })?;
+    let mut target = bench.server(Server::on(&data))?;
     let mut chat = Chat::begin(bench, &mut target, CHATTERS, bench.options.size)?;
     bench.progress(format!("login storm: {NEWCOMERS} log in at {rounds} rounds"));
     let mut logins = target.logins(CHATTERS, NEWCOMERS).at_once_from(NEWCOMERS_ADDRESSES);
@@ -50,7 +50,7 @@ pub fn history(bench: &mut Bench) -> io::Result<()> {
     bench.connections(CHATTERS + READERS, 1, CHATTERS + READERS)?;
     let data = bench.big_log()?;
     make_accounts(&data, &[(CHATTERS + READERS, 1)])?;
-    let mut target = bench.server(Server { data: Some(&data), kdf_rounds: 1 })?;
+    let mut target = bench.server(Server::on(&data))?;
     let mut chat = Chat::begin(bench, &mut target, CHATTERS, bench.options.size)?;
     target.admit(CHATTERS, READERS)?;
     let rss_before = target.rss()?;
@@ -68,7 +68,7 @@ pub fn history(bench: &mut Bench) -> io::Result<()> {
 
 fn one_reader(bench: &mut Bench, data: &Path) -> io::Result<()> {
     bench.progress("history: one reads alone");
-    let mut target = bench.server(Server { data: Some(data), kdf_rounds: 1 })?;
+    let mut target = bench.server(Server::on(data))?;
     target.admit(0, 1)?;
     let mut nobody = target.crowd(0, bench.options.size);
     let mut reader = Readers::new(0, 1, bench.log_bytes(), Duration::from_secs(30));
@@ -119,15 +119,21 @@ fn memory(bench: &mut Bench, scenario: &str, before: f64, after: f64) {
 }
 
 /// A chat, and how it was when nothing else went on.
-struct Chat {
+pub(super) struct Chat {
     crowd: Crowd,
     pace: Pace,
-    without: Talk,
+    /// How it was.
+    pub(super) without: Talk,
 }
 
 impl Chat {
     /// Lets so many more in, and all who are in chat for a while.
-    fn begin(bench: &Bench, target: &mut Target, chatters: usize, text_bytes: usize) -> io::Result<Chat> {
+    pub(super) fn begin(
+        bench: &Bench,
+        target: &mut Target,
+        chatters: usize,
+        text_bytes: usize,
+    ) -> io::Result<Chat> {
         target.admit(target.swarm.len(), chatters)?;
         let mut crowd = target.crowd(CHATTERS, text_bytes);
         let pace = Pace::PerSecond(bench.options.rate);
@@ -136,11 +142,17 @@ impl Chat {
         Ok(Chat { crowd, pace, without })
     }
 
-    fn go_on_while(&mut self, target: &mut Target, meanwhile: &mut dyn Meanwhile) -> io::Result<Talk> {
+    /// Lets them chat while something else goes on.
+    pub(super) fn go_on_while(
+        &mut self,
+        target: &mut Target,
+        meanwhile: &mut dyn Meanwhile,
+    ) -> io::Result<Talk> {
         target.talk(&mut self.crowd, self.pace, meanwhile)
     }
 
-    fn report(&self, bench: &mut Bench, scenario: &str, with: &Talk) {
+    /// Adds the rise of the latency to the report.
+    pub(super) fn report(&self, bench: &mut Bench, scenario: &str, with: &Talk) {
         let p99 = |talk: &Talk| talk.latencies.percentile(0.99);
         let (without, with) = (p99(&self.without), p99(with));
         let text = format!("{} → {}", duration(without), duration(with));
