@@ -240,7 +240,7 @@ impl Chat {
 
     fn set_replay(&mut self, id: SessionId, account: Option<AccountId>, count: u32, effects: &mut Effects) {
         match account {
-            Some(account) => self.accounts[account].replay = Some(count),
+            Some(account) => self.accounts.set_replay(account, count),
             None => self.session_mut(id).replay = Some(count),
         }
         effects.own(id, format_args!("* replay {count}"));

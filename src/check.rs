@@ -4,9 +4,13 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use crate::accounts::{self, Accounts, SEEN_FILE, USERS_FILE};
+use crate::accounts::Accounts;
+use crate::directory::RealFile;
 use crate::journal::{self, Damage, LOG_FILE};
-use crate::storage::{File, RealFile};
+use crate::marks::{SEEN_FILE, verify_marks};
+use crate::recovery::RecoverError;
+use crate::storage::File;
+use crate::users_file::{End, USERS_FILE, read_users};
 
 /// Reads all files of a data directory, and writes what it finds, one line a file and one a damaged place.
 /// Returns whether all is well.
@@ -33,14 +37,24 @@ pub fn check(directory: &Path, out: &mut impl Write) -> io::Result<bool> {
     }
     let mut accounts = Accounts::default();
     if let Some(file) = open(USERS_FILE)? {
-        accounts = accounts::verify_users(&file, |damage| damages.push((USERS_FILE, damage)))?;
+        match read_users(&file) {
+            Ok(users) => {
+                if users.end != End::Whole {
+                    damages
+                        .push((USERS_FILE, Damage { offset: users.whole, what: "a torn write at the end" }));
+                }
+                accounts = users.accounts;
+            }
+            Err(RecoverError::Damaged(damage)) => damages.push((USERS_FILE, damage)),
+            Err(RecoverError::Io(error)) => return Err(error),
+        }
         writeln!(out, "{USERS_FILE}: accounts: {}, bytes: {}", accounts.len(), file.len()?)?;
     }
     let users_are_whole = damages.iter().all(|(name, _)| *name != USERS_FILE);
     if let Some(file) = open(SEEN_FILE)? {
         // Without all accounts nobody can tell which lines are of none.
         let accounts = users_are_whole.then_some(&accounts);
-        accounts::verify_seen(&file, accounts, |damage| damages.push((SEEN_FILE, damage)))?;
+        verify_marks(&file, accounts, |damage| damages.push((SEEN_FILE, damage)))?;
         writeln!(out, "{SEEN_FILE}: bytes: {}", file.len()?)?;
     }
     for (name, Damage { offset, what }) in &damages {

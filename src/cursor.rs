@@ -321,8 +321,9 @@ fn last_line_end(bytes: &[u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::directory::{Directory, RealFile};
     use crate::journal::LOG_FILE;
-    use crate::storage::{Directory, RealFile, SyncPolicy};
+    use crate::storage::SyncPolicy;
 
     struct Log {
         _directory: tempfile::TempDir,

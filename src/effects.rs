@@ -2,11 +2,13 @@
 
 use std::fmt;
 
-use crate::accounts::{AccountId, Credential, SessionId};
+use crate::accounts::{AccountId, SessionId};
 use crate::journal::{Batch, Staged};
+use crate::limits::USER_RECORDS_PER_TURN_MAX;
 use crate::login::SaveReason;
 use crate::name::Name;
 use crate::protocol::HistoryRange;
+use crate::users::{Credential, UserRecord};
 use crate::world::{Now, World};
 
 /// What a turn gives to everything that happens in it.
@@ -84,17 +86,27 @@ pub enum Ask {
     Quit,
 }
 
-/// A credential to be stored with the turn's batch.
+/// Records of one name to be stored with the turn's batch, all or none of them.
 #[derive(Debug)]
 pub struct Save {
     /// Whose attempt it comes of.
     pub session: SessionId,
-    /// Of the account.
+    /// The name that all records are about.
     pub name: Name,
-    /// To be stored.
-    pub credential: Credential,
+    /// What is to be stored, in this order.
+    pub records: Vec<UserRecord>,
     /// And why.
     pub reason: SaveReason,
+}
+
+impl Save {
+    /// The password that the name has after these records, if they change it.
+    pub fn credential(&self) -> Option<Credential> {
+        self.records.iter().rev().find_map(|record| match *record {
+            UserRecord::Credential { credential, .. } => Some(credential),
+            _ => None,
+        })
+    }
 }
 
 impl Effects {
@@ -111,6 +123,11 @@ impl Effects {
     /// What is to be stored.
     pub fn saves(&self) -> &[Save] {
         &self.saves
+    }
+
+    /// Whether no more lines should be handled in this turn, because the accounts file would have to take too much.
+    pub fn is_full(&self) -> bool {
+        self.saves.iter().map(|save| save.records.len()).sum::<usize>() >= USER_RECORDS_PER_TURN_MAX
     }
 
     /// Takes what is to be stored, to tell of each how it went.

@@ -9,7 +9,6 @@
 //!                                                      ^ where recovery cuts
 //! ```
 
-use std::fmt;
 use std::io;
 use std::ops::Range;
 
@@ -19,6 +18,7 @@ use crate::limits::{
 use crate::line::skip_line;
 use crate::name::Name;
 use crate::record::{self, Stamper, TIMESTAMP_BYTES, Timestamp};
+pub use crate::recovery::{Damage, RecoverError};
 use crate::storage::{AppendError, AppendFile, File, Storage, SyncPolicy, read_full, set_aside};
 
 /// The log's file name.
@@ -90,43 +90,6 @@ pub struct Journal<F> {
     sync: SyncPolicy,
     /// The timestamp of the last committed message; the epoch in an empty log.
     last: Timestamp,
-}
-
-/// Why a log cannot be used.
-#[derive(Debug)]
-pub enum RecoverError {
-    /// The file cannot be read or cut.
-    Io(io::Error),
-    /// There is damage that no crash of ours explains.
-    Damaged(Damage),
-}
-
-/// A place in a file that is not as it should be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Damage {
-    /// Bytes from the start of the file.
-    pub offset: u64,
-    /// What stands there.
-    pub what: &'static str,
-}
-
-impl From<io::Error> for RecoverError {
-    fn from(error: io::Error) -> RecoverError {
-        RecoverError::Io(error)
-    }
-}
-
-impl fmt::Display for RecoverError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            RecoverError::Io(error) => error.fmt(f),
-            RecoverError::Damaged(damage) => write!(
-                f,
-                "damaged at byte {}: {}; restore it from a backup, or cut the bad lines out by hand",
-                damage.offset, damage.what
-            ),
-        }
-    }
 }
 
 impl<F: File> Journal<F> {
@@ -408,8 +371,8 @@ pub fn verify(file: &impl File, mut damaged: impl FnMut(Damage)) -> io::Result<u
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::directory::Directory;
     use crate::limits::SECOND_US;
-    use crate::storage::Directory;
     use std::fs;
     use std::path::Path;
 
@@ -425,7 +388,7 @@ mod tests {
         (0..count).map(line).collect()
     }
 
-    fn recover(directory: &Path) -> Result<Journal<crate::storage::RealFile>, RecoverError> {
+    fn recover(directory: &Path) -> Result<Journal<crate::directory::RealFile>, RecoverError> {
         Journal::recover(&mut Directory::open(directory).unwrap(), SyncPolicy::Always)
     }
 

@@ -23,11 +23,14 @@
 //! | 0 | [`record`] | a message and its line; the timestamp that only rises; who may see it |
 //! | 0 | [`protocol`] | a line to a command |
 //! | 0 | [`client`] | the client's side of the protocol, without I/O; the server does not use it |
-//! | 0 | [`storage`] | a small trait over files, its real one, and the append of all or nothing |
+//! | 0 | [`storage`], [`directory`] | a small trait over files and its real implementation; all-or-nothing appends |
+//! | 0 | [`recovery`] | the definition of a torn write; damage |
 //! | 1 | [`journal`] | the log: recover, stage, commit, find, read |
 //! | 1 | [`cursor`] | a place in the log that moves towards its end |
 //! | 1 | [`feed`], [`outbox`] | the last turns' bytes, once for all; what a connection has still to send of them |
-//! | 1 | [`accounts`] | users.txt and seen.txt |
+//! | 1 | [`users`] | the lines of users.txt, chained by checksums |
+//! | 1 | [`accounts`] | the table of accounts: the sum of those lines |
+//! | 1 | [`users_file`], [`marks`] | users.txt and seen.txt |
 //! | 1 | [`throttle`], [`hashing`], [`login`] | what an address may do; whose password is next; an attempt to log in |
 //! | 1 | [`presence`] | who came and who went |
 //! | 1 | [`effects`] | what is to happen once the turn is on disk |
@@ -83,6 +86,7 @@ pub mod chat;
 pub mod check;
 pub mod client;
 pub mod cursor;
+pub mod directory;
 pub mod effects;
 pub mod feed;
 pub mod flags;
@@ -92,6 +96,7 @@ pub mod kdf;
 pub mod limits;
 pub mod line;
 pub mod login;
+pub mod marks;
 pub mod name;
 pub mod net;
 pub mod outbox;
@@ -99,7 +104,10 @@ pub mod presence;
 pub mod protocol;
 pub mod reactor;
 pub mod record;
+pub mod recovery;
 pub mod server;
 pub mod storage;
 pub mod throttle;
+pub mod users;
+pub mod users_file;
 pub mod world;

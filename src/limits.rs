@@ -58,8 +58,18 @@ pub const WORK_ROUNDS_PER_TURN_MAX: u32 = 1 << 16;
 pub const HASHING_QUEUE_MAX: usize = 64;
 /// Rounds of PBKDF2-HMAC-SHA256 for a new password (OWASP, 2023).
 pub const KDF_ROUNDS_DEFAULT: u32 = 600_000;
+/// Rounds of a stored password, at most: more would keep all other logins waiting.
+pub const KDF_ROUNDS_MAX: u32 = 10_000_000;
 /// Below this `--kdf-rounds` warns.
 pub const KDF_ROUNDS_WARN: u32 = 100_000;
+
+/// Account records of one turn, those of finished derivations included: no more lines are handled in a turn that
+/// has so many.
+pub const USER_RECORDS_PER_TURN_MAX: usize = 3 * HASHING_QUEUE_MAX;
+/// A line of `users.txt`, with its ending.
+pub const USER_LINE_BYTES_MAX: usize = 192;
+/// One append to `users.txt`: a turn's records and those of the line that it ends with. A crash tears no more.
+pub const USERS_APPEND_BYTES_MAX: usize = (USER_RECORDS_PER_TURN_MAX + 8) * USER_LINE_BYTES_MAX;
 
 /// A name, in ASCII.
 pub const NAME_BYTES_MAX: usize = 20;

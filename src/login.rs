@@ -1,11 +1,12 @@
 //! One attempt to log in, to register or to change a password: the derivations that it takes, one after another,
 //! and what they come to.
 
-use crate::accounts::{AccountId, Credential};
+use crate::accounts::AccountId;
 use crate::kdf::{self, Derivation, Key, PreparedPassword, Salt};
 use crate::limits::PASSWD_SPLITS_MAX;
 use crate::name::Name;
 use crate::protocol::password_splits;
+use crate::users::Credential;
 
 /// What is being attempted. Kept by its session, so that it is gone with it.
 #[derive(Debug)]
@@ -210,7 +211,9 @@ mod tests {
 
     fn account(password: &str, rounds: u32) -> (AccountId, Credential) {
         let credential = stored(Attempt::register(name(), password, Fresh { rounds, ..FRESH }).unwrap());
-        let id = crate::accounts::Accounts::default().set(name(), credential);
+        let registered = crate::record::Timestamp::default();
+        let record = crate::users::UserRecord::Credential { name: name(), credential, registered };
+        let id = crate::accounts::Accounts::default().apply(&record);
         (id, credential)
     }
 

@@ -11,12 +11,13 @@ use std::process::ExitCode;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use chinwag::check::check;
+use chinwag::directory::Directory;
 use chinwag::flags::{Flags, Parsed, parse_flags};
 use chinwag::limits::{CONNECTIONS_PER_ADDRESS, KDF_ROUNDS_WARN, Micros, RATE_LINES_PER_SECOND, SECOND_US};
 use chinwag::net::{MioNet, Unwaited, listen};
 use chinwag::record::Timestamp;
 use chinwag::server::{Options, Server, Turned};
-use chinwag::storage::{Directory, SyncPolicy};
+use chinwag::storage::SyncPolicy;
 use chinwag::world::{Now, World};
 use log::{Level, error, info, warn};
 

@@ -25,8 +25,8 @@ pub struct Timestamp(Micros);
 
 impl Timestamp {
     /// A moment since the Unix epoch.
-    pub fn from_micros(micros: Micros) -> Timestamp {
-        Timestamp(micros).min(LATEST)
+    pub const fn from_micros(micros: Micros) -> Timestamp {
+        if micros < LATEST.0 { Timestamp(micros) } else { LATEST }
     }
 
     /// Microseconds since the Unix epoch.

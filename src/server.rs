@@ -20,7 +20,6 @@ use self::answers::Task;
 pub use self::options::Options;
 pub use self::usage::Usage;
 
-use crate::accounts::{CredentialsSaved, SeenFile, UsersFile};
 use crate::chat::Chat;
 use crate::cursor::Chunk;
 use crate::effects::{Context, Effects};
@@ -29,11 +28,13 @@ use crate::journal::{Batch, Commit, Committed, Journal, RecoverError};
 use crate::limits::{
     CONNECTIONS_RESERVED_MAX, LINGER_US, LOGIN_GRACE_US, Micros, SECOND_US, SEEN_PAUSE_US, STALL_US,
 };
+use crate::marks::SeenFile;
 use crate::net::{ConnectionId, Net};
 use crate::reactor::{Attention, Reactor};
 use crate::record::Timestamp;
 use crate::storage::{AppendError, Storage};
 use crate::throttle::Origin;
+use crate::users_file::{RecordsSaved, USERS_FILE, UsersFile};
 use crate::world::{Now, World};
 
 /// Whether the loop goes on.
@@ -65,7 +66,7 @@ fn fatal(what: &'static str) -> impl Fn(io::Error) -> Fatal {
 /// The one way from a turn's batch to its release: what was staged, and whether it is on disk.
 struct Gate {
     messages: Result<Committed, String>,
-    accounts: Result<CredentialsSaved, String>,
+    accounts: Result<RecordsSaved, String>,
 }
 
 /// A whole server.
@@ -123,9 +124,10 @@ impl<N: Net, S: Storage> Server<N, S> {
         };
         let journal =
             Journal::recover(&mut storage, options.sync).map_err(recovering(crate::journal::LOG_FILE))?;
-        let (users, mut accounts) = UsersFile::recover(&mut storage, journal.end() > 0)
-            .map_err(recovering(crate::accounts::USERS_FILE))?;
-        let seen = SeenFile::recover(&mut storage, &mut accounts).map_err(fatal("the data directory"))?;
+        let (users, mut accounts) =
+            UsersFile::recover(&mut storage, journal.end() > 0).map_err(recovering(USERS_FILE))?;
+        let seen = SeenFile::recover(&mut storage, &mut accounts, journal.last())
+            .map_err(fatal("the data directory"))?;
         match journal.end() {
             0 => info!("accounts: {}; history: empty", accounts.len()),
             end => info!("accounts: {}; history: {end} bytes, up to {}", accounts.len(), journal.last()),
@@ -265,10 +267,10 @@ impl<N: Net, S: Storage> Server<N, S> {
 
     /// One append and one sync for all messages of the turn, and the same for all accounts: the only gate.
     fn commit(&mut self) -> Result<Gate, Fatal> {
-        let saves = self.effects.saves().iter().map(|save| (&save.name, &save.credential));
-        let accounts = match self.users.commit(saves) {
+        let records = self.effects.saves().iter().flat_map(|save| &save.records);
+        let accounts = match self.users.commit(&mut self.storage, records) {
             Ok(saved) => Ok(saved),
-            Err(AppendError::Refused(why)) => Err(refusal(crate::accounts::USERS_FILE, &why)),
+            Err(AppendError::Refused(why)) => Err(refusal(USERS_FILE, &why)),
             Err(AppendError::Fatal(why)) => {
                 return Err(fatal("users.txt cannot be saved, and what is on disk is unknown")(why));
             }

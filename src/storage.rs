@@ -1,9 +1,7 @@
-//! The files of a data directory: a small trait over a directory and a file, their real ones, and the
-//! all-or-nothing append that everything durable is made of.
+//! The files of a data directory: a small trait over a directory and a file, and the all-or-nothing append that
+//! everything durable is made of.
 
-use std::fs;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::io;
 
 use log::warn;
 
@@ -31,15 +29,41 @@ pub trait Storage {
     /// # Errors
     /// Name the path.
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()>;
+    /// Removes a file. After a crash it may be there again.
+    ///
+    /// # Errors
+    /// Name the path.
+    fn remove(&mut self, name: &str) -> io::Result<()>;
+    /// Whether `file` is still the file of that name: it was not removed, renamed or replaced since it was opened.
+    ///
+    /// # Errors
+    /// Name the path.
+    fn is_current(&self, name: &str, file: &Self::File) -> io::Result<bool>;
+}
+
+/// What the system says of an open file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileState {
+    /// Its length in bytes.
+    pub length: u64,
+    /// Whether it still has a name in some directory.
+    pub is_linked: bool,
 }
 
 /// A file that only grows, or is cut off at its end.
 pub trait File {
-    /// Its length in bytes.
+    /// Its length, and whether it still has a name.
     ///
     /// # Errors
     /// The system's.
-    fn len(&self) -> io::Result<u64>;
+    fn state(&self) -> io::Result<FileState>;
+    /// Its length in bytes.
+    ///
+    /// # Errors
+    /// Those of [`File::state`].
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.state()?.length)
+    }
     /// Reads at an offset; less than asked for where the file ends, or a signal came.
     ///
     /// # Errors
@@ -131,6 +155,8 @@ pub struct AppendFile<F> {
     committed: u64,
     /// Whether something committed was not synced yet.
     unsynced: bool,
+    /// What has to be appended before the next batch, because the file ends within a line.
+    ending: &'static [u8],
 }
 
 impl<F: File> AppendFile<F> {
@@ -144,7 +170,28 @@ impl<F: File> AppendFile<F> {
         }
         // What is there may be in the page cache only, where a server was killed before its sync.
         file.sync()?;
-        Ok(AppendFile { file, committed, unsynced: false })
+        Ok(AppendFile { file, committed, unsynced: false, ending: b"" })
+    }
+
+    /// Takes over a file of `length` bytes that ends within a line, and ends that with `ending`: at once, or before
+    /// the next batch if there is no room now.
+    ///
+    /// # Errors
+    /// The system's, apart from a full disk.
+    pub fn unended(file: F, length: u64, ending: &'static [u8]) -> io::Result<AppendFile<F>> {
+        let mut file = AppendFile { ending, ..AppendFile::new(file, length)? };
+        match file.end_line() {
+            Ok(()) => file.file.sync()?,
+            Err(_) => file.cut()?,
+        }
+        Ok(file)
+    }
+
+    fn end_line(&mut self) -> io::Result<()> {
+        append_all(&mut self.file, self.ending)?;
+        self.committed += self.ending.len() as u64;
+        self.ending = b"";
+        Ok(())
     }
 
     /// How much of the file counts.
@@ -167,7 +214,7 @@ impl<F: File> AppendFile<F> {
     /// # Errors
     /// See [`AppendError`].
     pub fn append(&mut self, batch: &[u8], sync: SyncPolicy) -> Result<(), AppendError> {
-        if let Err(error) = append_all(&mut self.file, batch) {
+        if let Err(error) = self.end_line().and_then(|()| append_all(&mut self.file, batch)) {
             self.cut().map_err(AppendError::Fatal)?;
             if sync == SyncPolicy::Always {
                 // Who is told that it was refused says it again: after a power failure it must not be there twice.
@@ -212,238 +259,212 @@ impl<F: File> AppendFile<F> {
 /// that which anyone was ever shown.
 ///
 /// # Errors
-/// Those of the storage.
+/// Those of the storage. If there is no room for the new file, nothing has changed.
 pub fn set_aside<S: Storage>(
     storage: &mut S,
     file: &mut S::File,
     name: &str,
     length: u64,
 ) -> io::Result<String> {
-    let aside_name = format!("{name}.torn-at-{length}");
-    let mut aside = storage.create(&aside_name)?;
-    let mut buffer = vec![0; 64 << 10];
-    let mut offset = length;
-    loop {
-        let count = read_full(file, &mut buffer, offset)?;
-        if count == 0 {
-            break;
-        }
-        append_all(&mut aside, &buffer[..count]).map_err(|error| naming(aside_name.as_ref(), error))?;
-        offset += count as u64;
-    }
-    aside.sync()?;
+    let torn = file.len()?.saturating_sub(length);
+    let aside = copy_to_new(storage, file, length, &format!("{name}.torn-at-{length}"))?;
     file.truncate(length)?;
     file.sync()?;
-    warn!("{name}: {} torn bytes at offset {length} set aside in {aside_name}", offset - length);
-    Ok(aside_name)
+    warn!("{name}: {torn} torn bytes at offset {length} set aside in {aside}");
+    Ok(aside)
 }
 
-/// A data directory on the real file system, held against a second server while this value lives.
-#[derive(Debug)]
-pub struct Directory {
-    path: PathBuf,
-    /// Holds the lock.
-    _lock: fs::File,
+/// Copies a file from an offset on to a new one, which is called `name`, or `name.1`, `name.2`, ... if there is
+/// such a file already; returns the name.
+///
+/// # Errors
+/// Those of the storage. Then there is no new file.
+pub fn copy_to_new<S: Storage>(
+    storage: &mut S,
+    from: &S::File,
+    offset: u64,
+    name: &str,
+) -> io::Result<String> {
+    let name = unused_name(storage, name)?;
+    let copied = copy(storage, from, offset, &name);
+    if copied.is_err() {
+        let _ = storage.remove(&name);
+    }
+    copied.map(|()| name)
 }
 
-impl Directory {
-    /// Opens a directory, makes it (0700) where it is missing, and locks it.
-    ///
-    /// # Errors
-    /// In words that name the path.
-    pub fn open(path: &Path) -> io::Result<Directory> {
-        make_directory(path).map_err(|error| naming(path, error))?;
-        #[cfg(unix)]
-        if let Ok(metadata) = fs::metadata(path)
-            && let mode = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777
-            && mode & 0o077 != 0
-        {
-            warn!("{}: others can enter it, its mode is {mode:o}; chmod 700 keeps them out", path.display());
+fn copy<S: Storage>(storage: &mut S, from: &S::File, mut offset: u64, name: &str) -> io::Result<()> {
+    let mut to = storage.create(name)?;
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        let count = read_full(from, &mut buffer, offset)?;
+        if count == 0 {
+            return to.sync();
         }
-        let lock_path = path.join("lock");
-        let lock = options().open(&lock_path).map_err(|error| naming(&lock_path, error))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Directory { path: path.to_owned(), _lock: lock }),
-            Err(fs::TryLockError::WouldBlock) => Err(io::Error::new(
-                io::ErrorKind::ResourceBusy,
-                format!("{}: in use by another chinwagd", path.display()),
-            )),
-            Err(fs::TryLockError::Error(error)) => Err(naming(&lock_path, error)),
-        }
-    }
-
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Makes sure that a file which was made or renamed in it is there after a crash.
-    fn sync(&self) -> io::Result<()> {
-        fs::File::open(&self.path)
-            .and_then(|handle| handle.sync_all())
-            .map_err(|error| naming(&self.path, error))
-    }
-
-    fn open_with(&mut self, name: &str, options: &fs::OpenOptions) -> io::Result<RealFile> {
-        let path = self.path.join(name);
-        let is_new = !self.exists(name)?;
-        let file = options.open(&path).map_err(|error| naming(&path, error))?;
-        // A directory can be opened on some systems, and a device or a pipe is no place for a history.
-        if !file.metadata().map_err(|error| naming(&path, error))?.is_file() {
-            return Err(naming(&path, io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")));
-        }
-        if is_new {
-            self.sync()?;
-        }
-        Ok(RealFile { file })
+        append_all(&mut to, &buffer[..count])
+            .map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))?;
+        offset += count as u64;
     }
 }
 
-impl Storage for Directory {
-    type File = RealFile;
-
-    fn exists(&self, name: &str) -> io::Result<bool> {
-        let path = self.path.join(name);
-        path.try_exists().map_err(|error| naming(&path, error))
+/// `name`, or `name.1`, `name.2`, ..., whichever is the first that no file has.
+///
+/// # Errors
+/// Those of [`Storage::exists`].
+pub fn unused_name<S: Storage>(storage: &S, name: &str) -> io::Result<String> {
+    let mut unused = name.to_owned();
+    let mut number = 0;
+    while storage.exists(&unused)? {
+        number += 1;
+        unused = format!("{name}.{number}");
     }
-
-    fn open(&mut self, name: &str) -> io::Result<RealFile> {
-        self.open_with(name, &options())
-    }
-
-    fn create(&mut self, name: &str) -> io::Result<RealFile> {
-        let mut options = fs::OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(true);
-        owner_only(&mut options);
-        self.open_with(name, &options)
-    }
-
-    fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
-        let to = self.path.join(to);
-        fs::rename(self.path.join(from), &to).map_err(|error| naming(&to, error))?;
-        self.sync()
-    }
+    Ok(unused)
 }
 
-/// A file on the real file system.
-#[derive(Debug)]
-pub struct RealFile {
-    file: fs::File,
-}
-
-impl RealFile {
-    /// Opens a file to be read only; `None` where there is none.
-    ///
-    /// # Errors
-    /// Name the path.
-    pub fn open_read_only(path: &Path) -> io::Result<Option<RealFile>> {
-        match fs::File::open(path) {
-            Ok(file) => Ok(Some(RealFile { file })),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(naming(path, error)),
+/// Atomically replaces a file by one of these lines.
+///
+/// # Errors
+/// Those of the storage. Unless the last step, the renaming, failed, the file is as it was.
+pub fn rewrite<S: Storage>(
+    storage: &mut S,
+    name: &str,
+    lines: impl Iterator<Item = String>,
+) -> io::Result<()> {
+    let temporary_name = format!("{name}.new");
+    let mut file = storage.create(&temporary_name)?;
+    let mut buffer = String::new();
+    for line in lines {
+        buffer.push_str(&line);
+        if buffer.len() >= 64 << 10 {
+            append_all(&mut file, buffer.as_bytes())?;
+            buffer.clear();
         }
     }
-}
-
-impl File for RealFile {
-    fn len(&self) -> io::Result<u64> {
-        Ok(self.file.metadata()?.len())
-    }
-
-    #[cfg(unix)]
-    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
-        std::os::unix::fs::FileExt::read_at(&self.file, bytes, offset)
-    }
-
-    fn append(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes)
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        self.file.sync_data()
-    }
-
-    fn truncate(&mut self, length: u64) -> io::Result<()> {
-        self.file.set_len(length)
-    }
-}
-
-fn options() -> fs::OpenOptions {
-    let mut options = fs::OpenOptions::new();
-    options.read(true).append(true).create(true);
-    owner_only(&mut options);
-    options
-}
-
-fn owner_only(options: &mut fs::OpenOptions) {
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
-}
-
-/// Makes a directory and those above it that are missing, each one there after a crash too.
-fn make_directory(path: &Path) -> io::Result<()> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    if path.try_exists()? {
-        return Err(io::ErrorKind::NotADirectory.into());
-    }
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    make_directory(parent)?;
-    let mut builder = fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)?;
-    fs::File::open(parent)?.sync_all()
-}
-
-fn naming(path: &Path, error: io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+    append_all(&mut file, buffer.as_bytes())?;
+    file.sync()?;
+    storage.rename(&temporary_name, name)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::cell::RefCell;
+    use std::collections::BTreeMap;
+    use std::rc::Rc;
 
-    #[test]
-    fn a_directory_is_held_by_one_and_private_to_its_owner() {
-        use std::os::unix::fs::PermissionsExt;
-        let parent = tempfile::tempdir().unwrap();
-        let path = parent.path().join("a/b");
-        let mut directory = Directory::open(&path).unwrap();
-        directory.open("x").unwrap();
-        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        assert_eq!(mode(&path), 0o700);
-        assert_eq!(mode(&path.join("x")), 0o600);
-        assert_eq!(mode(&path.join("lock")), 0o600);
-        let second = Directory::open(&path).unwrap_err().to_string();
-        assert!(second.contains("in use by another chinwagd") && second.contains("a/b"), "{second}");
-        drop(directory);
-        Directory::open(&path).unwrap();
+    /// A directory in memory, with room for so many more bytes.
+    #[derive(Clone, Default)]
+    struct Memory(Rc<RefCell<Contents>>);
+
+    type Contents = (BTreeMap<String, Vec<u8>>, usize);
+
+    struct MemoryFile(Memory, String);
+
+    impl Storage for Memory {
+        type File = MemoryFile;
+
+        fn exists(&self, name: &str) -> io::Result<bool> {
+            Ok(self.0.borrow().0.contains_key(name))
+        }
+
+        fn open(&mut self, name: &str) -> io::Result<MemoryFile> {
+            self.0.borrow_mut().0.entry(name.to_owned()).or_default();
+            Ok(MemoryFile(self.clone(), name.to_owned()))
+        }
+
+        fn create(&mut self, name: &str) -> io::Result<MemoryFile> {
+            self.0.borrow_mut().0.insert(name.to_owned(), Vec::new());
+            self.open(name)
+        }
+
+        fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
+            let bytes = self.0.borrow_mut().0.remove(from).ok_or(io::ErrorKind::NotFound)?;
+            self.0.borrow_mut().0.insert(to.to_owned(), bytes);
+            Ok(())
+        }
+
+        fn remove(&mut self, name: &str) -> io::Result<()> {
+            self.0.borrow_mut().0.remove(name).map(drop).ok_or(io::ErrorKind::NotFound.into())
+        }
+
+        fn is_current(&self, _: &str, _: &MemoryFile) -> io::Result<bool> {
+            Ok(true)
+        }
+    }
+
+    impl File for MemoryFile {
+        fn state(&self) -> io::Result<FileState> {
+            Ok(FileState { length: self.0.0.borrow().0[&self.1].len() as u64, is_linked: true })
+        }
+
+        fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+            let memory = self.0.0.borrow();
+            let rest = &memory.0[&self.1][offset as usize..];
+            let count = rest.len().min(bytes.len());
+            bytes[..count].copy_from_slice(&rest[..count]);
+            Ok(count)
+        }
+
+        fn append(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let mut memory = self.0.0.borrow_mut();
+            let count = bytes.len().min(memory.1);
+            if count == 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            memory.1 -= count;
+            memory.0.get_mut(&self.1).expect("it is open").extend_from_slice(&bytes[..count]);
+            Ok(count)
+        }
+
+        fn sync(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn truncate(&mut self, length: u64) -> io::Result<()> {
+            self.0.0.borrow_mut().0.get_mut(&self.1).expect("it is open").truncate(length as usize);
+            Ok(())
+        }
+    }
+
+    fn memory(room: usize, bytes: &[u8]) -> (Memory, MemoryFile) {
+        let mut memory = Memory::default();
+        let file = memory.open("log").unwrap();
+        memory.0.borrow_mut().0.insert("log".into(), bytes.to_vec());
+        memory.0.borrow_mut().1 = room;
+        (memory, file)
+    }
+
+    fn contents(memory: &Memory, name: &str) -> String {
+        String::from_utf8(memory.0.borrow().0[name].clone()).unwrap()
     }
 
     #[test]
-    fn errors_name_the_path() {
-        let parent = tempfile::tempdir().unwrap();
-        fs::write(parent.path().join("file"), "").unwrap();
-        let error = Directory::open(&parent.path().join("file")).unwrap_err().to_string();
-        assert!(error.contains("/file"), "{error}");
-        fs::create_dir_all(parent.path().join("data/chat_history.txt")).unwrap();
-        let mut directory = Directory::open(&parent.path().join("data")).unwrap();
-        let error = directory.open("chat_history.txt").unwrap_err().to_string();
-        assert!(error.contains("chat_history.txt"), "{error}");
+    fn torn_bytes_are_kept_beside_the_file_under_a_new_name_each_time() {
+        let (mut storage, mut file) = memory(100, b"");
+        for (torn, name) in [("bad", "log.torn-at-5"), ("worse", "log.torn-at-5.1"), ("", "log.torn-at-5.2")]
+        {
+            storage.0.borrow_mut().0.insert("log".into(), format!("good\n{torn}").into_bytes());
+            assert_eq!(set_aside(&mut storage, &mut file, "log", 5).unwrap(), name);
+            assert_eq!(
+                (contents(&storage, "log").as_str(), contents(&storage, name).as_str()),
+                ("good\n", torn)
+            );
+        }
     }
 
     #[test]
-    fn what_is_set_aside_is_kept_beside_the_file() {
-        let parent = tempfile::tempdir().unwrap();
-        let mut directory = Directory::open(parent.path()).unwrap();
-        let mut file = directory.open("log").unwrap();
-        file.append(b"good\nbad").unwrap();
-        let aside = set_aside(&mut directory, &mut file, "log", 5).unwrap();
-        assert_eq!(fs::read(parent.path().join("log")).unwrap(), b"good\n");
-        assert_eq!(fs::read(parent.path().join(aside)).unwrap(), b"bad");
-        file.append(b"more\n").unwrap();
-        assert_eq!(fs::read(parent.path().join("log")).unwrap(), b"good\nmore\n");
+    fn torn_bytes_stay_if_there_is_no_room_and_the_next_batch_starts_with_an_ending() {
+        let (mut storage, mut file) = memory(2, b"good\nbad");
+        set_aside(&mut storage, &mut file, "log", 5).unwrap_err();
+        assert!(!storage.exists("log.torn-at-5").unwrap(), "no part of it is left");
+        storage.0.borrow_mut().1 = 0;
+        let mut file = AppendFile::unended(file, 8, b"\n").unwrap();
+        assert!(matches!(file.append(b"one\n", SyncPolicy::Always), Err(AppendError::Refused(_))));
+        storage.0.borrow_mut().1 = 3;
+        assert!(matches!(file.append(b"two\n", SyncPolicy::Always), Err(AppendError::Refused(_))));
+        storage.0.borrow_mut().1 = 100;
+        file.append(b"three\n", SyncPolicy::Always).unwrap();
+        assert_eq!(contents(&storage, "log"), "good\nbad\nthree\n");
+        assert_eq!(file.committed(), 15);
     }
 }

@@ -3,7 +3,7 @@
 use log::{info, warn};
 
 use super::{Chat, Waiting};
-use crate::accounts::{Account, AccountId, CredentialsSaved, SessionId};
+use crate::accounts::{AccountId, SessionId};
 use crate::effects::{Context, Effect, Effects, Save};
 use crate::hashing::Admission;
 use crate::limits::{
@@ -13,7 +13,10 @@ use crate::limits::{
 use crate::login::{Attempt, Fresh, SaveReason, Verdict};
 use crate::name::Name;
 use crate::protocol::{is_password, password_splits};
+use crate::record::Timestamp;
 use crate::throttle::Origin;
+use crate::users::{Credential, UserRecord};
+use crate::users_file::RecordsSaved;
 use crate::world::{Now, World};
 
 impl Chat {
@@ -55,11 +58,11 @@ impl Chat {
     ///
     /// # Panics
     /// Never.
-    pub fn saved(&mut self, save: &Save, outcome: Result<CredentialsSaved, &str>, effects: &mut Effects) {
+    pub fn saved(&mut self, save: &Save, outcome: Result<RecordsSaved, &str>, effects: &mut Effects) {
         let id = save.session;
         let (name, is_new) = (save.name, save.reason == SaveReason::Registered);
         let account = match outcome {
-            Ok(_) => Some(self.accounts.set(name, save.credential)),
+            Ok(_) => save.records.iter().map(|record| self.accounts.apply(record)).last(),
             Err(_) => self.accounts.find(&name),
         };
         if !self.is_open(id) {
@@ -122,7 +125,7 @@ impl Chat {
         if replaced || !is_password(password) {
             return bad_password(id, effects);
         }
-        if self.accounts.find(&name).is_some() {
+        if !self.accounts.is_free(&name) {
             return effects.own(id, format_args!("! name-taken: {name} is registered already"));
         }
         if !self.may_register(id, context.now, effects) {
@@ -149,7 +152,8 @@ impl Chat {
         let Some(name) = Name::parse(name.as_bytes()) else {
             return context.effects.own(id, format_args!("{BAD_LOGIN}"));
         };
-        let account = self.accounts.find(&name).map(|account| (account, self.accounts[account].credential));
+        let account = self.accounts.find(&name);
+        let account = account.and_then(|account| Some((account, self.accounts[account].credential()?)));
         let attempt = Attempt::login(name, account, password, self.fresh(context.world));
         let now_us = context.now.mono_us;
         let delay_us = self.throttle.login_delay_us(self.origin(id), &name, now_us);
@@ -177,8 +181,10 @@ impl Chat {
                 ),
             );
         }
-        let Account { name, credential, .. } = &self.accounts[account];
-        match Attempt::change(*name, *credential, passwords, self.fresh(context.world)) {
+        let fresh = self.fresh(context.world);
+        let account = &self.accounts[account];
+        let credential = account.credential().expect("the account of a session has a password");
+        match Attempt::change(account.name, credential, passwords, fresh) {
             Some(attempt) => {
                 let delay_us =
                     self.throttle.login_delay_us(self.origin(id), attempt.name(), context.now.mono_us);
@@ -219,9 +225,9 @@ impl Chat {
         // Another session may have changed the password since this one gave it.
         if let Some(account) = self.accounts.find(&name).filter(|_| attempt.checked().is_some()) {
             let of_this_turn = context.effects.saves().iter().rfind(|save| save.name == name);
-            let standing = of_this_turn.map_or(self.accounts[account].credential, |save| save.credential);
-            if attempt.checked() != Some(&standing) {
-                if attempt.check_again(account, standing) {
+            let standing = of_this_turn.and_then(Save::credential).or(self.accounts[account].credential());
+            if attempt.checked() != standing.as_ref() {
+                if standing.is_some_and(|standing| attempt.check_again(account, standing)) {
                     self.session_mut(id).waiting = Waiting::ForHash(attempt);
                     return self.queue(id, context.effects);
                 }
@@ -244,7 +250,7 @@ impl Chat {
             }
             Verdict::Store(credential, reason) => {
                 if reason == SaveReason::Registered {
-                    let taken = self.accounts.find(&name).is_some()
+                    let taken = !self.accounts.is_free(&name)
                         || context.effects.saves().iter().any(|save| save.name == name);
                     if taken {
                         context.effects.own(id, format_args!("! name-taken: {name} is registered already"));
@@ -258,7 +264,21 @@ impl Chat {
                 } else {
                     self.throttle.succeeded(&name);
                 }
-                context.effects.save(Save { session: id, name, credential, reason });
+                let record = self.credential_record(name, credential, context.now);
+                context.effects.save(Save { session: id, name, records: vec![record], reason });
+            }
+        }
+    }
+
+    /// The record of a new password. An account keeps its spelling and the time of its registration.
+    fn credential_record(&self, name: Name, credential: Credential, now: Now) -> UserRecord {
+        match self.accounts.find(&name).map(|id| &self.accounts[id]) {
+            Some(account) => {
+                UserRecord::Credential { name: account.name, credential, registered: account.registered }
+            }
+            None => {
+                let registered = Timestamp::from_micros(now.wall_us);
+                UserRecord::Credential { name, credential, registered }
             }
         }
     }
@@ -281,7 +301,7 @@ impl Chat {
             self.presence.joined(name);
         }
         let rules_replay = self.rules.replay;
-        let account_replay = self.accounts[account].replay;
+        let account_replay = self.accounts.replay(account);
         let session = self.session_mut(id);
         session.account = Some(account);
         session.older = newest;

@@ -28,7 +28,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         let mut ready = std::mem::take(&mut self.ready);
         self.reactor.take_ready(&mut ready);
         for (position, &id) in ready.iter().enumerate() {
-            if self.batch.is_full() {
+            if self.batch.is_full() || self.effects.is_full() {
                 // Those who were not heard come before those who filled it.
                 self.reactor.schedule_first(&ready[position..]);
                 break;
@@ -68,7 +68,7 @@ impl<N: Net, S: Storage> Server<N, S> {
             if !self.takes_lines(id) {
                 return;
             }
-            if self.batch.is_full() {
+            if self.batch.is_full() || self.effects.is_full() {
                 return self.reactor.schedule(id);
             }
             let Some(connection) = self.reactor.connection(id) else { return };

@@ -6,9 +6,9 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
+use chinwag::directory::Directory;
 use chinwag::net::MioNet;
 use chinwag::server::{Options, Server};
-use chinwag::storage::Directory;
 use tempfile::TempDir;
 
 use crate::common::PATIENCE;

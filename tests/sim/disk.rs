@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::rc::Rc;
 
-use chinwag::storage::{File, Storage};
+use chinwag::storage::{File, FileState, Storage};
 
 use super::tally::Tally;
 use super::world::XorShift;
@@ -337,11 +337,26 @@ impl Storage for SimDisk {
         state.names.insert(to.into(), index);
         if state.is_dead { Err(dead()) } else { Ok(()) }
     }
+
+    fn remove(&mut self, name: &str) -> io::Result<()> {
+        let mut state = self.state();
+        if state.power_fails_at("power failure in a removal")? && !state.was_done() {
+            return Err(dead());
+        }
+        state.names.remove(name).ok_or(io::ErrorKind::NotFound)?;
+        if state.is_dead { Err(dead()) } else { Ok(()) }
+    }
+
+    fn is_current(&self, name: &str, file: &SimFile) -> io::Result<bool> {
+        Ok(self.state().names.get(name) == Some(&file.index))
+    }
 }
 
 impl File for SimFile {
-    fn len(&self) -> io::Result<u64> {
-        Ok(self.disk.state().inodes[self.index].bytes.len() as u64)
+    fn state(&self) -> io::Result<FileState> {
+        let state = self.disk.state();
+        let length = state.inodes[self.index].bytes.len() as u64;
+        Ok(FileState { length, is_linked: state.names.values().any(|&index| index == self.index) })
     }
 
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {

@@ -1,0 +1,233 @@
+//! The data directory on the real file system.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use log::warn;
+
+use crate::storage::{File, FileState, Storage};
+
+/// A data directory on the real file system, held against a second server while this value lives.
+#[derive(Debug)]
+pub struct Directory {
+    path: PathBuf,
+    /// Holds the lock.
+    _lock: fs::File,
+}
+
+impl Directory {
+    /// Opens a directory, makes it (0700) where it is missing, and locks it.
+    ///
+    /// # Errors
+    /// In words that name the path.
+    pub fn open(path: &Path) -> io::Result<Directory> {
+        make_directory(path).map_err(|error| naming(path, error))?;
+        #[cfg(unix)]
+        if let Ok(metadata) = fs::metadata(path)
+            && let mode = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777
+            && mode & 0o077 != 0
+        {
+            warn!("{}: others can enter it, its mode is {mode:o}; chmod 700 keeps them out", path.display());
+        }
+        let lock_path = path.join("lock");
+        let lock = options().open(&lock_path).map_err(|error| naming(&lock_path, error))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Directory { path: path.to_owned(), _lock: lock }),
+            Err(fs::TryLockError::WouldBlock) => Err(io::Error::new(
+                io::ErrorKind::ResourceBusy,
+                format!("{}: in use by another chinwagd", path.display()),
+            )),
+            Err(fs::TryLockError::Error(error)) => Err(naming(&lock_path, error)),
+        }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes sure that a file which was made or renamed in it is there after a crash.
+    fn sync(&self) -> io::Result<()> {
+        fs::File::open(&self.path)
+            .and_then(|handle| handle.sync_all())
+            .map_err(|error| naming(&self.path, error))
+    }
+
+    fn open_with(&mut self, name: &str, options: &fs::OpenOptions) -> io::Result<RealFile> {
+        let path = self.path.join(name);
+        let is_new = !self.exists(name)?;
+        let file = options.open(&path).map_err(|error| naming(&path, error))?;
+        // A directory can be opened on some systems, and a device or a pipe is no place for a history.
+        if !file.metadata().map_err(|error| naming(&path, error))?.is_file() {
+            return Err(naming(&path, io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")));
+        }
+        if is_new {
+            self.sync()?;
+        }
+        Ok(RealFile { file })
+    }
+}
+
+impl Storage for Directory {
+    type File = RealFile;
+
+    fn exists(&self, name: &str) -> io::Result<bool> {
+        let path = self.path.join(name);
+        path.try_exists().map_err(|error| naming(&path, error))
+    }
+
+    fn open(&mut self, name: &str) -> io::Result<RealFile> {
+        self.open_with(name, &options())
+    }
+
+    fn create(&mut self, name: &str) -> io::Result<RealFile> {
+        let mut options = fs::OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(true);
+        owner_only(&mut options);
+        self.open_with(name, &options)
+    }
+
+    fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
+        let to = self.path.join(to);
+        fs::rename(self.path.join(from), &to).map_err(|error| naming(&to, error))?;
+        self.sync()
+    }
+
+    fn remove(&mut self, name: &str) -> io::Result<()> {
+        let path = self.path.join(name);
+        fs::remove_file(&path).map_err(|error| naming(&path, error))
+    }
+
+    fn is_current(&self, name: &str, file: &RealFile) -> io::Result<bool> {
+        let path = self.path.join(name);
+        let opened = file.file.metadata().map_err(|error| naming(&path, error))?;
+        match fs::metadata(&path) {
+            Ok(named) => Ok(is_same(&named, &opened)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(naming(&path, error)),
+        }
+    }
+}
+
+/// A file on the real file system.
+#[derive(Debug)]
+pub struct RealFile {
+    file: fs::File,
+}
+
+impl RealFile {
+    /// Opens a file to be read only; `None` where there is none.
+    ///
+    /// # Errors
+    /// Name the path.
+    pub fn open_read_only(path: &Path) -> io::Result<Option<RealFile>> {
+        match fs::File::open(path) {
+            Ok(file) => Ok(Some(RealFile { file })),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(naming(path, error)),
+        }
+    }
+}
+
+impl File for RealFile {
+    fn state(&self) -> io::Result<FileState> {
+        let metadata = self.file.metadata()?;
+        Ok(FileState { length: metadata.len(), is_linked: has_name(&metadata) })
+    }
+
+    #[cfg(unix)]
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+        std::os::unix::fs::FileExt::read_at(&self.file, bytes, offset)
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    fn truncate(&mut self, length: u64) -> io::Result<()> {
+        self.file.set_len(length)
+    }
+}
+
+#[cfg(unix)]
+fn has_name(metadata: &fs::Metadata) -> bool {
+    std::os::unix::fs::MetadataExt::nlink(metadata) > 0
+}
+
+#[cfg(unix)]
+fn is_same(a: &fs::Metadata, b: &fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    (a.dev(), a.ino()) == (b.dev(), b.ino())
+}
+
+fn options() -> fs::OpenOptions {
+    let mut options = fs::OpenOptions::new();
+    options.read(true).append(true).create(true);
+    owner_only(&mut options);
+    options
+}
+
+fn owner_only(options: &mut fs::OpenOptions) {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+}
+
+/// Makes a directory and those above it that are missing, each one there after a crash too.
+fn make_directory(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    if path.try_exists()? {
+        return Err(io::ErrorKind::NotADirectory.into());
+    }
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    make_directory(parent)?;
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)?;
+    fs::File::open(parent)?.sync_all()
+}
+
+fn naming(path: &Path, error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_is_held_by_one_and_private_to_its_owner() {
+        use std::os::unix::fs::PermissionsExt;
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("a/b");
+        let mut directory = Directory::open(&path).unwrap();
+        directory.open("x").unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&path), 0o700);
+        assert_eq!(mode(&path.join("x")), 0o600);
+        assert_eq!(mode(&path.join("lock")), 0o600);
+        let second = Directory::open(&path).unwrap_err().to_string();
+        assert!(second.contains("in use by another chinwagd") && second.contains("a/b"), "{second}");
+        drop(directory);
+        Directory::open(&path).unwrap();
+    }
+
+    #[test]
+    fn errors_name_the_path() {
+        let parent = tempfile::tempdir().unwrap();
+        fs::write(parent.path().join("file"), "").unwrap();
+        let error = Directory::open(&parent.path().join("file")).unwrap_err().to_string();
+        assert!(error.contains("/file"), "{error}");
+        fs::create_dir_all(parent.path().join("data/chat_history.txt")).unwrap();
+        let mut directory = Directory::open(&parent.path().join("data")).unwrap();
+        let error = directory.open("chat_history.txt").unwrap_err().to_string();
+        assert!(error.contains("chat_history.txt"), "{error}");
+    }
+}
