@@ -5,10 +5,13 @@ use std::collections::BTreeSet;
 use chinwag::client::link::Update;
 use chinwag::client::{Credentials, Event};
 use chinwag::name::Name;
-use eframe::egui::{CentralPanel, Color32, Context, FontId, TextStyle, Theme, Ui, ViewportCommand, vec2};
+use eframe::egui::{
+    CentralPanel, Color32, Context, FontId, RawInput, TextStyle, Theme, Ui, ViewportCommand, vec2,
+};
 use jiff::tz::TimeZone;
 
 use crate::chat::Chat;
+use crate::input::InputQueue;
 use crate::notification::Notification;
 use crate::sign_in::{Field, SignIn};
 
@@ -55,6 +58,7 @@ pub struct App {
     requests: Vec<Request>,
     online: BTreeSet<Name>,
     title: String,
+    input: InputQueue,
 }
 
 impl App {
@@ -67,6 +71,7 @@ impl App {
             requests: Vec::new(),
             online: BTreeSet::new(),
             title: String::new(),
+            input: InputQueue::default(),
         }
     }
 
@@ -95,6 +100,11 @@ impl App {
         });
     }
 
+    /// Limits a frame's input to what can be processed in order. Call it before each frame.
+    pub fn filter_input(&mut self, input: &mut RawInput) {
+        self.input.next_frame(&mut input.events);
+    }
+
     /// What is wanted since this was last asked.
     pub fn take_requests(&mut self) -> Vec<Request> {
         std::mem::take(&mut self.requests)
@@ -113,6 +123,26 @@ impl App {
                 0 => format!("{} · chinwag", chat.own),
                 unread => format!("({unread}) {} · chinwag", chat.own),
             },
+        }
+    }
+
+    /// Notes the window's focus, takes in what has happened, and sets the title, without drawing anything: this also
+    /// runs while the window is minimised or hidden.
+    pub fn logic(&mut self, ctx: &Context, told: impl IntoIterator<Item = Told>) {
+        // `input.focused` and the rest of the input are those of the last frame; `raw` is up to date.
+        let has_focus = ctx.input(|input| input.raw.focused && input.raw.viewport().visible() != Some(false));
+        if let Some(chat) = &mut self.chat {
+            chat.set_focus(has_focus);
+        }
+        told.into_iter().for_each(|told| self.handle(told));
+        self.set_title(ctx);
+    }
+
+    fn set_title(&mut self, ctx: &Context) {
+        let title = self.title();
+        if title != self.title {
+            ctx.send_viewport_cmd(ViewportCommand::Title(title.clone()));
+            self.title = title;
         }
     }
 
@@ -180,10 +210,9 @@ impl App {
             self.chat = None;
             self.online.clear();
         }
-        let title = self.title();
-        if title != self.title {
-            ui.ctx().send_viewport_cmd(ViewportCommand::Title(title.clone()));
-            self.title = title;
+        self.set_title(ui.ctx());
+        if self.input.frame_shown() {
+            ui.ctx().request_repaint();
         }
     }
 }

@@ -5,7 +5,7 @@ mod screen;
 use std::collections::{BTreeSet, VecDeque};
 
 use chinwag::client::link::Update;
-use chinwag::client::words::{presence, without_secrets};
+use chinwag::client::words::{mention, presence, without_secrets};
 use chinwag::client::{Event, LineId, Message, Origin};
 use chinwag::name::Name;
 use chinwag::record::Timestamp;
@@ -32,8 +32,8 @@ pub struct Chat {
     pub own: Name,
     /// The zone that times are shown in.
     pub zone: TimeZone,
-    /// Whether the window is in front.
-    pub has_focus: bool,
+    /// Whether the window is visible and has the keyboard focus.
+    has_focus: bool,
     /// The first one is everyone's; the others are private.
     conversations: Vec<Conversation>,
     /// Those that have a tab, in order.
@@ -86,6 +86,17 @@ impl Chat {
     /// Private messages that nobody has looked at.
     pub fn unread_private(&self) -> usize {
         self.conversations[1..].iter().map(|conversation| conversation.unread).sum()
+    }
+
+    /// Records whether the window is visible and has the keyboard focus.
+    pub fn set_focus(&mut self, has_focus: bool) {
+        let seen = self.seen();
+        if has_focus && !self.has_focus && self.conversations[seen].timeline.follows() {
+            self.conversations[seen].enter();
+        } else if !has_focus && self.has_focus {
+            self.conversations[seen].leave();
+        }
+        self.has_focus = has_focus;
     }
 
     /// The list of those online.
@@ -180,13 +191,14 @@ impl Chat {
         if is_new && !self.tabs.contains(&index) {
             self.tabs.push(index);
         }
-        if is_new && with.is_some() && message.from != self.own && !self.has_focus {
+        let is_for_me = with.is_some() || mention(&message.text, &self.own).is_some();
+        if is_new && is_for_me && message.from != self.own && !self.has_focus {
             let (from, text) = (message.from, message.text.clone());
-            requests.push(Request::Notify(Notification { from, text }));
+            requests.push(Request::Notify(Notification { from, is_private: with.is_some(), text }));
         }
         let is_watched =
             self.has_focus && index == self.seen() && self.conversations[index].timeline.follows();
-        self.conversations[index].add(message, is_watched);
+        self.conversations[index].add(message, &self.own, is_watched);
     }
 
     fn note_for_all(&mut self, text: String) {

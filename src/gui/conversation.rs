@@ -107,14 +107,15 @@ impl Conversation {
         self.with.map_or_else(|| "Everyone".to_owned(), |name| name.to_string())
     }
 
-    /// Adds a message in its place, once. `is_watched`: somebody looks at the end of it.
-    pub fn add(&mut self, message: Message, is_watched: bool) {
+    /// Adds a message at its place, unless it is there already. `own` is the user's name: own messages are never
+    /// unread, whichever session wrote them. `is_watched` says that the user is looking at the end of the conversation.
+    pub fn add(&mut self, message: Message, own: &Name, is_watched: bool) {
         let at = message.at;
         let index = self.items.partition_point(|item| item.place() < at);
         if matches!(self.items.get(index), Some(Item::Message(other)) if other.at == at) {
             return;
         }
-        let is_news = message.origin != Origin::Asked && message.receipt.is_none();
+        let is_news = message.origin != Origin::Asked && message.from != *own;
         let last = index.checked_sub(1).map(|last| &self.items[last]);
         let is_missed = |item: &Item| matches!(item, Item::Message(it) if it.origin == Origin::Missed);
         let is_first_missed = message.origin == Origin::Missed && !last.is_some_and(is_missed);

@@ -1,4 +1,4 @@
-//! The line to be said: Enter sends, Shift-Enter begins a second message, Up recalls, Tab completes.
+//! The input field: Enter sends, Shift-Enter starts another line, Up recalls, Tab completes.
 
 use std::collections::BTreeSet;
 
@@ -8,28 +8,30 @@ use chinwag::name::Name;
 use eframe::egui::text::{CCursor, CCursorRange};
 use eframe::egui::{Id, Key, KeyboardShortcut, Modifiers, Role, TextEdit, Ui, WidgetInfo};
 
-/// Lines that can be recalled.
+use crate::input::take_key;
+
+/// Sent texts that can be recalled.
 const RECALLED_MAX: usize = 100;
 
-/// What is being typed, and what was.
+/// The text being typed, and what was sent before.
 #[derive(Default)]
 pub struct Entry {
-    /// What is being typed.
+    /// The text being typed.
     pub text: String,
     said: Vec<String>,
-    /// How far back one has gone in what was said; 0 for not at all.
+    /// Position in `said`, counted from its end; 0 while nothing is recalled.
     back: usize,
-    /// What was begun before one went back.
+    /// The text that was being typed before the first one was recalled.
     begun: String,
 }
 
 impl Entry {
-    /// Shows it; returns the lines to be sent.
+    /// Shows the field and returns the lines to send.
     pub fn show(&mut self, ui: &mut Ui, id: Id, hint: &str, online: &BTreeSet<Name>) -> Vec<String> {
         let has_focus = ui.memory(|memory| memory.has_focus(id));
         let mut sent = Vec::new();
         if has_focus {
-            let pressed = |ui: &Ui, key| ui.input_mut(|input| input.consume_key(Modifiers::NONE, key));
+            let pressed = |ui: &Ui, key| take_key(ui, Modifiers::NONE, key);
             if pressed(ui, Key::Enter) {
                 sent = self.take();
             }
@@ -40,7 +42,7 @@ impl Entry {
             if is_one_row && self.back > 0 && pressed(ui, Key::ArrowDown) {
                 self.recall(ui, id, -1);
             }
-            // With nothing typed it goes on to the next control, as everywhere.
+            // In an empty field Tab moves to the next control, as everywhere.
             if !self.text.is_empty() && pressed(ui, Key::Tab) {
                 self.complete(ui, id, online);
             }
@@ -102,7 +104,7 @@ impl Entry {
             None => online.iter().map(Name::to_string).filter(|it| starts(it, word)).collect(),
         };
         let Some(first) = words.first() else { return };
-        // As far as all that it can become agree.
+        // The longest prefix that all candidates share.
         let common = words.iter().fold(first.len(), |length, it| {
             let same = first.bytes().zip(it.bytes()).take_while(|(a, b)| a.eq_ignore_ascii_case(b)).count();
             length.min(same)

@@ -8,8 +8,9 @@
 //! | [`conversation`] | what was said in one tab, without anything to be seen |
 //! | [`timeline`] | a long list of which only what is visible is laid out |
 //! | [`message`] | one message as it is seen |
-//! | [`entry`] | the line to be said: sending, recalling, completing |
-//! | [`notification`] | what is told outside of the window |
+//! | [`entry`] | the input field: sending, recalling, completing |
+//! | [`input`] | keys and clicks in the order they happened |
+//! | [`notification`] | desktop notifications |
 //! | `main.rs` | the window system, the connection's thread, notifications |
 //!
 //! What happens on the network comes in by [`app::App::handle`]; what the user wants comes out as
@@ -21,6 +22,7 @@ pub mod app;
 pub mod chat;
 pub mod conversation;
 pub mod entry;
+pub mod input;
 pub mod message;
 pub mod notification;
 pub mod sign_in;

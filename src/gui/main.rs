@@ -12,7 +12,7 @@ use chinwag::client::settings::Settings;
 use chinwag::client::{Client, Credentials, Event};
 use chinwag::name::Name;
 use chinwag_gui::app::{App, Request, Told};
-use chinwag_gui::notification::{Notification, summary};
+use chinwag_gui::notification::{Notification, escape_markup, summary};
 use eframe::egui::{self, Context, ViewportBuilder};
 use jiff::tz::TimeZone;
 
@@ -111,7 +111,9 @@ impl Window {
         }
     }
 
-    fn hear(&mut self) {
+    /// Collects what the current connection has reported.
+    fn hear(&mut self) -> Vec<Told> {
+        let mut all = Vec::new();
         while let Ok((generation, inside)) = self.told.try_recv() {
             if generation != self.generation {
                 continue;
@@ -121,9 +123,10 @@ impl Window {
                     self.waiting.drain(..).for_each(|command| link.send(command));
                     self.link = Some(link);
                 }
-                Inside::Told(told) => self.app.handle(told),
+                Inside::Told(told) => all.push(told),
             }
         }
+        all
     }
 
     fn obey(&mut self, ctx: &Context) {
@@ -203,13 +206,16 @@ fn changed(known: &mut BTreeSet<Name>, online: &BTreeSet<Name>) -> Option<BTreeS
     Some(known.clone())
 }
 
-/// Tells what it is given, on a thread of its own: whoever shows it may take their time.
+/// Starts a thread that shows notifications: the desktop may take its time.
 fn notifier() -> Sender<Notification> {
     let (notify, notified) = channel::<Notification>();
     thread::spawn(move || {
         while let Ok(first) = notified.recv() {
             let waiting: Vec<_> = std::iter::once(first).chain(notified.try_iter()).collect();
-            let (title, body) = summary(&waiting);
+            let (title, mut body) = summary(&waiting);
+            if body_is_markup() {
+                body = escape_markup(&body);
+            }
             let shown =
                 notify_rust::Notification::new().appname("chinwag").summary(&title).body(&body).show();
             if let Err(error) = shown {
@@ -220,10 +226,26 @@ fn notifier() -> Sender<Notification> {
     notify
 }
 
+/// Whether the desktop reads a notification's body as markup, as the Desktop Notifications Specification allows it to.
+#[cfg(all(unix, not(target_os = "macos")))]
+fn body_is_markup() -> bool {
+    notify_rust::get_capabilities().is_ok_and(|it| it.iter().any(|it| it == "body-markup"))
+}
+
+#[cfg(not(all(unix, not(target_os = "macos"))))]
+fn body_is_markup() -> bool {
+    false
+}
+
 impl eframe::App for Window {
     fn logic(&mut self, ctx: &Context, _: &mut eframe::Frame) {
-        self.hear();
+        let told = self.hear();
+        self.app.logic(ctx, told);
         self.obey(ctx);
+    }
+
+    fn raw_input_hook(&mut self, _: &Context, input: &mut egui::RawInput) {
+        self.app.filter_input(input);
     }
 
     fn ui(&mut self, ui: &mut egui::Ui, _: &mut eframe::Frame) {

@@ -4,8 +4,10 @@ use chinwag::client::{Credentials, Refusal};
 use chinwag::name::Name;
 use chinwag::protocol::is_password;
 use eframe::egui::{
-    Align, Button, Id, Key, Layout, RichText, Role, ScrollArea, TextEdit, Ui, WidgetInfo, vec2,
+    Align, Button, Id, Key, Layout, Modifiers, RichText, Role, ScrollArea, TextEdit, Ui, WidgetInfo, vec2,
 };
+
+use crate::input::has_key;
 
 /// Of the fields, in points.
 const WIDTH: f32 = 340.0;
@@ -178,7 +180,7 @@ fn field(ui: &mut Ui, name: &str, text: &mut String, is_secret: bool, problem: O
     if let Some(problem) = problem {
         ui.colored_label(ui.visuals().error_fg_color, problem);
     }
-    response.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter))
+    response.lost_focus() && has_key(ui, Modifiers::NONE, Key::Enter)
 }
 
 /// With a capital and a full stop.

@@ -5,14 +5,15 @@ use std::collections::VecDeque;
 use chinwag::name::Name;
 use chinwag::record::Timestamp;
 use eframe::egui::{
-    Align, Button, CentralPanel, Color32, CursorIcon, Frame, Id, Key, Layout, Margin, Modifiers, Panel,
-    RichText, Role, ScrollArea, ThemePreference, Ui, WidgetInfo, vec2,
+    Align, Button, CentralPanel, Color32, CursorIcon, Event, Frame, Id, ImeEvent, Key, Layout, Margin,
+    Modifiers, Panel, RichText, Role, ScrollArea, ThemePreference, Ui, WidgetInfo, vec2,
 };
 use jiff::tz::TimeZone;
 
 use super::Chat;
 use crate::app::Request;
 use crate::conversation::{Delivery, Item, Outgoing};
+use crate::input::take_key;
 use crate::message;
 use crate::timeline::Seen;
 
@@ -28,8 +29,8 @@ const OUTGOING_MAX: usize = 4;
 impl Chat {
     /// Shows all of it.
     pub fn show(&mut self, ui: &mut Ui, requests: &mut Vec<Request>) {
-        self.focus(ui);
         self.shortcuts(ui);
+        self.direct_typing(ui);
         let is_wide = ui.available_width() >= NARROW;
         let bar = Frame::side_top_panel(ui.style()).inner_margin(Margin::symmetric(8, 4));
         Panel::top("tabs").frame(bar).show(ui, |ui| self.show_top(ui, is_wide, requests));
@@ -46,19 +47,8 @@ impl Chat {
         CentralPanel::default().show(ui, |ui| self.show_timeline(ui, requests));
     }
 
-    fn focus(&mut self, ui: &Ui) {
-        let has_focus = ui.input(|input| input.focused);
-        let seen = self.seen();
-        if has_focus && !self.has_focus && self.conversations[seen].timeline.follows() {
-            self.conversations[seen].enter();
-        } else if !has_focus && self.has_focus {
-            self.conversations[seen].leave();
-        }
-        self.has_focus = has_focus;
-    }
-
     fn shortcuts(&mut self, ui: &Ui) {
-        let pressed = |modifiers, key| ui.input_mut(|input| input.consume_key(modifiers, key));
+        let pressed = |modifiers, key| take_key(ui, modifiers, key);
         let count = self.tabs.len();
         if pressed(Modifiers::CTRL | Modifiers::SHIFT, Key::Tab) || pressed(Modifiers::CTRL, Key::PageUp) {
             self.go_to((self.active + count - 1) % count);
@@ -76,6 +66,35 @@ impl Chat {
         } else if pressed(Modifiers::CTRL, Key::End) {
             timeline.follow();
         }
+    }
+
+    /// Moves the focus to the entry if there is text to type in this frame and no other field has the focus.
+    fn direct_typing(&mut self, ui: &Ui) {
+        let entry = self.entry_id();
+        let focused = ui.memory(|memory| memory.focused());
+        if focused == Some(entry) || ui.ctx().text_edit_focused() {
+            return;
+        }
+        let is_typed = |event: &Event| match event {
+            // Spaces alone press the control that has the focus.
+            Event::Text(_) => focused.is_none() || !is_blank(event),
+            Event::Paste(_) => true,
+            Event::Ime(ime) => matches!(ime, ImeEvent::Preedit { .. } | ImeEvent::Commit(_)),
+            Event::Key { key: Key::Enter | Key::Backspace, pressed: true, modifiers, .. } => {
+                focused.is_none() && modifiers.is_none()
+            }
+            _ => false,
+        };
+        if ui.input(|input| input.events.iter().any(is_typed)) {
+            ui.memory_mut(|memory| memory.request_focus(entry));
+        } else if focused.is_some() {
+            // The control may move the focus to the entry, which must not get the space then.
+            ui.input_mut(|input| input.events.retain(|event| !is_blank(event)));
+        }
+    }
+
+    fn entry_id(&self) -> Id {
+        Id::unique(("entry", self.seen()))
     }
 
     // Above
@@ -221,7 +240,7 @@ impl Chat {
     // Below
 
     fn show_entry(&mut self, ui: &mut Ui, requests: &mut Vec<Request>) {
-        let seen = self.seen();
+        let (seen, id) = (self.seen(), self.entry_id());
         ui.add_space(6.0);
         let conversation = &mut self.conversations[seen];
         if !conversation.timeline.follows() {
@@ -238,7 +257,6 @@ impl Chat {
             Some(with) => format!("Write {with} in private"),
             None => "Write everyone; Enter sends, / begins a command".to_owned(),
         };
-        let id = Id::unique(("entry", seen));
         // Not with the click that brought it about: one elsewhere takes the focus away.
         if self.wants_entry && ui.input(|input| input.pointer.any_click()) {
             ui.ctx().request_repaint();
@@ -296,26 +314,29 @@ impl Chat {
 
     fn show_outgoing(&mut self, ui: &mut Ui, requests: &mut Vec<Request>) {
         let seen = self.seen();
-        let mut again = None;
-        let outgoing = &mut self.conversations[seen].outgoing;
-        let count = outgoing.len();
-        ScrollArea::vertical().id_salt("outgoing").stick_to_bottom(true).show(ui, |ui| {
-            ui.spacing_mut().item_spacing.y = 0.0;
-            outgoing.retain(|outgoing| match show_one_outgoing(ui, outgoing) {
-                Choice::Wait => true,
-                Choice::Discard => false,
-                Choice::SendAgain => {
-                    again = Some(outgoing.clone());
-                    false
-                }
-            });
+        let outgoing = &self.conversations[seen].outgoing;
+        let mut choice = None;
+        let area = ScrollArea::vertical().id_salt("outgoing").stick_to_bottom(true);
+        ui.spacing_mut().item_spacing.y = 0.0;
+        area.show_rows(ui, ROW, outgoing.len(), |ui, rows| {
+            for index in rows {
+                choice = show_one_outgoing(ui, &outgoing[index]).map(|it| (index, it)).or(choice.take());
+            }
         });
-        // A click took the keyboard away from what is being typed.
-        self.wants_entry |= outgoing.len() < count;
-        if let Some(Outgoing { line, text, .. }) = again {
-            self.send(seen, line, text, requests);
+        let Some((index, choice)) = choice else { return };
+        // The click took the focus away from the entry.
+        self.wants_entry = true;
+        let Outgoing { line, text, .. } = self.conversations[seen].outgoing.remove(index);
+        match choice {
+            Choice::SendAgain => self.send(seen, line, text, requests),
+            Choice::Discard => {}
         }
     }
+}
+
+/// Whether an event is text that consists of spaces.
+fn is_blank(event: &Event) -> bool {
+    matches!(event, Event::Text(text) if text.chars().all(|it| it == ' '))
 }
 
 /// The switch between light, dark, and as the system has it.
@@ -326,7 +347,7 @@ fn show_theme(ui: &mut Ui) {
         ThemePreference::Light => ("Theme: light", ThemePreference::Dark),
         ThemePreference::Dark => ("Theme: dark", ThemePreference::System),
     };
-    let is_wanted = ui.input_mut(|input| input.consume_key(Modifiers::NONE, Key::F2));
+    let is_wanted = take_key(ui, Modifiers::NONE, Key::F2);
     if ui.add(Button::new(words).frame(false)).on_hover_text("F2").clicked() || is_wanted {
         ui.ctx().set_theme(next);
     }
@@ -355,25 +376,24 @@ fn show_before(ui: &mut Ui, before: &Before) -> bool {
     .inner
 }
 
-/// What is to become of a line on its way.
+/// What the user decides about a line that was not sent.
 enum Choice {
-    Wait,
     SendAgain,
     Discard,
 }
 
-fn show_one_outgoing(ui: &mut Ui, outgoing: &Outgoing) -> Choice {
+fn show_one_outgoing(ui: &mut Ui, outgoing: &Outgoing) -> Option<Choice> {
     let row = ui.horizontal(|ui| {
         ui.set_height(ROW);
-        let mut choice = Choice::Wait;
-        // What can be done about it first: the text may be longer than the window is wide.
+        let mut choice = None;
+        // The buttons come first: the text may be longer than the window is wide.
         if outgoing.state == Delivery::NotSent {
             ui.colored_label(ui.visuals().error_fg_color, "not sent");
             if ui.small_button("Send again").clicked() {
-                choice = Choice::SendAgain;
+                choice = Some(Choice::SendAgain);
             }
             if ui.small_button("Discard").clicked() {
-                choice = Choice::Discard;
+                choice = Some(Choice::Discard);
             }
         } else if outgoing.state == Delivery::Unconfirmed {
             ui.weak("not confirmed yet");

@@ -1,13 +1,14 @@
 //! What the tests do with a window, and what they look at.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use chinwag::client::link::Update;
-use chinwag::client::{Event, Message, Origin};
+use chinwag::client::{Event as ChatEvent, Message, Origin};
 use chinwag::name::Name;
 use chinwag::record::Timestamp;
 use chinwag_gui::app::{App, Request, Told};
-use eframe::egui::{Color32, Key, Modifiers, OutputCommand, Shape, vec2};
+use eframe::egui::{Color32, Event, Key, Modifiers, OutputCommand, Shape, ViewportId, vec2};
 use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT, Queryable};
 use jiff::tz::TimeZone;
@@ -30,7 +31,14 @@ pub fn window_in<'a>(zone: TimeZone) -> Window<'a> {
         .with_size(vec2(900.0, 600.0))
         .with_max_steps(STEPS_MAX)
         .with_step_dt(STEP_S)
-        .build_ui_state(|ui, app: &mut App| app.ui(ui), app);
+        .allow_missing_glyphs()
+        .build_ui_state(
+            |ui, app: &mut App| {
+                app.logic(ui.ctx(), []);
+                app.ui(ui);
+            },
+            app,
+        );
     // As outside of tests, where it is the window's part to turn that off.
     window.ctx.all_styles_mut(|style| style.visuals.text_cursor.blink = true);
     App::set_looks(&window.ctx);
@@ -39,11 +47,43 @@ pub fn window_in<'a>(zone: TimeZone) -> Window<'a> {
     window
 }
 
+/// Delivers events as the window system does when they arrive within one frame, and runs the window until it no longer
+/// asks for another frame at once. Returns how many frames that took.
+pub fn at_once(window: &mut Window<'_>, events: Vec<Event>) -> usize {
+    window.input_mut().events.extend(events);
+    for frame in 1.. {
+        let mut input = std::mem::take(window.input_mut());
+        window.state_mut().filter_input(&mut input);
+        *window.input_mut() = input;
+        window.step();
+        if window.output().viewport_output[&ViewportId::ROOT].repaint_delay > Duration::ZERO {
+            return frame;
+        }
+    }
+    unreachable!()
+}
+
+/// A press and a release of a key.
+pub fn key(modifiers: Modifiers, key: Key) -> Vec<Event> {
+    let event = |pressed| Event::Key { key, physical_key: None, pressed, repeat: false, modifiers };
+    vec![
+        Event::ModifiersChanged(modifiers),
+        event(true),
+        event(false),
+        Event::ModifiersChanged(Modifiers::NONE),
+    ]
+}
+
+/// A text as it arrives from a keyboard, letter by letter.
+pub fn letters(text: &str) -> Vec<Event> {
+    text.chars().map(|letter| Event::Text(letter.into())).collect()
+}
+
 pub fn name(text: &str) -> Name {
     Name::parse(text.as_bytes()).unwrap()
 }
 
-pub fn tell(window: &mut Window<'_>, event: Event) {
+pub fn tell(window: &mut Window<'_>, event: ChatEvent) {
     window.state_mut().handle(Told::Update(Update::Event(event)));
     window.run();
 }
@@ -65,7 +105,7 @@ pub fn message(second: u64, from: &str, to: Option<&str>, text: &str) -> Message
 }
 
 pub fn say(window: &mut Window<'_>, second: u64, from: &str, text: &str) {
-    tell(window, Event::Message(message(second, from, None, text)));
+    tell(window, ChatEvent::Message(message(second, from, None, text)));
 }
 
 /// Alice is in; what was asked for by that is done, and there was nothing before.
@@ -74,7 +114,7 @@ pub fn chat<'a>() -> Window<'a> {
 }
 
 pub fn chat_in(mut window: Window<'_>) -> Window<'_> {
-    tell(&mut window, Event::Welcome(name("alice")));
+    tell(&mut window, ChatEvent::Welcome(name("alice")));
     window.state_mut().handle(Told::Online(BTreeSet::from(["alice", "bob", "carol"].map(name))));
     let requests = window.state_mut().take_requests();
     assert!(requests.contains(&Request::Submit("/history 200".into())), "{requests:?}");
@@ -123,7 +163,7 @@ pub fn connect(window: &mut Window<'_>) {
 
 pub fn scroll(window: &mut Window<'_>, up: f32) {
     window.hover_at(eframe::egui::pos2(300.0, 300.0));
-    window.event(eframe::egui::Event::MouseWheel {
+    window.event(Event::MouseWheel {
         unit: eframe::egui::MouseWheelUnit::Point,
         delta: vec2(0.0, up),
         modifiers: Modifiers::NONE,
@@ -149,7 +189,7 @@ pub fn handle(window: &mut Window<'_>, update: Update) {
 /// A message of an answer to `/history`, without a frame.
 pub fn load(window: &mut Window<'_>, message: Message) {
     let asked = Message { origin: Origin::Asked, ..message };
-    window.state_mut().handle(Told::Update(Update::Event(Event::Message(asked))));
+    window.state_mut().handle(Told::Update(Update::Event(ChatEvent::Message(asked))));
 }
 
 pub fn press(window: &mut Window<'_>, modifiers: Modifiers, key: Key) {
@@ -215,5 +255,5 @@ pub fn outside<T>(window: &mut Window<'_>, wanted: impl Fn(&OutputCommand) -> Op
 
 /// An answer to `/history` ends, with so many messages as the server counts them.
 pub fn end_of_history(window: &mut Window<'_>, count: usize) {
-    tell(window, Event::EndOfHistory { count });
+    tell(window, ChatEvent::EndOfHistory { count });
 }

@@ -2,9 +2,11 @@
 
 mod connection;
 mod driver;
+mod input;
 mod lines;
 mod looks;
 mod messages;
+mod notifications;
 mod sign_in;
 mod tabs;
 mod timeline;

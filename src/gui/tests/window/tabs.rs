@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 
 use chinwag::client::Event;
-use chinwag_gui::app::{Request, Told};
-use chinwag_gui::notification::{Notification, summary};
+use chinwag_gui::app::Told;
 use eframe::egui::accesskit::Role;
 use eframe::egui::{Key, Modifiers, vec2};
 use egui_kittest::kittest::Queryable;
@@ -74,33 +73,6 @@ fn what_came_while_one_was_away_stands_behind_a_line() {
     let line = window.get_by_label_contains("new since you were here").rect();
     assert!(line.top() > window.get_by_label("before").rect().top());
     assert!(line.bottom() < window.get_by_label("meanwhile").rect().bottom());
-}
-
-#[test]
-fn a_private_message_is_notified_only_when_the_window_is_not_in_front() {
-    let mut window = chat();
-    tell(&mut window, Event::Message(message(1, "bob", Some("alice"), "seen")));
-    assert!(requests(&mut window).is_empty());
-    window.input_mut().focused = false;
-    window.run();
-    tell(&mut window, Event::Message(message(2, "bob", Some("alice"), "psst")));
-    tell(&mut window, Event::Message(message(3, "bob", None, "public")));
-    let notification = Notification { from: name("bob"), text: "psst".into() };
-    assert_eq!(requests(&mut window), [Request::Notify(notification.clone())]);
-    assert_eq!(summary(&[notification]), ("bob writes you".into(), "psst".into()));
-}
-
-#[test]
-fn many_notifications_are_told_once() {
-    let of = |from: &str| Notification { from: name(from), text: "psst".into() };
-    let told = |from: &[&str]| summary(&from.iter().map(|it| of(it)).collect::<Vec<_>>());
-    assert_eq!(told(&["bob"; 5]), ("5 private messages".into(), "bob writes you".into()));
-    assert_eq!(
-        told(&["bob", "carol", "bob"]),
-        ("3 private messages".into(), "bob and carol write you".into())
-    );
-    let five = told(&["a", "b", "c", "d", "e"]);
-    assert_eq!(five, ("5 private messages".into(), "a, b, c and 2 others write you".into()));
 }
 
 #[test]
