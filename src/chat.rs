@@ -20,7 +20,7 @@ use crate::limits::{LINE_BYTES_MAX, Micros, USERS_PAGE_BYTES};
 use crate::login::Attempt;
 use crate::name::Name;
 use crate::presence::Presence;
-use crate::protocol::{self, Command};
+use crate::protocol::{self, Command, Input};
 use crate::record;
 use crate::throttle::Throttle;
 use crate::world::Now;
@@ -148,9 +148,10 @@ impl Chat {
         self.session_mut(id).waiting = Waiting::No;
     }
 
-    /// A line of a session, cleaned; `replaced` where cleaning changed it.
-    pub fn line(&mut self, id: SessionId, line: &str, replaced: bool, context: &mut Context<'_>) {
-        let command = match protocol::parse(line) {
+    /// Handles a line of a session.
+    pub fn line(&mut self, id: SessionId, input: Input<'_>, context: &mut Context<'_>) {
+        let Input { command, replaced } = input;
+        let command = match command {
             Ok(command) => command,
             Err(misuse) => return context.effects.own(id, format_args!("{misuse}")),
         };

@@ -30,10 +30,11 @@ use self::login::Login;
 pub use self::login::{Credentials, Token};
 use self::pending::{Asked, Pending, Purpose, Queue};
 use crate::limits::LINE_BYTES_MAX;
-use crate::line::{InputBuffer, LineBuffer, Next, sanitise};
+use crate::line::{InputBuffer, LineBuffer, Next};
 use crate::name::Name;
-use crate::protocol::{self, Command};
+use crate::protocol::{self, Command, Misuse};
 use crate::record::{Timestamp, line_length};
+use crate::text::sanitise;
 
 /// What is read of a resumed history before its first known message; more than that can only be the answer.
 const EARLY_MAX: usize = 4096;
@@ -183,7 +184,7 @@ impl Client {
                         true
                     }
                     // Not even a server that means harm gets more memory than a line.
-                    Next::TooLong | Next::Endless => false,
+                    Next::TooLong | Next::Endless | Next::Foreign(_) => false,
                     Next::Nothing => break self.text = text,
                 };
                 if is_line {
@@ -202,13 +203,16 @@ impl Client {
     /// `None` where there is nothing to wait for.
     pub fn submit(&mut self, line: &str) -> Option<LineId> {
         let mut clean = String::new();
-        sanitise(line.trim_end_matches(['\r', '\n']).as_bytes(), &mut clean);
-        if clean.trim().is_empty() {
+        let input = protocol::read(line.trim_end_matches(['\r', '\n']).as_bytes(), &mut clean);
+        let conceals_command = matches!(input.command, Err(Misuse::Indented));
+        if matches!(input.command, Ok(Command::Nothing)) {
             return None;
         }
         let id = self.next_id;
         self.next_id += 1;
-        if !self.own_command(id, &clean) {
+        if conceals_command {
+            self.refuse(id, &clean, Refusal::parse(Misuse::Indented.to_string().trim_start_matches("! ")));
+        } else if !self.own_command(id, &clean) {
             self.send_line(id, &clean, &clean);
         }
         Some(id)
@@ -298,7 +302,8 @@ impl Client {
         let Some(own) = self.name.filter(|_| self.is_in()) else {
             return self.events.push_back(Event::NotSent { id, line: line.into() });
         };
-        let asked = match protocol::parse(sent) {
+        let mut sent_line = String::new();
+        let asked = match protocol::read(sent.as_bytes(), &mut sent_line).command {
             Err(misuse) => {
                 let misuse = misuse.to_string();
                 return self.refuse(id, line, Refusal::parse(misuse.trim_start_matches("! ")));
@@ -324,13 +329,13 @@ impl Client {
             Asked::Message { to, text } => line_length(&own, to.as_ref(), text),
             _ => 0,
         };
-        if stored_bytes.max(sent.len() + 1) > LINE_BYTES_MAX {
+        if stored_bytes.max(sent_line.len() + 1) > LINE_BYTES_MAX {
             let words = format!(
                 "line-too-long: a message has at most {LINE_BYTES_MAX} bytes with its time and names"
             );
             return self.refuse(id, line, Refusal::parse(&words));
         }
-        self.send(sent, self.told.is_none());
+        self.send(&sent_line, self.told.is_none());
         self.pending.push_back(Pending { id: Some(id), line: line.into(), asked });
     }
 

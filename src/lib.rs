@@ -19,7 +19,8 @@
 //! | 0 | [`world`] | time and randomness, as arguments |
 //! | 0 | [`name`] | an account's name |
 //! | 0 | [`kdf`] | PBKDF2-HMAC-SHA256 as a value that is stepped |
-//! | 0 | [`mod@line`] | bytes to lines: lengths, telnet, UTF-8, what may not stand in a text |
+//! | 0 | [`mod@line`] | bytes to lines: lengths, telnet, clients of other protocols |
+//! | 0 | [`text`] | what may stand in a message, by Unicode properties |
 //! | 0 | [`record`] | a message and its line; the timestamp that only rises; who may see it |
 //! | 0 | [`protocol`] | a line to a command |
 //! | 0 | [`client`] | the client's side of the protocol, without I/O; the server does not use it |
@@ -107,6 +108,7 @@ pub mod record;
 pub mod recovery;
 pub mod server;
 pub mod storage;
+pub mod text;
 pub mod throttle;
 pub mod users;
 pub mod users_file;

@@ -1,4 +1,7 @@
-//! Bytes from a socket to lines of clean text.
+//! Bytes from a socket to lines.
+//!
+//! A line ends with `\n`, `\r\n` or, as telnet's Enter in character mode, `\r\0`. Telnet commands are taken out. The
+//! first line of a connection tells a client of another protocol.
 //!
 //! ```text
 //!          start        end            INPUT_BYTES_MAX
@@ -38,6 +41,8 @@ pub struct LineBuffer {
     timing_mark_due: bool,
     /// Bytes thrown away of a line that was too long, while its end has not come; else 0.
     skipped: u32,
+    /// A line that is not empty was handed out.
+    has_begun: bool,
 }
 
 /// What comes next in the input.
@@ -49,8 +54,19 @@ pub enum Next<'a> {
     TooLong,
     /// [`UNENDED_BYTES_MAX`] bytes came without a line ending.
     Endless,
+    /// The client speaks another protocol. Nothing that it sends may be taken for a line.
+    Foreign(Protocol),
     /// No whole line is there.
     Nothing,
+}
+
+/// A protocol that clients speak to the wrong port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.x. A web page can make a browser send lines of its choice to any port, behind a request line.
+    Http,
+    /// TLS.
+    Tls,
 }
 
 impl LineBuffer {
@@ -107,6 +123,9 @@ impl LineBuffer {
 
     /// The next line, or why there is none. A line is handed out once.
     pub fn next_line(&mut self) -> Next<'_> {
+        if !self.has_begun && self.unhandled().starts_with(TLS_HANDSHAKE) {
+            return Next::Foreign(Protocol::Tls);
+        }
         loop {
             let Some(buffer) = &self.buffer else { return Next::Nothing };
             let unscanned = &buffer[usize::from(self.scanned)..usize::from(self.end)];
@@ -114,18 +133,35 @@ impl LineBuffer {
                 self.scanned = self.end;
                 return self.without_ending();
             };
-            let line = usize::from(self.start)..usize::from(self.scanned) + length;
+            let mut line = usize::from(self.start)..usize::from(self.scanned) + length;
             self.start = line.end as u16 + 1;
             self.scanned = self.start;
             if std::mem::take(&mut self.skipped) > 0 {
                 continue;
             }
-            if line.len() + 1 > LINE_BYTES_MAX {
+            let is_too_long = line.len() + 1 > LINE_BYTES_MAX;
+            if !self.has_begun {
+                if buffer[line.clone()].starts_with(BYTE_ORDER_MARK) {
+                    line.start += BYTE_ORDER_MARK.len();
+                }
+                let first = &buffer[line.clone()];
+                let is_http = if is_too_long { may_be_request_line(first) } else { is_request_line(first) };
+                if is_http {
+                    return Next::Foreign(Protocol::Http);
+                }
+                self.has_begun = !first.trim_ascii().is_empty();
+            }
+            if is_too_long {
                 return Next::TooLong;
             }
             let line = &self.buffer.as_ref().expect("it was there above")[line];
             return Next::Line(line.strip_suffix(b"\r").unwrap_or(line));
         }
+    }
+
+    fn unhandled(&self) -> &[u8] {
+        let buffer = self.buffer.as_deref().unwrap_or(&[]);
+        &buffer[usize::from(self.start)..usize::from(self.end)]
     }
 
     /// Gives the buffer back where nothing is left in it.
@@ -160,6 +196,9 @@ impl LineBuffer {
             return Next::Nothing;
         }
         let first = self.skipped == 0;
+        if first && !std::mem::replace(&mut self.has_begun, true) && may_be_request_line(self.unhandled()) {
+            return Next::Foreign(Protocol::Http);
+        }
         self.skipped = self.skipped.saturating_add(u32::from(waiting));
         self.start = self.end;
         match self.skipped {
@@ -187,19 +226,47 @@ pub fn skip_line(mut bytes: &[u8]) -> usize {
     io::BufRead::skip_until(&mut bytes, b'\n').expect("reading a slice cannot fail")
 }
 
+/// What a byte order mark is in UTF-8. Some editors put one at the start of a file, and scripts send files.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+/// How a TLS client begins (RFC 8446, 5.1): a record of the type handshake, version 3.
+const TLS_HANDSHAKE: &[u8] = &[0x16, 0x03];
+
+/// Whether a line is the first one of an HTTP request: a method, a target and a version (RFC 9112, 3), as leniently
+/// as servers read it.
+fn is_request_line(line: &[u8]) -> bool {
+    let line = line.trim_ascii_end();
+    let version = line.rsplit(|&byte| byte == b' ').next().unwrap_or(line);
+    let is_version = version.len() > HTTP.len()
+        && version[..HTTP.len()].eq_ignore_ascii_case(HTTP)
+        && version[HTTP.len()..].iter().all(|byte| byte.is_ascii_digit() || *byte == b'.');
+    let words = line.split(|&byte| byte == b' ').filter(|word| !word.is_empty()).count();
+    is_version && words >= 3 && may_be_request_line(line)
+}
+
+const HTTP: &[u8] = b"HTTP/";
+
+/// Whether a line begins as one does: with a token (RFC 9110, 5.6.2) and a space.
+fn may_be_request_line(line: &[u8]) -> bool {
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    let length = line.iter().take_while(|byte| is_part(byte)).count();
+    length > 0 && line.get(length) == Some(&b' ')
+}
+
 /// Where in a telnet command (RFC 854) the input stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Telnet {
     /// In text.
     #[default]
     Text,
+    /// In text, after a carriage return.
+    Return,
     /// After IAC.
     Command,
     /// After IAC WILL, WONT or DONT: one more byte names the option.
     Option,
     /// After IAC DO.
     Do,
-    /// Within IAC SB …
+    /// Within IAC SB …, which a line ending ends: then it was text in another encoding.
     Negotiation,
     /// After an IAC within that: SE ends it.
     NegotiationCommand,
@@ -219,26 +286,40 @@ const SE: u8 = 240;
 pub const TIMING_MARK_ANSWER: &[u8] = &[IAC, WONT, TIMING_MARK, b'\n'];
 
 impl Telnet {
+    /// The state after a byte of text.
+    fn behind(byte: u8) -> Telnet {
+        if byte == b'\r' { Telnet::Return } else { Telnet::Text }
+    }
+
     /// Takes the commands out of `bytes` in place; returns how many bytes of text are left at its start, and
     /// whether a timing mark was asked for.
     fn strip(&mut self, bytes: &mut [u8]) -> (usize, bool) {
-        if *self == Telnet::Text && !bytes.contains(&IAC) {
+        let is_text = matches!(self, Telnet::Text | Telnet::Return);
+        if is_text && !bytes.contains(&IAC) && !bytes.contains(&0) {
+            if let Some(last) = bytes.last() {
+                *self = Telnet::behind(*last);
+            }
             return (bytes.len(), false);
         }
         let (mut kept, mut asks_for_mark) = (0, false);
         for position in 0..bytes.len() {
-            let byte = bytes[position];
+            let mut byte = bytes[position];
             let (next, is_text) = match (*self, byte) {
-                (Telnet::Text, IAC) => (Telnet::Command, false),
-                (Telnet::Text, _) => (Telnet::Text, true),
+                (Telnet::Text | Telnet::Return, IAC) => (Telnet::Command, false),
+                (Telnet::Return, 0) => {
+                    byte = b'\n';
+                    (Telnet::Text, true)
+                }
+                (Telnet::Text | Telnet::Return, _) => (Telnet::behind(byte), true),
                 // A doubled IAC is the byte itself, which is no UTF-8 and becomes U+FFFD.
                 (Telnet::Command, IAC) => (Telnet::Text, true),
                 (Telnet::Command, DO) => (Telnet::Do, false),
                 (Telnet::Command, WILL..=DONT) => (Telnet::Option, false),
                 (Telnet::Command, SB) => (Telnet::Negotiation, false),
                 // No command below SE exists: then it was no IAC, and a line ending must not be swallowed.
-                (Telnet::Command, 0..SE) => (Telnet::Text, true),
+                (Telnet::Command, 0..SE) => (Telnet::behind(byte), true),
                 (Telnet::Command | Telnet::Option | Telnet::Do, _) => (Telnet::Text, false),
+                (Telnet::Negotiation | Telnet::NegotiationCommand, b'\n') => (Telnet::Text, true),
                 (Telnet::Negotiation, IAC) => (Telnet::NegotiationCommand, false),
                 (Telnet::Negotiation, _) => (Telnet::Negotiation, false),
                 (Telnet::NegotiationCommand, SE) => (Telnet::Text, false),
@@ -252,51 +333,6 @@ impl Telnet {
             }
         }
         (kept, asks_for_mark)
-    }
-}
-
-/// Writes `raw` to `text` with everything replaced by U+FFFD that is no valid UTF-8, or that could move a cursor
-/// or hide: control characters but the tab, bidi controls, invisible format characters. Whether anything was.
-pub fn sanitise(raw: &[u8], text: &mut String) -> bool {
-    text.clear();
-    let mut replaced = false;
-    for chunk in raw.utf8_chunks() {
-        let valid = chunk.valid();
-        if valid.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t')) {
-            text.push_str(valid);
-        } else {
-            for character in valid.chars() {
-                let bad = is_unsafe(character);
-                replaced |= bad;
-                text.push(if bad { char::REPLACEMENT_CHARACTER } else { character });
-            }
-        }
-        if !chunk.invalid().is_empty() {
-            replaced = true;
-            text.push(char::REPLACEMENT_CHARACTER);
-        }
-    }
-    replaced
-}
-
-/// Whether a character may not stand in a message.
-///
-/// The controls (C0, DEL, C1) but the tab; the line and paragraph separators; and of the format characters
-/// (Unicode 16, category Cf) those that are invisible or turn the direction of writing. ZWNJ and ZWJ stay: Persian
-/// and emoji need them.
-pub fn is_unsafe(character: char) -> bool {
-    match character {
-        '\t' | '\u{200c}' | '\u{200d}' => false,
-        _ => {
-            character.is_control()
-                || matches!(
-                    character,
-                    '\u{ad}' | '\u{61c}' | '\u{70f}' | '\u{180e}' | '\u{200b}'..='\u{200f}'
-                    | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
-                    | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
-                    | '\u{e0000}'..='\u{e007f}'
-                )
-        }
     }
 }
 
@@ -318,6 +354,11 @@ mod tests {
                     match buffer.next_line() {
                         Next::Line(line) => seen.push(format!("{:?}", line.escape_ascii().to_string())),
                         Next::Nothing => break,
+                        Next::Foreign(protocol) => {
+                            // The connection ends here.
+                            seen.push(format!("Foreign({protocol:?})"));
+                            return seen;
+                        }
                         other => seen.push(format!("{other:?}")),
                     }
                 }
@@ -361,13 +402,80 @@ mod tests {
     }
 
     #[test]
-    fn telnet_negotiation_is_skipped_also_where_it_holds_a_newline() {
+    fn telnet_commands_are_skipped_and_a_newline_ends_a_negotiation() {
         check(b"a\xff\xfb\x0ab\n", &["\"ab\""]);
-        check(b"\xff\xfa\x1f\x00\x50\x00\x0a\xff\xf0x\n", &["\"x\""]);
-        check(b"\xff\xfa\x18\xff\xff\x0a\xff\xf0x\n", &["\"x\""]);
+        check(b"\xff\xfa\x1f\x00\x50\x00\x18\xff\xf0x\n", &["\"x\""]);
+        check(b"\xff\xfa\x18\xff\xff\xff\xf0x\n", &["\"x\""]);
         check(b"\xff\xf4\xff\xfd\x06x\n", &["\"x\""]);
         check(b"\xff\xffx\n", &["\"\\\\xffx\""]);
         check(b"\xff\nx\n", &["\"\"", "\"x\""]);
+        // Two letters of Latin-1, and what was typed after them.
+        check(b"a\xff\xfab\nc\xff\xfa\xff\nd\n", &["\"a\"", "\"c\"", "\"d\""]);
+        check(b"\xff\xfa\x1f\x00\x50\x00\x0a\xff\xf0x\n", &["\"\"", "\"x\""]);
+    }
+
+    #[test]
+    fn a_carriage_return_and_nul_end_a_line() {
+        check(b"one\r\0two\r\0\r\0", &["\"one\"", "\"two\"", "\"\""]);
+        check(b"a\0b\rc\r\r\0d\0\n", &["\"a\\\\x00b\\\\rc\\\\r\"", "\"d\\\\x00\""]);
+        check(b"a\r\xff\xf1\0b\n", &["\"a\\\\r\\\\x00b\""]);
+        check(b"\xff\x0d\0x\n", &["\"\"", "\"x\""]);
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_skipped_at_the_start_and_nowhere_else() {
+        let mark = |rest: &[u8]| [BYTE_ORDER_MARK, rest].concat();
+        check(&mark(b"/help\nx\n"), &["\"/help\"", "\"x\""]);
+        check(&mark(b"\n"), &["\"\""]);
+        let escaped = "\"\\\\xef\\\\xbb\\\\xbfx\"";
+        check(&mark(&mark(b"x\n")), &[escaped]);
+        check(&[b"a\n", &mark(b"x\n")[..]].concat(), &["\"a\"", escaped]);
+    }
+
+    #[test]
+    fn a_client_of_another_protocol_is_known_by_how_it_begins() {
+        let target = "x".repeat(5000);
+        for request in [
+            "GET / HTTP/1.1\r\n",
+            "POST /register HTTP/1.0\r\nHost: x\r\n\r\n/quit\n",
+            "OPTIONS * HTTP/1.1\n",
+            "get http://example.org:5000/?a=b http/1.1\r\n",
+            "M-SEARCH * HTTP/1.1\r\n",
+            "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+            "brew /a b HTTP/1.1 \r\n",
+            "\r\nGET / HTTP/1.1\r\n",
+            "\u{feff}GET / HTTP/1.1\r\n",
+            &format!("POST /{target} HTTP/1.1\r\n"),
+        ] {
+            check_first(request.as_bytes(), "Foreign(Http)");
+        }
+        check_first(b"\x16\x03\x01\x02\x00\n\x01\n", "Foreign(Tls)");
+        for line in [
+            "/msg bob GET / HTTP/1.1",
+            "GET /",
+            "GET HTTP/1.1",
+            "hello there HTTP/1.1x",
+            "hello there HTTP/",
+            "(a b HTTP/1.1",
+        ] {
+            check(format!("{line}\n").as_bytes(), &[&format!("{line:?}")]);
+        }
+        check(b"hi\nGET / HTTP/1.1\n\x16\x03\n", &["\"hi\"", "\"GET / HTTP/1.1\"", "\"\\\\x16\\\\x03\""]);
+        check(format!("{target}\nx\n").as_bytes(), &["TooLong", "\"x\""]);
+    }
+
+    /// Checks what comes first.
+    fn check_first(input: &[u8], expected: &str) {
+        for piece in [1, 2, 3, 4095, 4096, 8192, usize::MAX] {
+            let lines = lines_of(input, piece);
+            let first = lines.iter().find(|line| *line != "\"\"");
+            assert_eq!(
+                first.map(String::as_str),
+                Some(expected),
+                "in pieces of {piece}: {}",
+                input.escape_ascii()
+            );
+        }
     }
 
     #[test]
@@ -409,35 +517,6 @@ mod tests {
             buffer.shelve(&mut pool, 1);
             assert_eq!(buffer.buffer.as_ref().map_or(0, |rest| rest.len()), rest_bytes);
             assert_eq!(pool.len(), 1);
-        }
-    }
-
-    fn check_text(raw: &[u8], expected: &str) {
-        let mut text = String::from("left over");
-        let replaced = sanitise(raw, &mut text);
-        assert_eq!(text, expected);
-        assert_eq!(replaced, raw != expected.as_bytes());
-    }
-
-    #[test]
-    fn what_could_move_a_cursor_or_hide_becomes_the_replacement_character() {
-        check_text(b"plain ~text\t!", "plain ~text\t!");
-        check_text(
-            "grüße 😀 👩\u{200d}👩 می\u{200c}خواهم".as_bytes(),
-            "grüße 😀 👩\u{200d}👩 می\u{200c}خواهم",
-        );
-        check_text(b"\x1b[2J", "\u{fffd}[2J");
-        check_text(b"a\x00b\x7fc\rd", "a\u{fffd}b\u{fffd}c\u{fffd}d");
-        check_text("\u{9b}31m\u{202e}x\u{2066}\u{200b}\u{feff}\u{2028}".as_bytes(), &{
-            let r = "\u{fffd}";
-            format!("{r}31m{r}x{r}{r}{r}{r}")
-        });
-        check_text(b"\xc0\xaf", "\u{fffd}\u{fffd}");
-        check_text(b"\xe2\x82", "\u{fffd}");
-        check_text(b"", "");
-        for byte in (0..=0x1f).chain([0x7f]) {
-            let expected = if byte == b'\t' { "\t" } else { "\u{fffd}" };
-            check_text(&[byte], expected);
         }
     }
 }

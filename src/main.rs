@@ -240,7 +240,7 @@ fn unwaited_terminal() -> io::Result<File> {
 }
 
 fn escaped(character: char) -> impl Iterator<Item = char> {
-    let bad = chinwag::line::is_unsafe(character);
+    let bad = chinwag::text::is_unsafe(character);
     let escape = bad.then(|| character.escape_unicode()).into_iter().flatten();
     escape.chain((!bad).then_some(character))
 }

@@ -5,6 +5,7 @@ use std::fmt;
 
 use crate::limits::{PASSWORD_BYTES_MAX, PASSWORD_BYTES_MIN};
 use crate::record::TimePrefix;
+use crate::text::{Class, as_seen, class, has_visible, is_blank, sanitise, tidy};
 
 /// What a line from a client asks for. Names are not yet checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,121 +48,287 @@ pub enum HistoryRange {
     Before(u64, TimePrefix),
 }
 
-/// Why a line is no command.
+/// Why a line is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Misuse<'a> {
     /// There is no such command.
     Unknown(&'a str),
     /// There is, and this is how it is written.
     Usage(&'static str),
-    /// It is a command behind blanks: as a message it could tell everyone what was meant for one.
+    /// A command that does not begin in the first column. As a message it could tell everyone what was meant for one
+    /// person or for nobody.
     Indented,
 }
 
-/// Every command: how it is written and what it does, as `/help` tells it.
-const COMMANDS: [(&str, &str); 11] = [
-    ("/register NAME PASSWORD", "make an account and log in"),
-    ("/login NAME PASSWORD", "log in; what you missed follows"),
-    ("/passwd OLD NEW", "change your password"),
-    ("/msg NAME TEXT", "a private message; it waits for who is offline"),
-    ("/history", "all that you may see; /history N, the last N; /history 2026-11-22, since then"),
-    ("/history N before TIME", "the N before a timestamp, to page back"),
-    ("/users", "who is online"),
-    ("/replay N", "how many missed public messages a login shows; 0 for nothing at all"),
-    ("/help", "this"),
-    ("/quit", "goodbye"),
-    ("//TEXT", "a message that starts with a slash"),
-];
-
-/// What `/help` answers, as lines without their endings.
-pub fn help() -> impl Iterator<Item = String> {
-    let text = "anything else is a message to everyone; your own copy means that it is on disk";
-    let commands = COMMANDS.iter().map(|(usage, does)| format!("* {usage:<24} {does}"));
-    commands.chain([format!("* {text}")])
+/// A line as it was received.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a> {
+    /// What it asks for.
+    pub command: Result<Command<'a>, Misuse<'a>>,
+    /// Whether characters of it were replaced by U+FFFD.
+    pub replaced: bool,
 }
 
-/// The words of the commands, without the slash.
+/// One command.
+struct Entry {
+    /// Its word without the slash, then its aliases.
+    words: &'static [&'static str],
+    /// What an error says about its form.
+    usage: &'static str,
+    /// Its forms and what they do, as `/help` lists them.
+    forms: &'static [(&'static str, &'static str)],
+    /// Reads the whole line and the arguments in it; `None` if they are wrong.
+    read: for<'a> fn(&'a str, &'a str) -> Option<Command<'a>>,
+}
+
+/// Every command. The order is that of `/help`.
+const COMMANDS: &[Entry] = &[
+    Entry {
+        words: &["register"],
+        usage: "/register NAME PASSWORD",
+        forms: &[("/register NAME PASSWORD", "make an account and log in")],
+        read: |_, arguments| {
+            let (name, password) = two(arguments)?;
+            Some(Command::Register { name, password: password.trim_matches(is_blank) })
+        },
+    },
+    Entry {
+        words: &["login"],
+        usage: "/login NAME PASSWORD",
+        forms: &[("/login NAME PASSWORD", "log in; what you missed follows")],
+        read: |_, arguments| two(arguments).map(|(name, password)| Command::Login { name, password }),
+    },
+    Entry {
+        words: &["passwd", "password"],
+        usage: "/passwd OLD NEW",
+        forms: &[("/passwd OLD NEW", "change your password (also /password)")],
+        read: |_, arguments| two(arguments).map(|_| Command::Passwd { passwords: arguments }),
+    },
+    Entry {
+        words: &["msg", "w", "tell"],
+        usage: "/msg NAME TEXT",
+        forms: &[(
+            "/msg NAME TEXT",
+            "a private message; it waits for people who are offline (also /w, /tell)",
+        )],
+        read: |_, arguments| {
+            let (to, text) = two(arguments)?;
+            has_visible(text).then_some(Command::Whisper { to, text })
+        },
+    },
+    Entry {
+        words: &["me"],
+        usage: "/me TEXT",
+        forms: &[("/me TEXT", "what you do, in the third person: /me waves")],
+        read: |line, arguments| has_visible(arguments).then_some(Command::Say(line)),
+    },
+    Entry {
+        words: &["history"],
+        usage: "/history [N | TIME | N before TIME], TIME as in 2026-11-22T12:03",
+        forms: &[
+            ("/history", "all that you may see; /history N, the last N; /history 2026-11-22, since then"),
+            ("/history N before TIME", "the N before a timestamp, to page back"),
+        ],
+        read: |_, arguments| history_range(arguments.trim()).map(Command::History),
+    },
+    Entry {
+        words: &["users", "who", "names"],
+        usage: "/users",
+        forms: &[("/users", "who is online (also /who, /names)")],
+        read: |_, arguments| bare(arguments, Command::Users),
+    },
+    Entry {
+        words: &["replay"],
+        usage: "/replay N",
+        forms: &[("/replay N", "how many missed public messages a login shows; 0 for nothing at all")],
+        read: |_, arguments| arguments.trim().parse().ok().map(Command::Replay),
+    },
+    Entry { words: &["help"], usage: "/help", forms: &[("/help", "this")], read: |_, _| Some(Command::Help) },
+    Entry {
+        words: &["quit", "exit", "q", "bye"],
+        usage: "/quit",
+        forms: &[("/quit", "goodbye (also /exit, /q, /bye)")],
+        read: |_, arguments| bare(arguments, Command::Quit),
+    },
+];
+
+/// Commands of other chat systems, and what to say to people who try them.
+const ELSEWHERE: [(&[&str], &str); 3] = [
+    (&["nick", "name"], "a name is fixed; /register makes another account"),
+    (&["join", "j", "part", "leave", "list", "rooms"], "there are no rooms, everyone talks in one"),
+    (&["query", "dm", "to"], "/msg NAME TEXT writes to one person"),
+];
+
+/// Returns the lines that answer `/help`, without their endings.
+pub fn help() -> impl Iterator<Item = String> {
+    let slash = ("//TEXT", "a message that starts with a slash");
+    let forms = COMMANDS.iter().flat_map(|entry| entry.forms).chain([&slash]).copied().collect::<Vec<_>>();
+    let text = "anything else is a message to everyone; your own copy means that it is on disk";
+    let lines = forms.into_iter().map(|(form, does)| format!("* {form:<24} {does}"));
+    lines.chain([format!("* {text}")])
+}
+
+/// Returns the words of the commands, without the slash and without aliases.
 pub fn command_words() -> impl Iterator<Item = &'static str> {
-    COMMANDS
-        .iter()
-        .filter_map(|(usage, _)| split_word(usage).0.strip_prefix('/'))
-        .filter(|it| !it.starts_with('/'))
+    COMMANDS.iter().map(|entry| entry.words[0])
+}
+
+/// Reads a line as it was received, without its ending; `line` becomes its text, with the text of a message tidied.
+///
+/// A message of which nothing is visible is no message, and a command behind something invisible is refused.
+pub fn read<'a>(raw: &[u8], line: &'a mut String) -> Input<'a> {
+    let replaced = sanitise(raw, line);
+    let is_command = line.starts_with('/') && !line.starts_with("//");
+    let mut conceals = false;
+    if !is_command && !is_plain(raw) {
+        let seen = as_seen(raw);
+        if seen.is_empty() {
+            return Input { command: Ok(Command::Nothing), replaced };
+        }
+        conceals = names_command(&seen);
+    }
+    let text_at = match parse(line) {
+        Ok(Command::Say(text) | Command::Whisper { text, .. }) => Some(line.len() - text.len()),
+        _ => None,
+    };
+    if let Some(text_at) = text_at {
+        tidy(line, text_at);
+        lower_case_command(line);
+    }
+    let command = match text_at {
+        _ if conceals => Err(Misuse::Indented),
+        // It may begin with a slash only now.
+        Some(0) if !is_command => Ok(if has_visible(line) { Command::Say(line) } else { Command::Nothing }),
+        _ => parse(line),
+    };
+    Input { command, replaced }
+}
+
+/// Whether a line begins with something visible and contains no control characters, so that it is what it looks like.
+fn is_plain(raw: &[u8]) -> bool {
+    let is_text = |&byte: &u8| byte >= b' ' && byte != 0x7f || byte == b'\t';
+    raw.iter().all(is_text)
+        && raw.utf8_chunks().next().is_none_or(|chunk| {
+            let first = chunk.valid().chars().next();
+            first.is_some_and(|first| class(first) == Class::Visible && first != '\u{9b}')
+        })
+}
+
+/// `/ME waves` is stored as `/me waves`.
+fn lower_case_command(line: &mut str) {
+    if !line.starts_with("//")
+        && let Some(word) = line.get_mut(.."/me ".len())
+        && word.starts_with('/')
+    {
+        word.make_ascii_lowercase();
+    }
 }
 
 /// Reads one line, already clean and without its ending.
 ///
 /// # Errors
-/// What to tell who wrote it.
+/// What to tell the person who wrote it.
 pub fn parse(line: &str) -> Result<Command<'_>, Misuse<'_>> {
-    if line.trim().is_empty() {
+    if !has_visible(line) {
         return Ok(Command::Nothing);
     }
     let Some(rest) = line.strip_prefix('/') else {
-        return if is_indented_command(line) { Err(Misuse::Indented) } else { Ok(Command::Say(line)) };
+        return if names_command(line) { Err(Misuse::Indented) } else { Ok(Command::Say(line)) };
     };
     if rest.starts_with('/') {
         return Ok(Command::Say(rest));
     }
     let (word, arguments) = split_word(rest);
-    let usage = |at: usize| Misuse::Usage(COMMANDS[at].0);
-    // Capitals are forgiven: telephones begin a line with one.
-    let is = |name: &str| word.eq_ignore_ascii_case(name);
-    if is("msg") {
-        two(arguments)
-            .filter(|(_, text)| !text.trim().is_empty())
-            .map(|(to, text)| Command::Whisper { to, text })
-            .ok_or(usage(3))
-    } else if is("register") {
-        two(arguments).map(|(name, password)| Command::Register { name, password }).ok_or(usage(0))
-    } else if is("login") {
-        two(arguments).map(|(name, password)| Command::Login { name, password }).ok_or(usage(1))
-    } else if is("passwd") {
-        two(arguments).map(|_| Command::Passwd { passwords: arguments }).ok_or(usage(2))
-    } else if is("history") {
-        history_range(arguments.trim())
-            .map(Command::History)
-            .ok_or(Misuse::Usage("/history [N | TIME | N before TIME], TIME as in 2026-11-22T12:03"))
-    } else if is("users") {
-        bare(arguments, Command::Users).ok_or(usage(6))
-    } else if is("replay") {
-        arguments.trim().parse().map(Command::Replay).map_err(|_| usage(7))
-    } else if is("help") {
-        Ok(Command::Help)
-    } else if is("quit") {
-        bare(arguments, Command::Quit).ok_or(usage(9))
-    } else {
-        Err(Misuse::Unknown(word))
-    }
+    let entry = entry_of(word).ok_or(Misuse::Unknown(word))?;
+    (entry.read)(line, arguments).ok_or(Misuse::Usage(entry.usage))
 }
 
-fn is_indented_command(line: &str) -> bool {
-    line.trim_start().strip_prefix('/').is_some_and(|rest| {
+/// Whether a line is a command, or one with a slip of the finger in its word, behind blanks and unreadable bytes.
+fn names_command(line: &str) -> bool {
+    let line = line.trim_start_matches(|it| is_blank(it) || it == char::REPLACEMENT_CHARACTER);
+    line.strip_prefix('/').is_some_and(|rest| {
         let word = split_word(rest).0;
-        COMMANDS.iter().any(|(usage, _)| split_word(&usage[1..]).0.eq_ignore_ascii_case(word))
+        entry_of(word).is_some() || closest(word).is_some_and(|(_, slips)| slips <= 1)
     })
 }
 
-/// The ways to divide the arguments of `/passwd` in two possible passwords, in order.
+/// The command of this word. Capitals are forgiven: telephones begin a line with one.
+fn entry_of(word: &str) -> Option<&'static Entry> {
+    COMMANDS.iter().find(|entry| entry.words.iter().any(|other| other.eq_ignore_ascii_case(word)))
+}
+
+/// The word of a command that is most like an unknown one, if any is, and how many slips lie between them.
+fn closest(word: &str) -> Option<(&'static str, usize)> {
+    if !(3..=20).contains(&word.len()) {
+        return None;
+    }
+    let word = word.to_ascii_lowercase();
+    let slips_max = if word.len() > 4 { 2 } else { 1 };
+    let words = COMMANDS.iter().flat_map(|entry| entry.words).filter(|other| other.len() >= 3);
+    let with_slips = words.map(|other| {
+        let slips = slips_between(word.as_bytes(), other.as_bytes());
+        (*other, if other.starts_with(&word) { slips.min(2) } else { slips })
+    });
+    let nearest = with_slips.min_by_key(|&(_, slips)| slips)?;
+    let is_beginning = nearest.0.starts_with(&word);
+    (nearest.1 <= slips_max || is_beginning).then_some(nearest)
+}
+
+/// Letters to insert, to delete, to replace or to swap with their neighbours (optimal string alignment).
+fn slips_between(one: &[u8], other: &[u8]) -> usize {
+    let mut rows: [Vec<usize>; 3] = [Vec::new(), Vec::new(), (0..=other.len()).collect()];
+    for (at, byte) in one.iter().enumerate() {
+        rows.rotate_left(1);
+        let [before, above, row] = &mut rows;
+        row.clear();
+        row.push(at + 1);
+        for (other_at, other_byte) in other.iter().enumerate() {
+            let replaced = above[other_at] + usize::from(byte != other_byte);
+            let mut slips = replaced.min(above[other_at + 1] + 1).min(row[other_at] + 1);
+            let is_swap =
+                at > 0 && other_at > 0 && *byte == other[other_at - 1] && one[at - 1] == *other_byte;
+            if is_swap {
+                slips = slips.min(before[other_at - 1] + 1);
+            }
+            row.push(slips);
+        }
+    }
+    rows[2][other.len()]
+}
+
+/// The ways to divide the arguments of `/passwd` in two passwords, in order. Blanks around the new one are not part
+/// of it; the old one may be of version 0.1, which allowed them.
 pub fn password_splits(passwords: &str) -> impl Iterator<Item = (&str, &str)> {
     passwords
         .match_indices(' ')
-        .map(|(at, _)| (&passwords[..at], &passwords[at + 1..]))
-        .filter(|(old, new)| is_password(old) && is_password(new))
+        .map(|(at, _)| (&passwords[..at], passwords[at + 1..].trim_matches(is_blank)))
+        .filter(|(old, new)| has_password_form(old) && is_password(new))
 }
 
-/// Whether `text` (clean already) may be a password.
+/// Whether `text` (clean already) may be a new password. Characters that nobody sees are refused, except between
+/// others: a password that ends with one cannot be typed again.
 pub fn is_password(text: &str) -> bool {
+    let is_end = |it: Option<char>| it.is_some_and(|it| matches!(class(it), Class::Visible | Class::Mark));
+    has_password_form(text)
+        && is_end(text.chars().next())
+        && is_end(text.chars().next_back())
+        && !text.chars().any(|it| matches!(class(it), Class::Dropped | Class::Unsafe))
+}
+
+/// Whether version 0.1 took `text` as a password.
+fn has_password_form(text: &str) -> bool {
     (PASSWORD_BYTES_MIN..=PASSWORD_BYTES_MAX).contains(&text.len())
         && !text.contains(['\t', char::REPLACEMENT_CHARACTER])
 }
 
+/// The first word and what follows the blank behind it.
 fn split_word(text: &str) -> (&str, &str) {
-    text.split_once(' ').unwrap_or((text, ""))
+    text.split_once(is_blank).unwrap_or((text, ""))
 }
 
-/// A word and the rest of the line, neither of them empty.
+/// A word, behind any blanks, and the rest of the line, neither of them empty.
 fn two(arguments: &str) -> Option<(&str, &str)> {
-    let (first, rest) = split_word(arguments);
+    let (first, rest) = split_word(arguments.trim_start_matches(is_blank));
     (!first.is_empty() && !rest.is_empty()).then_some((first, rest))
 }
 
@@ -196,7 +363,14 @@ impl fmt::Display for Misuse<'_> {
         match self {
             Misuse::Unknown(word) => {
                 let shown: String = word.chars().take(20).collect();
-                write!(f, "! unknown-command: there is no /{shown}; /help tells what there is")
+                write!(f, "! unknown-command: there is no /{shown}; ")?;
+                let word = word.to_ascii_lowercase();
+                let known = ELSEWHERE.iter().find(|(words, _)| words.contains(&word.as_str()));
+                match (known, closest(&word)) {
+                    (Some((_, advice)), _) => f.write_str(advice),
+                    (None, Some((other, _))) => write!(f, "did you mean /{other}?"),
+                    (None, None) => f.write_str("/help tells what there is"),
+                }
             }
             Misuse::Usage(usage) => write!(f, "! bad-usage: {usage}"),
             Misuse::Indented => {
@@ -226,9 +400,16 @@ mod tests {
             ("* forged", Say("* forged")),
             ("/msg bob hi there ", Whisper { to: "bob", text: "hi there " }),
             ("/msg bob  x", Whisper { to: "bob", text: " x" }),
+            ("/w  bob x", Whisper { to: "bob", text: "x" }),
+            ("/TELL\tbob\u{a0}x", Whisper { to: "bob", text: "x" }),
+            ("/me waves", Say("/me waves")),
+            ("//me waves", Say("/me waves")),
+            ("\u{3000}\u{ad}", Nothing),
             ("/login a  p q ", Login { name: "a", password: " p q " }),
+            ("/login   a pw", Login { name: "a", password: "pw" }),
             ("/Login a pw", Login { name: "a", password: "pw" }),
             ("/register a pw", Register { name: "a", password: "pw" }),
+            ("/register  a \t p w\u{a0}", Register { name: "a", password: "p w" }),
             ("/passwd old new", Passwd { passwords: "old new" }),
             ("/history", History(HistoryRange::All)),
             ("/history ", History(HistoryRange::All)),
@@ -240,9 +421,14 @@ mod tests {
             ("/history 3 before 2026-11-22", History(HistoryRange::Before(3, time("2026-11-22")))),
             ("/users", Users),
             ("/users ", Users),
+            ("/who", Users),
+            ("/names", Users),
             ("/replay 0", Replay(0)),
             ("/help me", Help),
             ("/quit", Quit),
+            ("/Exit", Quit),
+            ("/q", Quit),
+            ("/bye", Quit),
         ] {
             assert_eq!(parse(line), Ok(expected), "{line:?}");
         }
@@ -254,7 +440,27 @@ mod tests {
             (" /msg bob psst", "! bad-usage: a command begins in the first column; nothing was sent"),
             ("\t/Login a pw", "! bad-usage: a command begins in the first column; nothing was sent"),
             ("/", "! unknown-command: there is no /; /help tells what there is"),
-            ("/nick x", "! unknown-command: there is no /nick; /help tells what there is"),
+            ("/frobnicate", "! unknown-command: there is no /frobnicate; /help tells what there is"),
+            ("/hi", "! unknown-command: there is no /hi; /help tells what there is"),
+            ("/hlep", "! unknown-command: there is no /hlep; did you mean /help?"),
+            ("/Mgs bob x", "! unknown-command: there is no /Mgs; did you mean /msg?"),
+            ("/pasword a b", "! unknown-command: there is no /pasword; did you mean /password?"),
+            ("/logn a b", "! unknown-command: there is no /logn; did you mean /login?"),
+            ("/hist 5", "! unknown-command: there is no /hist; did you mean /history?"),
+            ("/\u{200b}msg bob x", "! unknown-command: there is no /\u{200b}msg; /help tells what there is"),
+            (
+                "/NICK x",
+                "! unknown-command: there is no /NICK; a name is fixed; /register makes another account",
+            ),
+            ("/j #x", "! unknown-command: there is no /j; there are no rooms, everyone talks in one"),
+            ("/me", "! bad-usage: /me TEXT"),
+            ("/me \u{200b}", "! bad-usage: /me TEXT"),
+            ("/w bob \u{2800}", "! bad-usage: /msg NAME TEXT"),
+            ("/tell bob", "! bad-usage: /msg NAME TEXT"),
+            ("/who is it", "! bad-usage: /users"),
+            (" /mgs bob x", "! bad-usage: a command begins in the first column; nothing was sent"),
+            ("\u{3000}/W bob x", "! bad-usage: a command begins in the first column; nothing was sent"),
+            ("\u{fffd}/q", "! bad-usage: a command begins in the first column; nothing was sent"),
             ("/msg", "! bad-usage: /msg NAME TEXT"),
             ("/msg bob", "! bad-usage: /msg NAME TEXT"),
             ("/msg bob  ", "! bad-usage: /msg NAME TEXT"),
@@ -280,6 +486,77 @@ mod tests {
     }
 
     #[test]
+    fn a_command_behind_something_invisible_is_refused() {
+        for prefix in [
+            &b" "[..],
+            b"\t\xc2\xa0\xe3\x80\x80",
+            b"\x1b[A",
+            b"\x1b[A\x1b[1;2D\x1bOC",
+            b"\x1b[15~ ",
+            b"\x1b",
+            b"\x1b[",
+            b"\x1bx",
+            b"\x7f",
+            b"xy\x08\x08",
+            b"\xc3\xa4\x7f",
+            b"some words\x15",
+            b"word\x17",
+            b"\x00\x01",
+            b"\x9b",
+            b"\xef\xbb\xbf",
+            b"\xe2\x80\x8b\xe2\x81\xa0",
+            b"\xe2\x80\xae",
+            b"\xc2\xad",
+            b"\xe3\x85\xa4",
+            b"\xef\xb8\x8f",
+        ] {
+            for command in
+                ["/msg bob psst", "/Passwd old new", "/w bob psst", "/m\u{200b}sg bob psst", "/help"]
+            {
+                let (raw, mut line) = ([prefix, command.as_bytes()].concat(), String::new());
+                let read = read(&raw, &mut line).command;
+                assert_eq!(read, Err(Misuse::Indented), "{}", raw.escape_ascii());
+            }
+        }
+        let mut line = String::new();
+        let erased = read(b"//\x7fmsg bob psst", &mut line).command;
+        assert_eq!(erased, Err(Misuse::Indented));
+    }
+
+    #[test]
+    fn what_is_read_as_a_message_is_tidy_and_shows_something() {
+        use Command::*;
+        for (raw, expected) in [
+            ("a\u{3164}b", Ok(Say("ab"))),
+            ("\u{3164}/etc", Ok(Say("/etc"))),
+            ("\u{2060}//etc", Ok(Say("//etc"))),
+            ("\u{2060}/me", Err(Misuse::Indented)),
+            ("/msg bob a\u{feff}b", Ok(Whisper { to: "bob", text: "ab" })),
+            ("/msg bob \u{3164}\u{115f}", Err(Misuse::Usage("/msg NAME TEXT"))),
+            ("/ME \u{2060}waves", Ok(Say("/me waves"))),
+            ("//ME waves", Ok(Say("/ME waves"))),
+            ("/me \u{3164}", Err(Misuse::Usage("/me TEXT"))),
+            ("\u{1b}[A", Ok(Nothing)),
+            ("x\u{7f}", Ok(Nothing)),
+            ("\0\u{200b}\u{3164} ", Ok(Nothing)),
+            ("a\u{1b}[Ab /help", Ok(Say("a\u{fffd}[Ab /help"))),
+            ("\u{1b}[A/etc", Ok(Say("\u{fffd}[A/etc"))),
+            (
+                "/login al\u{200b}ice  pass\u{3164}word",
+                Ok(Login { name: "al\u{200b}ice", password: " pass\u{3164}word" }),
+            ),
+        ] {
+            let mut line = String::new();
+            assert_eq!(read(raw.as_bytes(), &mut line).command, expected, "{raw:?}");
+        }
+        let mut line = String::new();
+        let blanks = format!("/msg bob {0}x{0}", " ".repeat(40));
+        let text = format!("{0}x{0}", " ".repeat(32));
+        assert_eq!(read(blanks.as_bytes(), &mut line).command, Ok(Whisper { to: "bob", text: &text }));
+        assert_eq!(read(b"\xe9", &mut line).command, Ok(Say("\u{fffd}")));
+    }
+
+    #[test]
     fn two_passwords_with_spaces_are_divided_in_every_way_that_gives_two_passwords() {
         let splits: Vec<_> = password_splits("correct horse battery staple").collect();
         assert_eq!(
@@ -288,19 +565,27 @@ mod tests {
             "only this one leaves both sides long enough"
         );
         assert_eq!(password_splits("short1 short2").count(), 0);
+        let splits: Vec<_> = password_splits("correct-horse  battery-staple ").collect();
+        assert_eq!(splits, [("correct-horse", "battery-staple"), ("correct-horse ", "battery-staple")]);
     }
 
     #[test]
     fn passwords_have_8_to_128_bytes_and_no_control_characters() {
         assert!(is_password("12345678") && is_password(&"x".repeat(128)) && is_password("pässword"));
         assert!(!is_password("1234567") && !is_password(&"x".repeat(129)) && !is_password("1234\t5678"));
-        assert!(!is_password("1234\u{fffd}5678"));
+        assert!(!is_password("1234\u{fffd}5678") && !is_password("1234\u{3164}5678"));
+        for blank in [" ", "\u{a0}", "\u{200b}", "\u{ad}"] {
+            assert!(is_password(&format!("1234{blank}5678")), "{blank:?}");
+            assert!(!is_password(&format!("12345678{blank}")) && !is_password(&format!("{blank}12345678")));
+        }
     }
 
     #[test]
     fn help_names_every_command_and_fits_a_line() {
         let help: Vec<_> = help().collect();
-        for command in ["/register", "/login", "/passwd", "/msg", "/history", "/users", "/replay", "/quit"] {
+        for command in
+            ["/register", "/login", "/passwd", "/msg", "/me", "/history", "/users", "/replay", "/quit"]
+        {
             assert!(help.iter().any(|line| line.contains(command)), "{command}");
         }
         assert!(help.iter().all(|line| line.starts_with("* ") && line.len() <= 120), "{help:#?}");

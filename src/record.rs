@@ -10,8 +10,8 @@
 use std::fmt;
 
 use crate::limits::{LINE_BYTES_MAX, Micros, SECOND_US};
-use crate::line::is_unsafe;
 use crate::name::Name;
+use crate::text::is_unsafe;
 
 /// Bytes of a written timestamp.
 pub const TIMESTAMP_BYTES: usize = "2026-11-22T12:03:11.042317Z".len();

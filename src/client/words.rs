@@ -36,7 +36,8 @@ pub fn presence(names: &[Name], others: u32, verb: &str) -> String {
 /// A line without what is a password in it, or may be meant as one: that is not shown again.
 pub fn without_secrets(line: &str) -> &str {
     let word = line.split(' ').next().unwrap_or(line);
-    let has_secrets = ["/passwd", "/login", "/register"].iter().any(|it| it.eq_ignore_ascii_case(word));
+    let has_secrets =
+        ["/passwd", "/password", "/login", "/register"].iter().any(|it| it.eq_ignore_ascii_case(word));
     if has_secrets { word } else { line }
 }
 

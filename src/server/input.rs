@@ -6,8 +6,9 @@ use crate::effects::Context;
 use crate::limits::{
     LINE_BYTES_MAX, LINES_PER_TURN_MAX, Micros, RATE_BURST_SECONDS, SECOND_US, UNENDED_BYTES_MAX,
 };
-use crate::line::{Next, TIMING_MARK_ANSWER, sanitise};
+use crate::line::{Next, Protocol, TIMING_MARK_ANSWER};
 use crate::net::{ConnectionId, Net};
+use crate::protocol;
 use crate::storage::Storage;
 use crate::world::World;
 
@@ -80,10 +81,10 @@ impl<N: Net, S: Storage> Server<N, S> {
             let (text, effects) = (&mut self.text, &mut self.effects);
             match connection.input.next_line() {
                 Next::Line(line) => {
-                    let replaced = sanitise(line, text);
+                    let input = protocol::read(line, text);
                     connection.line_due_us = next_line_due(self.options.rate, line_due_us, now_us);
                     let (now, batch) = (self.now, &mut self.batch);
-                    self.chat.line(id, text, replaced, &mut Context { now, world, batch, effects });
+                    self.chat.line(id, input, &mut Context { now, world, batch, effects });
                 }
                 Next::TooLong => {
                     connection.line_due_us = next_line_due(self.options.rate, line_due_us, now_us);
@@ -100,6 +101,10 @@ impl<N: Net, S: Storage> Server<N, S> {
                         format_args!("! line-too-long: {UNENDED_BYTES_MAX} bytes without an ending; goodbye"),
                     );
                     return self.hang_up(id, "a line without end");
+                }
+                Next::Foreign(protocol) => {
+                    effects.own(id, format_args!("{}", turn_away(protocol)));
+                    return self.hang_up(id, "it speaks another protocol");
                 }
                 Next::Nothing => return self.end_of_lines(id),
             }
@@ -148,4 +153,20 @@ fn line_due_after(rate: Option<u32>, line_due_us: Micros) -> Micros {
 /// The theoretical arrival time of the line after one that is handled now.
 fn next_line_due(rate: Option<u32>, line_due_us: Micros, now_us: Micros) -> Micros {
     rate.map_or(0, |rate| line_due_us.max(now_us) + SECOND_US / Micros::from(rate))
+}
+
+/// Returns the answer to a client of another protocol, in its own words if it may understand them, without the last
+/// line ending.
+fn turn_away(protocol: Protocol) -> String {
+    match protocol {
+        Protocol::Http => {
+            let body = "This is chinwag, a chat of lines of text, not a web server. Try: nc HOST 5000";
+            let length = body.len() + "\n".len();
+            format!(
+                "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\
+                 Connection: close\r\n\r\n{body}"
+            )
+        }
+        Protocol::Tls => "! no-tls: this port speaks plain lines of text; try: nc HOST 5000".into(),
+    }
 }

@@ -3,6 +3,16 @@
 
 use super::disk::Disk;
 
+/// The only thing that is said in another protocol: the answer to a client that begins with an HTTP request.
+pub const HTTP_ANSWER: &str = concat!(
+    "HTTP/1.1 400 Bad Request\r\n",
+    "Content-Type: text/plain\r\n",
+    "Content-Length: 78\r\n",
+    "Connection: close\r\n",
+    "\r\n",
+    "This is chinwag, a chat of lines of text, not a web server. Try: nc HOST 5000\n",
+);
+
 /// What one socket was sent, line by line.
 #[derive(Default)]
 pub struct Gate {
@@ -32,6 +42,7 @@ impl Gate {
             b'*' | b'!' => {}
             // Telnet is answered in its own language.
             _ if b"\xff\xfc\x06\n".starts_with(&self.line) => {}
+            _ if self.account.is_none() && is_part_of_http(&self.line) => {}
             b'0'..=b'9' => {
                 assert!(disk.may_show(&self.line), "[1 Durable] shown before it was on disk: {:?}", text());
                 let account =
@@ -50,4 +61,8 @@ impl Gate {
         }
         assert!(self.line.len() <= 4096, "[6 Bounded] a line too long: {:?}", text());
     }
+}
+
+fn is_part_of_http(line: &[u8]) -> bool {
+    HTTP_ANSWER.split_inclusive('\n').any(|whole| whole.as_bytes().starts_with(line))
 }

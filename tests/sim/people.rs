@@ -590,17 +590,24 @@ fn take(stage: &mut Stage<'_>, peer: usize, id: usize, count: usize) {
 
 /// Of any length that a line may have, and a bit more; with all that is hard to read in it.
 fn some_text(stage: &mut Stage<'_>) -> Vec<u8> {
-    const ODD: [&[u8]; 12] = [
+    const ODD: [&[u8]; 18] = [
         b"\x80",
         b"\xff",
         b"\x07",
         b"\x1b[2J",
         b"\0",
-        b"\r",
+        // A NUL behind it would end the line.
+        b"\r-",
         b"\t",
         b"\xc3\xa9",
         b"\xe2\x80\xae",
         b"\xe2\x80\x8b",
+        b"\xef\xbb\xbf",
+        b"\xe3\x85\xa4",
+        b"\xef\xbf\xbe",
+        b" \t \t \t \t \t \t \t \t \t \t",
+        b"                                        ",
+        "a\u{301}\u{301}\u{301}\u{301}\u{301}\u{301}\u{301}\u{301}\u{301}\u{301}\u{301}\u{301}".as_bytes(),
         b"\xed\xa0\x80",
         b" -> ben: ",
     ];

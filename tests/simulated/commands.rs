@@ -1,5 +1,6 @@
 //! The commands and what each of them answers, as on a terminal.
 
+use crate::sim::gate::HTTP_ANSWER;
 use crate::sim::harness::Sim;
 use crate::sim::transcript::{check, play};
 
@@ -82,21 +83,189 @@ fn a_slash_is_doubled_to_say_it_and_everything_else_is_text() {
 #[test]
 fn nothing_that_is_sent_can_move_anothers_cursor() {
     let mut sim = check_two("");
-    sim.send("bob", b"a\x1b[2J\x07\xff\x80b\r\n\xe2\x80\xae\xe2\x80\x8d\x09\n\xff\xfd\x01telnet\n\x00\n");
+    sim.send("bob", b"a\x1b[2J\x07\xff\x80b\r\n\xe2\x80\xae.\xe2\x80\x8d\x09\n\xff\xfd\x01telnet\n\x00x\n");
     sim.send("bob", "caf\u{e9} \u{1f469}\u{200d}\u{1f680}\n");
     play(
         &mut sim,
         "@ 1
          alice< TS bob: a\u{fffd}[2J\u{fffd}\u{fffd}b
-         alice< TS bob: \u{fffd}\u{200d}\t
+         alice< TS bob: \u{fffd}.\u{200d}\t
          alice< TS bob: telnet
-         alice< TS bob: \u{fffd}
+         alice< TS bob: \u{fffd}x
          alice< TS bob: café \u{1f469}\u{200d}\u{1f680}
          bob< TS bob: a\u{fffd}[2J\u{fffd}\u{fffd}b
-         bob< TS bob: \u{fffd}\u{200d}\t
+         bob< TS bob: \u{fffd}.\u{200d}\t
          bob< TS bob: telnet
-         bob< TS bob: \u{fffd}
+         bob< TS bob: \u{fffd}x
          bob< TS bob: café \u{1f469}\u{200d}\u{1f680}",
+    );
+}
+
+const NOT_FIRST: &str = "! bad-usage: a command begins in the first column; nothing was sent";
+
+#[test]
+fn input_a_command_behind_keys_that_show_nothing_is_refused_and_kept_from_the_log() {
+    let mut sim = check_two("");
+    let hidden: [&[u8]; 12] = [
+        b"\x1b[B\x1b[B/passwd battery-staple another-horse",
+        b"\x1bOD/me thinks",
+        b"\x1b[1~/who",
+        b"\x1b[200~/w alice psst",
+        b"no wait\x15/msg alice psst",
+        b"ab\x7f\x08/history 3",
+        b"\x0c\xe2\x80\x8c/Msg alice psst",
+        b"\xe2\x81\xa3 /LOGIN bob battery-staple",
+        b"\xe3\x85\xa4/passwd battery-staple another-horse",
+        b"\xc2\xa0\xe2\x80\x89/q",
+        b"\x1b[A/mgs alice psst",
+        b"//\x08msg alice psst",
+    ];
+    for line in hidden {
+        sim.send("bob", [line, b"\n"].concat());
+        sim.settle();
+        sim.run_seconds(1);
+        assert_eq!(sim.output("bob"), [NOT_FIRST], "{}", line.escape_ascii());
+    }
+    assert_eq!(sim.output("alice"), [""; 0]);
+    assert_eq!(sim.visible_to("bob"), [""; 0]);
+    // What is no command stays a message, and what comes to nothing is none.
+    sim.send("bob", b"\x1b[A/etc/passwd\n\x1b[A\nx\x7f\n\x00\n/etc\n");
+    play(
+        &mut sim,
+        "@ 1
+         bob< TS bob: \u{fffd}[A/etc/passwd
+         bob< ! unknown-command: there is no /etc; /help tells what there is
+         alice< TS bob: \u{fffd}[A/etc/passwd",
+    );
+}
+
+#[test]
+fn input_a_message_shows_something_and_carries_nothing_hidden() {
+    let mut sim = check_two("");
+    let tags = "\u{1f3f4}\u{e0067}\u{e0062}\u{e0077}\u{e006c}\u{e0073}\u{e007f}";
+    let accents = "\u{302}".repeat(40);
+    sim.send("bob", "\u{1160}\n\u{2800} \u{200d}\n/msg alice \u{ffa0}\n/me \u{fe0f}\n");
+    sim.send("bob", format!("so\u{2063}ft\u{ad} {tags}\u{e0041} o{accents}\n"));
+    sim.send("bob", format!("/msg alice a{}b\n/ME  nods\n", "\u{2003}".repeat(99)));
+    let (shown, blanks) = (format!("soft\u{ad} {tags} o{}", "\u{302}".repeat(16)), "\u{2003}".repeat(32));
+    play(
+        &mut sim,
+        &format!(
+            "@ 1
+             bob< ! bad-usage: /msg NAME TEXT
+             bob< ! bad-usage: /me TEXT
+             bob< TS bob: {shown}
+             bob< TS bob -> alice: a{blanks}b
+             bob< TS bob: /me  nods
+             alice< TS bob: {shown}
+             alice< TS bob -> alice: a{blanks}b
+             alice< TS bob: /me  nods"
+        ),
+    );
+}
+
+#[test]
+fn input_aliases_do_what_the_commands_do() {
+    check_two(
+        "bob> /w alice psst
+         alice< TS bob -> alice: psst
+         bob< TS bob -> alice: psst
+         bob> /TELL  alice psst
+         alice< TS bob -> alice: psst
+         bob< TS bob -> alice: psst
+         bob> /who
+         bob< * users: alice bob
+         bob< * 2 online
+         bob> /names
+         bob< * users: alice bob
+         bob< * 2 online
+         bob> /password battery-staple  another-horse
+         bob< * password changed
+         bob> /join #rust
+         bob< ! unknown-command: there is no /join; there are no rooms, everyone talks in one
+         bob> /exit
+         bob< * bye
+         bob< ^D
+         alice< * bob left
+         bob2> /login  bob another-horse
+         bob2< * welcome bob
+         alice< * bob joined",
+    );
+}
+
+#[test]
+fn input_enter_in_a_telnet_of_characters_ends_a_line() {
+    let mut sim = check_two("");
+    for piece in [&b"one\r"[..], b"\0tw", b"o\r\0", b"th\xff\xfar", b"ee\nfour\r\n"] {
+        sim.send("bob", piece);
+        sim.settle();
+    }
+    play(
+        &mut sim,
+        "@ 1
+         alice< TS bob: one
+         alice< TS bob: two
+         alice< TS bob: th
+         alice< TS bob: four
+         bob< TS bob: one
+         bob< TS bob: two
+         bob< TS bob: th
+         bob< TS bob: four",
+    );
+}
+
+#[test]
+fn input_a_request_of_a_web_page_is_answered_in_http_and_nothing_of_it_is_done() {
+    let mut sim = check_two("");
+    let long = "/x".repeat(3_000);
+    let requests = [
+        "POST / HTTP/1.1\r\nContent-Length: 99\r\n\r\n/register mallory correct-horse\nhello\n".to_owned(),
+        "get http://chat:5000/ http/1.0\n\n/login bob battery-staple\nhello\n".into(),
+        format!("PUT {long} HTTP/1.1\r\n\r\n/login bob battery-staple\nhello\n"),
+        "\r\nX-YZ * HTTP/1.1\r\n/login bob battery-staple\nhello\n".into(),
+    ];
+    for (number, request) in requests.iter().enumerate() {
+        for pieces in [usize::MAX, 1_000, 7] {
+            let name = format!("page{number}-{pieces}");
+            sim.connect(&name);
+            for piece in request.as_bytes().chunks(pieces) {
+                sim.send(&name, piece);
+                sim.turn();
+            }
+            sim.settle();
+            let output = sim.output(&name).split_off(3);
+            assert!(output.iter().map(String::as_str).eq(HTTP_ANSWER.lines()), "{request}: {output:?}");
+            assert!(sim.peer(&name).is_at_end() && !sim.peer(&name).was_reset());
+        }
+    }
+    for hello in [&b"\x16\x03\x01\x00\xa5\x01"[..], b"\x16\x03\x03\n/login bob battery-staple\nhello\n"] {
+        let name = format!("tls{}", hello.len());
+        sim.connect(&name);
+        hello.chunks(3).for_each(|piece| sim.send(&name, piece));
+        sim.settle();
+        let output = sim.output(&name).split_off(3);
+        assert_eq!(output, ["! no-tls: this port speaks plain lines of text; try: nc HOST 5000"]);
+        assert!(sim.peer(&name).is_at_end());
+    }
+    assert_eq!(sim.output("alice"), [""; 0]);
+    // The same line is a message of someone who is in the midst of a conversation.
+    play(
+        &mut sim,
+        "bob> GET / HTTP/1.1
+         bob< TS bob: GET / HTTP/1.1
+         alice< TS bob: GET / HTTP/1.1",
+    );
+}
+
+#[test]
+fn input_a_byte_order_mark_at_the_start_of_a_script_is_skipped() {
+    check(
+        "a> \u{feff}/register alice correct-horse
+         a< * welcome alice
+         a> \u{feff}/quit
+         a< ! bad-usage: a command begins in the first column; nothing was sent
+         a> \u{feff}hello
+         a< TS alice: hello",
     );
 }
 
@@ -302,7 +471,11 @@ fn misuse_is_answered_and_says_how_it_is_done() {
          alice> /msg alice
          alice< ! bad-usage: /msg NAME TEXT
          alice> /nick bob
-         alice< ! unknown-command: there is no /nick; /help tells what there is
+         alice< ! unknown-command: there is no /nick; a name is fixed; /register makes another account
+         alice> /frobnicate
+         alice< ! unknown-command: there is no /frobnicate; /help tells what there is
+         alice> /hlep
+         alice< ! unknown-command: there is no /hlep; did you mean /help?
          alice> /history yesterday
          alice< ! bad-usage: /history [N | TIME | N before TIME], TIME as in 2026-11-22T12:03
          alice> /replay many

@@ -4,7 +4,8 @@
 #![no_main]
 
 use chinwag::limits::LINE_BYTES_MAX;
-use chinwag::line::{InputBuffer, LineBuffer, Next, is_unsafe, sanitise};
+use chinwag::line::{InputBuffer, LineBuffer, Next};
+use chinwag::text::{is_unsafe, sanitise};
 use libfuzzer_sys::fuzz_target;
 
 #[derive(Debug, PartialEq, Eq)]

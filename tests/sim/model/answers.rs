@@ -306,7 +306,7 @@ impl Model {
                 answer_if(fits)
             }
             Asked::Help if text.starts_with("* anything else is a message") => {
-                answer_if(connection.part.len() == 11)
+                answer_if(connection.part.len() == 12)
             }
             Asked::Help if text.starts_with("* /") => Fit::Part,
             Asked::Help => Fit::No,

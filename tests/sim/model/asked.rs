@@ -1,6 +1,6 @@
 //! What a line of a client asks for, as whoever wrote it means it.
 
-use super::log::{Tag, must_not_stand_in_a_text};
+use super::log::{Tag, must_not_be_kept, must_not_stand_in_a_text};
 use super::stream::Range;
 
 #[derive(Clone, Debug)]
@@ -37,10 +37,22 @@ pub enum Asked {
     Endless,
 }
 
-/// A text as it is to be kept: without what could move a cursor or hide.
+/// A text as it is to be kept: without what could move a cursor or hide, and with no more than 32 blanks in a row and
+/// 16 accents on a letter.
 pub fn clean(bytes: &[u8]) -> String {
-    let replace = |it| if must_not_stand_in_a_text(it) { char::REPLACEMENT_CHARACTER } else { it };
-    String::from_utf8_lossy(bytes).chars().map(replace).collect()
+    let mut text = String::new();
+    let (mut blanks, mut accents) = (0, 0);
+    for character in String::from_utf8_lossy(bytes).chars().filter(|&it| !must_not_be_kept(it)) {
+        // Word breaks show nothing either.
+        let (is_blank, is_accent) = (" \t\u{200b}".contains(character), character == '\u{301}');
+        blanks = if is_blank { blanks + 1 } else { 0 };
+        accents = if is_accent { accents + 1 } else { 0 };
+        let is_bad = must_not_stand_in_a_text(character);
+        if blanks <= 32 && accents <= 16 {
+            text.push(if is_bad { char::REPLACEMENT_CHARACTER } else { character });
+        }
+    }
+    text
 }
 
 /// How long the line of a message is, with its ending.

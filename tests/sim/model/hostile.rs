@@ -5,6 +5,7 @@
 use super::asked::Asked;
 use super::connection::Connection;
 use super::{Guarantee, Model, broken, hold, key};
+use crate::sim::gate::HTTP_ANSWER;
 
 /// The accounts that an adversary makes. Nobody else uses these names, and all of them have one password.
 pub const OWN_NAMES: [&str; 5] = ["mallory", "Trudy", "oscar-1", "chuck_", "z"];
@@ -65,6 +66,12 @@ impl Model {
             Some(b'*') => self.hostile_notice(id, text),
             Some(b'!') => hold(Guarantee::KnownLines, is_error(text), || format!("not an error: {text}")),
             None => {}
+            // In answer to a request; nothing but its end comes then.
+            Some(_) if HTTP_ANSWER.lines().any(|line| line == text.trim_end()) => {
+                let connection = &mut self.connections[id];
+                hold(Guarantee::Private, connection.account.is_none(), || format!("to a session: {text}"));
+                connection.is_closing = true;
+            }
             Some(_) => broken(Guarantee::KnownLines, format!("hostile connection {id} received: {text:?}")),
         }
     }

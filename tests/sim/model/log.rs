@@ -76,7 +76,13 @@ pub fn is_name(name: &str) -> bool {
 /// Of all characters those that people here know to send.
 pub fn must_not_stand_in_a_text(character: char) -> bool {
     character != '\t' && character.is_control()
-        || matches!(character, '\u{200b}' | '\u{202e}' | '\u{2028}' | '\u{feff}')
+        || matches!(character, '\u{202e}' | '\u{2028}')
+        || must_not_be_kept(character)
+}
+
+/// Of those, the ones that nothing takes the place of.
+pub fn must_not_be_kept(character: char) -> bool {
+    matches!(character, '\u{3164}' | '\u{feff}' | '\u{fffe}')
 }
 
 /// All messages on disk, in their order. A place in it is a number of messages.
