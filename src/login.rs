@@ -6,6 +6,7 @@ use crate::kdf::{self, Derivation, Key, PreparedPassword, Salt};
 use crate::limits::PASSWD_SPLITS_MAX;
 use crate::name::Name;
 use crate::protocol::password_splits;
+use crate::text::is_blank;
 use crate::users::Credential;
 
 /// What is being attempted. Kept by its session, so that it is gone with it.
@@ -14,6 +15,9 @@ pub struct Attempt {
     name: Name,
     purpose: Purpose,
     password: PreparedPassword,
+    /// What is tried next if that is wrong: the password of a login with the blanks around it. Version 0.1 stored
+    /// them.
+    with_blanks: Option<PreparedPassword>,
     /// Rounds and salt of the derivation under way.
     rounds: u32,
     salt: Salt,
@@ -79,8 +83,11 @@ impl Attempt {
             None => (fresh.rounds, Salt::default()),
         };
         let checked = account.map(|(_, credential)| credential);
-        let attempt = Attempt::new(name, Purpose::Login(account), prepare(password), (rounds, salt), fresh);
-        Attempt { checked, ..attempt }
+        // Whether or not there is such an account, and whenever it was made, so that the time does not tell.
+        let bare = password.trim_matches(is_blank);
+        let with_blanks = (bare != password).then(|| prepare(password));
+        let attempt = Attempt::new(name, Purpose::Login(account), prepare(bare), (rounds, salt), fresh);
+        Attempt { checked, with_blanks, ..attempt }
     }
 
     /// To register; `None` without a salt.
@@ -106,7 +113,8 @@ impl Attempt {
         fresh: Fresh,
     ) -> Attempt {
         let derivation = Derivation::new(password.clone(), &salt, rounds);
-        Attempt { name, purpose, password, rounds, salt, derivation, fresh, checked: None }
+        let with_blanks = None;
+        Attempt { name, purpose, password, with_blanks, rounds, salt, derivation, fresh, checked: None }
     }
 
     /// The name that was given.
@@ -146,7 +154,14 @@ impl Attempt {
                     None => Verdict::Right(account),
                 }
             }
-            Purpose::Login(_) => Verdict::Wrong,
+            Purpose::Login(_) => match self.with_blanks.take() {
+                Some(password) => {
+                    self.password = password;
+                    self.derivation = Derivation::new(self.password.clone(), &self.salt, self.rounds);
+                    Verdict::Again
+                }
+                None => Verdict::Wrong,
+            },
             Purpose::CheckOld { credential, passwords, split } => {
                 if kdf::equal(&key, &credential.key) {
                     let (_, new) = password_splits(passwords).nth(*split).expect("the one under way");
@@ -224,6 +239,22 @@ mod tests {
         assert!(matches!(login(Some(account), "correct-horse"), (1, Verdict::Right(_))));
         assert!(matches!(login(Some(account), "correct-horsf"), (1, Verdict::Wrong)));
         assert!(matches!(login(None, "correct-horse"), (1, Verdict::Wrong)));
+    }
+
+    #[test]
+    fn blanks_around_a_password_are_tried_last() {
+        let login = |account, password| run(Attempt::login(name(), account, password, FRESH));
+        let (new, old) = (account("correct-horse", 3), account(" correct-horse ", 3));
+        assert!(matches!(login(Some(new), "correct-horse \u{a0}"), (1, Verdict::Right(_))));
+        assert!(matches!(login(Some(old), " correct-horse "), (2, Verdict::Right(_))));
+        assert!(matches!(login(Some(old), "correct-horse"), (1, Verdict::Wrong)));
+        for account in [None, Some(new), Some(old)] {
+            assert!(matches!(login(account, " wrong-horse"), (2, Verdict::Wrong)));
+        }
+        // An upgrade stores the one that was right.
+        let (_, credential) = account(" correct-horse ", 2);
+        let upgraded = stored(Attempt::login(name(), Some((old.0, credential)), " correct-horse ", FRESH));
+        assert_eq!(upgraded.key, stored(Attempt::register(name(), " correct-horse ", FRESH).unwrap()).key);
     }
 
     #[test]
