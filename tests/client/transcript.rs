@@ -11,8 +11,9 @@
 //! | `login NAME PASSWORD`, `register NAME PASSWORD`, `resume NAME TOKEN` | the user logs in |
 //! | anything else | an event |
 //!
-//! `@7` is a timestamp, `TOKEN` one certain token. A conversation is played with the server's bytes as they are, cut in two at every position,
-//! one by one, and with lines that end as in telnet; what comes of it must be the same each time.
+//! `@7` is a timestamp, `TOKEN` one certain token. A conversation is played with the server's bytes as they are, cut
+//! in two at every position, one by one, and with lines that end as in telnet; what comes of it must be the same each
+//! time.
 
 use chinwag::client::{Client, Credentials, Event, Message, Origin, Token};
 use chinwag::limits::LINE_BYTES_MAX;
