@@ -128,6 +128,11 @@ impl Chat {
         self.sessions.get(id as usize)?.as_ref()?.account
     }
 
+    /// The address of a session.
+    pub fn peer_of(&self, id: SessionId) -> Option<SocketAddr> {
+        Some(self.sessions.get(id as usize)?.as_ref()?.peer)
+    }
+
     /// The sessions of an account, the newest first.
     pub fn sessions_of(&self, account: AccountId) -> impl Iterator<Item = SessionId> {
         std::iter::successors(self.accounts[account].newest_session, |&id| self.session(id).older)

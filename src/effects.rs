@@ -115,6 +115,16 @@ impl Effects {
         self.list.is_empty() && self.saves.is_empty()
     }
 
+    /// How many bytes of text it holds.
+    pub fn bytes(&self) -> usize {
+        self.text.len()
+    }
+
+    /// Whether the last thing to happen is a private message.
+    pub fn ends_with_whisper(&self) -> bool {
+        matches!(self.list.last(), Some(Effect::Whisper { .. }))
+    }
+
     /// What is to happen, in order.
     pub fn list(&self) -> &[Effect] {
         &self.list

@@ -44,6 +44,11 @@ impl Batch {
         self.lines.is_empty()
     }
 
+    /// How many bytes are staged.
+    pub fn bytes(&self) -> usize {
+        self.lines.len()
+    }
+
     /// Whether no more lines should be handled in this turn.
     pub fn is_full(&self) -> bool {
         self.lines.len() >= BATCH_BYTES_MAX

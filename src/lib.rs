@@ -48,7 +48,7 @@
 //!
 //! # The turn
 //!
-//! [`server::Server::turn`]: wait, expire, accept, handle, commit, release, flush, catch up, work,
+//! [`server::Server::turn`]: wait, accept, expire, handle, commit, release, flush, catch up, work,
 //! reap. Catching up and hashing passwords come after flush, so that what was just said waits for neither.
 //!
 //! # One line's way through it

@@ -17,8 +17,10 @@ pub const LINE_BYTES_MAX: usize = 4096;
 pub const UNENDED_BYTES_MAX: u32 = 1 << 20;
 /// Input of one connection that is read but not handled yet.
 pub const INPUT_BYTES_MAX: usize = 8192;
-/// Of that, what is kept in memory of its own size while it waits.
-pub const SHELVED_BYTES_MAX: usize = 1024;
+/// The same before the login: room for one line.
+pub const INPUT_BYTES_BEFORE_LOGIN_MAX: usize = LINE_BYTES_MAX;
+/// Unhandled input of up to this size waits in a buffer of its own size; the pooled one goes back.
+pub const SHELVED_BYTES_MAX: usize = LINE_BYTES_MAX;
 /// Lines handled for one connection in one turn.
 pub const LINES_PER_TURN_MAX: u32 = 32;
 /// Connections for which the tables have room from the start; address space only, until they come.
@@ -36,6 +38,12 @@ pub const OUTBOX_HIGH_WATER_BYTES: usize = 64 << 10;
 pub const OUTBOX_BYTES_MAX: usize = 256 << 10;
 /// The same for bytes held for one connection alone.
 pub const OWN_BYTES_MAX: usize = 64 << 10;
+/// With more than this waiting for its socket of what is held for it alone, a connection's lines wait too.
+pub const REPLY_BYTES_MAX: usize = 4 << 10;
+/// The same before the login.
+pub const REPLY_BYTES_BEFORE_LOGIN_MAX: usize = 512;
+/// All that a connection may cost before its login.
+pub const BYTES_BEFORE_LOGIN_MAX: usize = 8 << 10;
 /// Slices given to one vectored write.
 pub const SLICES_PER_WRITE_MAX: usize = 64;
 
@@ -80,9 +88,15 @@ pub const PASSWORD_BYTES_MAX: usize = 128;
 /// Ways to divide the words of `/passwd OLD NEW` that are tried, where passwords have spaces.
 pub const PASSWD_SPLITS_MAX: usize = 8;
 
-/// From the connect to the login.
+/// From the connect to the login. Nothing extends it.
 pub const LOGIN_GRACE_US: Micros = 60 * SECOND_US;
-/// Connections of one address.
+/// How long a login that is being checked when that is over may still take.
+pub const LOGIN_VERDICT_US: Micros = 30 * SECOND_US;
+/// How long the last words to a connection without a login may take.
+pub const GOODBYE_US: Micros = 10 * SECOND_US;
+/// Connections that yield to others in one turn, each of which needs a descriptor until the end of it.
+pub const EVICTIONS_PER_TURN_MAX: usize = 16;
+/// Connections of one address that are not logged in.
 pub const CONNECTIONS_PER_ADDRESS: u32 = 32;
 /// Accounts made from one address within [`REGISTRATION_WINDOW_US`].
 pub const REGISTRATIONS_PER_ADDRESS: u32 = 10;
@@ -121,6 +135,8 @@ pub const SEEN_COMPACT_BYTES: u64 = 8 << 20;
 pub const STALL_US: Micros = 600 * SECOND_US;
 /// How long a closed connection's remaining input is read and thrown away, so that the last answer arrives.
 pub const LINGER_US: Micros = 2 * SECOND_US;
+/// Between two looks at what a closed connection still sends, if it sends much.
+pub const DISCARD_PAUSE_US: Micros = SECOND_US / 20;
 /// How long the last bytes may take at a shutdown.
 pub const SHUTDOWN_FLUSH_US: Micros = 2 * SECOND_US;
 /// Silence before TCP keepalive asks whether the peer is there.
@@ -132,8 +148,10 @@ pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 pub const RECOVERY_BYTES: usize = 512 << 10;
 /// Input buffers kept for reuse; connections need them one after the other.
 pub const POOLED_INPUTS_MAX: usize = 4;
-/// Lists of own bytes kept for reuse, each of at most [`LINE_BYTES_MAX`].
+/// Lists of own bytes kept for reuse.
 pub const POOLED_OUTBOXES_MAX: usize = 1024;
+/// The largest of those.
+pub const POOLED_OUTBOX_BYTES_MAX: usize = 3 << 10;
 
 const _: () = {
     assert!(INPUT_BYTES_MAX >= 2 * LINE_BYTES_MAX, "a whole line fits behind the rest of another");
@@ -141,6 +159,11 @@ const _: () = {
     assert!(
         BATCH_BYTES_MAX + LINE_BYTES_MAX <= OUTBOX_BYTES_MAX,
         "one turn's messages never turn a drained live connection into a reader of the file"
+    );
+    assert!(INPUT_BYTES_BEFORE_LOGIN_MAX >= LINE_BYTES_MAX, "a whole line fits");
+    assert!(
+        512 + INPUT_BYTES_BEFORE_LOGIN_MAX + POOLED_OUTBOX_BYTES_MAX <= BYTES_BEFORE_LOGIN_MAX,
+        "a connection, its input and its output before the login"
     );
     assert!(CATCH_UP_CHUNK_BYTES >= 2 * LINE_BYTES_MAX, "a chunk holds at least one whole line");
     assert!(SEARCH_CHUNK_BYTES_MIN >= 2 * LINE_BYTES_MAX);

@@ -43,6 +43,8 @@ pub struct LineBuffer {
     skipped: u32,
     /// A line that is not empty was handed out.
     has_begun: bool,
+    /// Bytes of telnet commands since the last line ending.
+    stripped: u32,
 }
 
 /// What comes next in the input.
@@ -52,7 +54,7 @@ pub enum Next<'a> {
     Line(&'a [u8]),
     /// A line that was longer than [`LINE_BYTES_MAX`]. Said once; its rest is skipped.
     TooLong,
-    /// [`UNENDED_BYTES_MAX`] bytes came without a line ending.
+    /// [`UNENDED_BYTES_MAX`] bytes came without a line ending, telnet commands included.
     Endless,
     /// The client speaks another protocol. Nothing that it sends may be taken for a line.
     Foreign(Protocol),
@@ -112,6 +114,7 @@ impl LineBuffer {
         let count = read(&mut buffer[from..])?;
         let (kept, asks_for_mark) = self.telnet.strip(&mut buffer[from..from + count]);
         self.end += kept as u16;
+        self.stripped = self.stripped.saturating_add((count - kept) as u32);
         self.timing_mark_due |= asks_for_mark;
         Ok(count)
     }
@@ -127,6 +130,9 @@ impl LineBuffer {
             return Next::Foreign(Protocol::Tls);
         }
         loop {
+            if self.stripped >= UNENDED_BYTES_MAX {
+                return Next::Endless;
+            }
             let Some(buffer) = &self.buffer else { return Next::Nothing };
             let unscanned = &buffer[usize::from(self.scanned)..usize::from(self.end)];
             let Some(length) = position_of_newline(unscanned) else {
@@ -136,6 +142,7 @@ impl LineBuffer {
             let mut line = usize::from(self.start)..usize::from(self.scanned) + length;
             self.start = line.end as u16 + 1;
             self.scanned = self.start;
+            self.stripped = 0;
             if std::mem::take(&mut self.skipped) > 0 {
                 continue;
             }

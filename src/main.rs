@@ -13,7 +13,10 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use chinwag::check::check;
 use chinwag::directory::Directory;
 use chinwag::flags::{Flags, Parsed, parse_flags};
-use chinwag::limits::{CONNECTIONS_PER_ADDRESS, KDF_ROUNDS_WARN, Micros, RATE_LINES_PER_SECOND, SECOND_US};
+use chinwag::limits::{
+    CONNECTIONS_PER_ADDRESS, EVICTIONS_PER_TURN_MAX, KDF_ROUNDS_WARN, Micros, RATE_LINES_PER_SECOND,
+    SECOND_US,
+};
 use chinwag::net::{MioNet, Unwaited, listen};
 use chinwag::record::Timestamp;
 use chinwag::server::{Options, Server, Turned};
@@ -64,8 +67,9 @@ fn serve(flags: Flags) -> Result<(), String> {
     );
     let net = MioNet::new(listeners).map_err(|error| format!("waiting for the network: {error}"))?;
     let mut options = flags.options;
-    // Three files of the data directory are still to be opened.
-    options.max_connections = connection_limit(flags.max_connections, 3);
+    // Three files of the data directory are still to be opened; connections that yield to others in a turn are closed
+    // at its end.
+    options.max_connections = connection_limit(flags.max_connections, 3 + EVICTIONS_PER_TURN_MAX);
     warn_of_weak(&options);
     let mut server = Server::new(net, directory, options).map_err(|error| error.to_string())?;
     info!(

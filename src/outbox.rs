@@ -14,7 +14,7 @@ use std::io::IoSlice;
 
 use crate::feed::Feed;
 use crate::limits::{
-    LINE_BYTES_MAX, OUTBOX_BYTES_MAX, OUTBOX_HIGH_WATER_BYTES, OWN_BYTES_MAX, POOLED_OUTBOXES_MAX,
+    OUTBOX_BYTES_MAX, OUTBOX_HIGH_WATER_BYTES, OWN_BYTES_MAX, POOLED_OUTBOX_BYTES_MAX, POOLED_OUTBOXES_MAX,
     SLICES_PER_WRITE_MAX,
 };
 use crate::line::skip_line;
@@ -248,7 +248,7 @@ impl Outbox {
     fn recycle(&mut self, pool: &mut OwnPool) {
         if let Some(own) = self.own.take_if(|own| own.cuts.is_empty())
             && pool.len() < POOLED_OUTBOXES_MAX
-            && own.bytes.capacity() <= LINE_BYTES_MAX
+            && own.bytes.capacity() <= POOLED_OUTBOX_BYTES_MAX
         {
             let mut own = own;
             own.bytes.clear();

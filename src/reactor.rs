@@ -15,14 +15,14 @@ use std::time::Duration;
 use log::warn;
 use slab::Slab;
 
+use self::connection::Closing;
 pub use self::connection::Connection;
-use self::connection::{Closing, Socket};
 pub use self::output::Attention;
-use crate::limits::{ACCEPT_PAUSE_US, ACCEPTS_PER_TURN_MAX, INPUT_BYTES_MAX, Micros, POOLED_INPUTS_MAX};
-use crate::line::{InputBuffer, LineBuffer};
+use crate::feed::Feed;
+use crate::limits::{ACCEPT_PAUSE_US, DISCARD_PAUSE_US, Micros, POOLED_INPUTS_MAX};
+use crate::line::InputBuffer;
 use crate::net::{Accepted, ConnectionId, Net, Readiness, Stream};
-use crate::outbox::{Outbox, OwnPool};
-use crate::record::Timestamp;
+use crate::outbox::OwnPool;
 
 /// The connections.
 pub struct Reactor<N: Net> {
@@ -73,6 +73,11 @@ impl<N: Net> Reactor<N> {
     /// How many connections there are.
     pub fn len(&self) -> usize {
         self.connections.len()
+    }
+
+    /// How many of them are not closed at the end of this turn.
+    pub fn staying(&self) -> usize {
+        self.connections.len() - self.doomed.len()
     }
 
     /// Whether there is none.
@@ -142,44 +147,42 @@ impl<N: Net> Reactor<N> {
         self.newcomers && now_us >= self.accepts_from_us
     }
 
-    /// Takes newcomers, a bounded number. `admit` says no in words; those are sent and the newcomer is closed.
-    /// Returns those who were admitted, and which connection each is; `None` where the system did not take it.
-    /// `full` is for whom there is no descriptor.
-    pub fn accept(
-        &mut self,
-        now_us: Micros,
-        mut admit: impl FnMut(SocketAddr) -> Result<(), String>,
-        full: &str,
-    ) -> Vec<(Option<ConnectionId>, SocketAddr)> {
-        let mut stay = Vec::new();
-        for _ in 0..ACCEPTS_PER_TURN_MAX {
-            match self.net.accept() {
-                Ok(Accepted::Stream(mut stream, peer)) => match admit(peer) {
-                    Ok(()) => stay.push((self.insert(stream, now_us), peer)),
-                    Err(refusal) => {
-                        let _ = stream.write(&[IoSlice::new(refusal.as_bytes())]);
-                        stream.finish();
-                        let _ = stream.read(&mut self.sink);
-                    }
-                },
-                Ok(Accepted::Nobody) => {
-                    self.newcomers = false;
-                    break;
-                }
-                Ok(Accepted::OutOfDescriptors) => {
-                    warn!("out of file descriptors: turning a newcomer away");
-                    if let Err(error) = self.net.turn_away(full.as_bytes()) {
-                        self.pause_accepting(now_us, &error);
-                        break;
-                    }
-                }
-                Err(error) => {
+    /// Takes one newcomer, who is then either admitted or turned away; `None` where there is none. `full` is for
+    /// newcomers for whom there is no descriptor.
+    pub fn accept(&mut self, now_us: Micros, full: &str) -> Option<(N::Stream, SocketAddr)> {
+        match self.net.accept() {
+            Ok(Accepted::Stream(stream, peer)) => return Some((stream, peer)),
+            Ok(Accepted::Nobody) => self.newcomers = false,
+            Ok(Accepted::OutOfDescriptors) => {
+                warn!("out of file descriptors: turning a newcomer away");
+                if let Err(error) = self.net.turn_away(full.as_bytes()) {
                     self.pause_accepting(now_us, &error);
-                    break;
                 }
             }
+            Err(error) => self.pause_accepting(now_us, &error),
         }
-        stay
+        None
+    }
+
+    /// Closes the connection of a newcomer, with a refusal.
+    pub fn turn_away(&mut self, mut stream: N::Stream, refusal: &str) {
+        let _ = stream.write(&[IoSlice::new(refusal.as_bytes())]);
+        stream.finish();
+        // Reading first what it sent keeps the close from being a reset that could overtake the refusal.
+        let _ = stream.read(&mut self.sink);
+    }
+
+    /// Adds the connection of a newcomer; `None` where the system does not take it.
+    pub fn admit(&mut self, mut stream: N::Stream, now_us: Micros) -> Option<ConnectionId> {
+        let entry = self.connections.vacant_entry();
+        let id = entry.key() as ConnectionId;
+        if let Err(error) = self.net.watch(&mut stream, id) {
+            warn!("a newcomer cannot be waited for: {error}");
+            return None;
+        }
+        self.ids_end = self.ids_end.max(id + 1);
+        entry.insert(Connection::new(stream, now_us));
+        Some(id)
     }
 
     /// Looks at a connection's input in the next turn.
@@ -209,16 +212,18 @@ impl<N: Net> Reactor<N> {
         }
     }
 
-    /// Reads all that is there, or until its buffer is full.
-    pub fn fill(&mut self, id: ConnectionId) {
-        let Some(connection) = self.connections.get_mut(id as usize) else { return };
+    /// Reads all that is there, or until there is no room; returns how many bytes came.
+    pub fn fill(&mut self, id: ConnectionId, now_us: Micros) -> usize {
+        let Some(connection) = self.connections.get_mut(id as usize) else { return 0 };
+        let room_max = connection.input_bytes_max();
+        let mut bytes = 0;
         // Of bytes as they come: telnet's commands leave the room as it is, and could go on for ever.
-        let mut budget = INPUT_BYTES_MAX;
-        while connection.readable && budget > 0 && connection.input.has_room() {
+        while connection.readable && bytes < room_max && connection.input.waiting_bytes() < room_max {
             let (stream, mut room) = (&mut connection.socket.stream, 0);
+            let room_left = room_max - connection.input.waiting_bytes();
             let mut read = |into: &mut [u8]| {
-                room = into.len();
-                stream.read(into)
+                room = into.len().min(room_left);
+                stream.read(&mut into[..room])
             };
             match connection.input.fill(&mut self.input_pool, &mut read) {
                 Ok(0) => {
@@ -226,7 +231,8 @@ impl<N: Net> Reactor<N> {
                     connection.readable = false;
                 }
                 Ok(count) => {
-                    budget = budget.saturating_sub(count);
+                    bytes += count;
+                    connection.heard_us = now_us;
                     // Asking once more, only to hear that there is nothing, would be every other read.
                     connection.readable = count == room || connection.reads_short;
                 }
@@ -246,6 +252,7 @@ impl<N: Net> Reactor<N> {
             }
         }
         connection.input.release(&mut self.input_pool, POOLED_INPUTS_MAX);
+        bytes
     }
 
     /// Gives back the input buffer of a connection that was looked at, unless it is to be looked at again at once.
@@ -257,8 +264,9 @@ impl<N: Net> Reactor<N> {
         }
     }
 
-    /// Throws away what a lingering connection still sends, a bounded amount; it is doomed at the end of it.
-    pub fn discard_input(&mut self, id: ConnectionId) {
+    /// Throws away what a lingering connection still sends, a bounded amount, and goes on after a pause; it is doomed
+    /// at the end of its input.
+    pub fn discard_input(&mut self, id: ConnectionId, now_us: Micros) {
         let Some(connection) = self.connections.get_mut(id as usize) else { return };
         for _ in 0..16 {
             match connection.socket.stream.read(&mut self.sink) {
@@ -272,7 +280,7 @@ impl<N: Net> Reactor<N> {
                 Err(_) => return self.doom(id),
             }
         }
-        self.schedule(id);
+        self.arm(id, now_us + DISCARD_PAUSE_US);
     }
 
     /// Closes a connection once its outbox, which follows no feed any more, is empty.
@@ -295,6 +303,23 @@ impl<N: Net> Reactor<N> {
             connection.closing = Closing::Doomed;
             self.doomed.push(id);
         }
+    }
+
+    /// Writes once more, tells the peer that no more will come, and closes at the end of the turn.
+    pub fn dismiss(&mut self, id: ConnectionId, feed: &Feed, now_us: Micros) {
+        if !self.connections[id as usize].is_broken() {
+            // More than once only where a signal interrupts it.
+            for _ in 0..8 {
+                let connection = &self.connections[id as usize];
+                if connection.is_writable() && connection.outbox.pending_own() > 0 {
+                    self.send(id, std::iter::empty(), feed, now_us);
+                }
+            }
+            let stream = &mut self.connections[id as usize].socket.stream;
+            stream.finish();
+            let _ = stream.read(&mut self.sink);
+        }
+        self.doom(id);
     }
 
     /// Tells the peer that no more will come, and closes at the end of the turn.
@@ -350,36 +375,6 @@ impl<N: Net> Reactor<N> {
             }
             gone(id);
         }
-    }
-
-    fn insert(&mut self, mut stream: N::Stream, now_us: Micros) -> Option<ConnectionId> {
-        let entry = self.connections.vacant_entry();
-        let id = entry.key() as ConnectionId;
-        if let Err(error) = self.net.watch(&mut stream, id) {
-            warn!("a newcomer cannot be waited for: {error}");
-            return None;
-        }
-        self.ids_end = self.ids_end.max(id + 1);
-        entry.insert(Connection {
-            socket: Socket { stream, writable: true, broken: false, stalled_since_us: 0 },
-            input: LineBuffer::default(),
-            outbox: Outbox::default(),
-            handed: Timestamp::default(),
-            since_us: now_us,
-            line_due_us: 0,
-            deadline_us: 0,
-            readable: false,
-            reads_short: false,
-            hung_up: false,
-            ended: false,
-            busy: false,
-            is_queued: false,
-            closing: Closing::No,
-            is_ready: false,
-            is_dirty: false,
-            lags: false,
-        });
-        Some(id)
     }
 
     fn pause_accepting(&mut self, now_us: Micros, error: &io::Error) {

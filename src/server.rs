@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use log::{info, warn};
 
+use self::admission::Strangers;
 use self::answers::Task;
 pub use self::options::Options;
 pub use self::usage::Usage;
@@ -26,14 +27,14 @@ use crate::effects::{Context, Effects};
 use crate::feed::Feed;
 use crate::journal::{Batch, Commit, Committed, Journal, RecoverError};
 use crate::limits::{
-    CONNECTIONS_RESERVED_MAX, LINGER_US, LOGIN_GRACE_US, Micros, SECOND_US, SEEN_PAUSE_US, STALL_US,
+    CONNECTIONS_RESERVED_MAX, GOODBYE_US, LINGER_US, LOGIN_GRACE_US, LOGIN_VERDICT_US, Micros, SECOND_US,
+    SEEN_PAUSE_US, STALL_US,
 };
 use crate::marks::SeenFile;
 use crate::net::{ConnectionId, Net};
 use crate::reactor::{Attention, Reactor};
 use crate::record::Timestamp;
 use crate::storage::{AppendError, Storage};
-use crate::throttle::Origin;
 use crate::users_file::{RecordsSaved, USERS_FILE, UsersFile};
 use crate::world::{Now, World};
 
@@ -90,9 +91,7 @@ pub struct Server<N: Net, S: Storage> {
     /// Connections with a task that can go on.
     task_queue: VecDeque<ConnectionId>,
     chunk: Chunk,
-    connections_by_origin: HashMap<Origin, u32>,
-    /// The origin of each connection, by its number.
-    origins: Vec<Option<Origin>>,
+    strangers: Strangers,
     now: Now,
     /// When `seen.txt` is to be brought up to date; `None` while it is.
     seen_due_us: Option<Micros>,
@@ -149,8 +148,7 @@ impl<N: Net, S: Storage> Server<N, S> {
             tasks: HashMap::new(),
             task_queue: VecDeque::new(),
             chunk: Chunk::default(),
-            connections_by_origin: HashMap::new(),
-            origins: Vec::with_capacity(reserved),
+            strangers: Strangers::default(),
             now: Now::default(),
             seen_due_us: None,
             seen_next: 0,
@@ -172,8 +170,9 @@ impl<N: Net, S: Storage> Server<N, S> {
         if self.stops_at_us.is_some() {
             return self.stop();
         }
-        self.expire();
+        // Before expire, whose last words to a connection are not in its outbox yet if it yields to another.
         self.accept();
+        self.expire();
         self.handle(world);
         // From here to release nothing may be staged: what release shows is what commit saved.
         let gate = self.commit()?;
@@ -227,12 +226,14 @@ impl<N: Net, S: Storage> Server<N, S> {
         let now_us = self.now.mono_us;
         let Some(connection) = self.reactor.connection(id) else { return };
         let (since_us, line_due_us) = (connection.since_us, connection.line_due_us);
+        let is_logged_in = connection.is_logged_in;
         let stalled_since_us = connection.stalled_since_us();
         if connection.is_lingering() {
-            return match since_us + LINGER_US {
-                due_us if due_us <= now_us => self.reactor.doom(id),
-                due_us => self.reactor.arm(id, due_us),
-            };
+            if since_us + LINGER_US <= now_us {
+                return self.reactor.doom(id);
+            }
+            self.reactor.arm(id, since_us + LINGER_US);
+            return self.reactor.schedule(id);
         }
         let is_open = connection.is_open();
         if let Some(stalled_since_us) = stalled_since_us {
@@ -242,15 +243,24 @@ impl<N: Net, S: Storage> Server<N, S> {
             }
             self.reactor.arm(id, stalled_since_us + STALL_US);
         }
-        if !is_open {
-            return;
-        }
-        if self.chat.account_of(id).is_none() && !self.chat.is_waiting(id) {
-            if since_us + LOGIN_GRACE_US <= now_us {
+        if !is_logged_in && self.chat.account_of(id).is_none() {
+            let deadline_us = match is_open {
+                true if since_us + LOGIN_GRACE_US > now_us => since_us + LOGIN_GRACE_US,
+                true if self.chat.is_waiting(id) => since_us + LOGIN_GRACE_US + LOGIN_VERDICT_US,
+                true => now_us,
+                false => since_us + GOODBYE_US,
+            };
+            if deadline_us > now_us {
+                self.reactor.arm(id, deadline_us);
+            } else if is_open {
                 self.chat.login_timeout(id, &mut self.effects);
                 return self.hang_up(id, "no login in time");
+            } else {
+                return self.reactor.doom(id);
             }
-            self.reactor.arm(id, since_us + LOGIN_GRACE_US);
+        }
+        if !is_open {
+            return;
         }
         match self.line_due_after(line_due_us) {
             due_us if due_us > now_us => self.reactor.arm(id, due_us),

@@ -2,7 +2,10 @@
 
 use std::io::{self, IoSlice};
 
-use crate::limits::Micros;
+use crate::feed::Feed;
+use crate::limits::{
+    INPUT_BYTES_BEFORE_LOGIN_MAX, INPUT_BYTES_MAX, Micros, REPLY_BYTES_BEFORE_LOGIN_MAX, REPLY_BYTES_MAX,
+};
 use crate::line::LineBuffer;
 use crate::net::Stream;
 use crate::outbox::Outbox;
@@ -28,8 +31,10 @@ pub struct Connection<S> {
     pub outbox: Outbox,
     /// The last message that the socket took whole, where it is known.
     pub handed: Timestamp,
-    /// When it was opened, or began to linger; or when its user last got a chance to log in.
+    /// When it was opened, or began to end.
     pub since_us: Micros,
+    /// When bytes last came from the peer.
+    pub heard_us: Micros,
     /// The theoretical arrival time of the next line (generic cell rate algorithm, ITU-T I.371).
     pub line_due_us: Micros,
     /// Its entry in the deadlines; 0 for none.
@@ -46,6 +51,8 @@ pub struct Connection<S> {
     pub busy: bool,
     /// And waits for its turn to do so.
     pub is_queued: bool,
+    /// It is, or was, logged in: until then it has little room.
+    pub is_logged_in: bool,
     pub(super) closing: Closing,
     pub(super) is_ready: bool,
     pub(super) is_dirty: bool,
@@ -64,9 +71,49 @@ pub(super) enum Closing {
 }
 
 impl<S> Connection<S> {
+    /// A connection that was just made.
+    pub(super) fn new(stream: S, now_us: Micros) -> Connection<S> {
+        Connection {
+            socket: Socket { stream, writable: true, broken: false, stalled_since_us: 0 },
+            input: LineBuffer::default(),
+            outbox: Outbox::default(),
+            handed: Timestamp::default(),
+            since_us: now_us,
+            heard_us: now_us,
+            line_due_us: 0,
+            deadline_us: 0,
+            readable: false,
+            reads_short: false,
+            hung_up: false,
+            ended: false,
+            busy: false,
+            is_queued: false,
+            is_logged_in: false,
+            closing: Closing::No,
+            is_ready: false,
+            is_dirty: false,
+            lags: false,
+        }
+    }
+
     /// Whether lines are taken from it.
     pub fn is_open(&self) -> bool {
         self.closing == Closing::No
+    }
+
+    /// Whether another line of it may be answered: its peer has taken most of what it was answered before.
+    pub fn takes_replies(&self, feed: &Feed) -> bool {
+        self.outbox.pending_own() <= self.reply_bytes_max() && !self.outbox.is_above_high_water(feed)
+    }
+
+    /// How much of what is held for it alone may wait for its socket before its lines wait too.
+    pub fn reply_bytes_max(&self) -> usize {
+        if self.is_logged_in { REPLY_BYTES_MAX } else { REPLY_BYTES_BEFORE_LOGIN_MAX }
+    }
+
+    /// How much of its input may wait to be handled.
+    pub(super) fn input_bytes_max(&self) -> usize {
+        if self.is_logged_in { INPUT_BYTES_MAX } else { INPUT_BYTES_BEFORE_LOGIN_MAX }
     }
 
     /// Whether it lingers after its last byte was sent.

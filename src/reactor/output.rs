@@ -174,7 +174,7 @@ impl<N: Net> Reactor<N> {
         let reads_on = connection.is_open()
             && !connection.busy
             && connection.has_input()
-            && !connection.outbox.is_above_high_water(feed);
+            && connection.takes_replies(feed);
         if connection.is_writable() {
             // Short of what was offered, but it did not say that it would block.
             self.make_dirty(id);

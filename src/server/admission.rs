@@ -1,14 +1,78 @@
-//! Connections that come: which are admitted, and which address each counts for.
+//! Connections that come: which are admitted, and which yield to them when there are too many.
+//!
+//! Connections that are not logged in are limited per address, and are the first to yield: the oldest one of the
+//! network that holds most of them. Logged-in connections do not count against their address.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
 
 use log::info;
 
 use super::Server;
-use crate::limits::LOGIN_GRACE_US;
-use crate::net::Net;
+use crate::limits::{ACCEPTS_PER_TURN_MAX, EVICTIONS_PER_TURN_MAX, LOGIN_GRACE_US, Micros};
+use crate::net::{ConnectionId, Net};
 use crate::storage::Storage;
 use crate::throttle::Origin;
+
+/// The connections that are not logged in: not yet, or not any more.
+#[derive(Default)]
+pub(super) struct Strangers {
+    /// Each with its address, and whether it counts against that.
+    all: HashMap<ConnectionId, (IpAddr, bool)>,
+    /// How many count against an address.
+    by_origin: HashMap<Origin, u32>,
+    /// The same connections by network, the oldest first: an IPv4 address, or an IPv6 /48.
+    by_network: HashMap<IpAddr, VecDeque<ConnectionId>>,
+}
+
+impl Strangers {
+    /// How many connections count against an address.
+    fn count(&self, address: IpAddr) -> u32 {
+        self.by_origin.get(&address.into()).copied().unwrap_or(0)
+    }
+
+    fn add(&mut self, id: ConnectionId, address: IpAddr, counts: bool) {
+        self.all.insert(id, (address, counts));
+        if counts {
+            *self.by_origin.entry(address.into()).or_insert(0) += 1;
+        }
+        self.by_network.entry(network(address)).or_default().push_back(id);
+    }
+
+    /// Forgets a connection, if it is one of these: it is closed, or logged in.
+    pub(super) fn remove(&mut self, id: ConnectionId) {
+        let Some((address, counts)) = self.all.remove(&id) else { return };
+        if counts && let Some(count) = self.by_origin.get_mut(&address.into()) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_origin.remove(&address.into());
+            }
+        }
+        if let Some(ids) = self.by_network.get_mut(&network(address)) {
+            ids.retain(|&other| other != id);
+            if ids.is_empty() {
+                self.by_network.remove(&network(address));
+            }
+        }
+    }
+
+    /// The connection that yields next: the oldest one of the network with most of them, and of equal ones the
+    /// oldest of all. `since_us` tells how old one is.
+    fn next_to_yield(&self, mut since_us: impl FnMut(ConnectionId) -> Micros) -> Option<ConnectionId> {
+        let networks = self.by_network.values();
+        let oldest = networks.filter_map(|ids| Some((ids.len(), *ids.front()?)));
+        let key = |(count, id): (usize, ConnectionId)| (std::cmp::Reverse(count), since_us(id), id);
+        oldest.map(key).min().map(|(.., id)| id)
+    }
+}
+
+/// What counts as one network when connections must yield.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6((address.to_bits() >> 80 << 80).into()),
+        v4 => v4,
+    }
+}
 
 impl<N: Net, S: Storage> Server<N, S> {
     pub(super) fn accept(&mut self) {
@@ -16,45 +80,127 @@ impl<N: Net, S: Storage> Server<N, S> {
             return;
         }
         let limit = self.options.max_connections;
-        let per_address = self.options.per_address;
-        let by_origin = &mut self.connections_by_origin;
-        let mut count = self.reactor.len();
         let full = format!("! server-full: all {limit} connections are taken; please try again later\n");
-        let admit = |peer: std::net::SocketAddr| {
-            if count >= limit {
-                info!("{peer}: refused: the server is full");
-                return Err(full.clone());
+        for _ in 0..ACCEPTS_PER_TURN_MAX {
+            if self.reactor.len() >= limit + EVICTIONS_PER_TURN_MAX {
+                // Those that yielded hold their descriptors until the end of the turn.
+                return;
             }
-            let of_origin = by_origin.entry(peer.ip().into()).or_insert(0);
-            if per_address.is_some_and(|most| *of_origin >= most) {
-                info!("{peer}: refused: too many connections of its address");
-                return Err(format!("! too-many-connections: your address has {of_origin} open already\n"));
-            }
-            *of_origin += 1;
-            count += 1;
-            Ok(())
-        };
-        for (id, peer) in self.reactor.accept(self.now.mono_us, admit, &full) {
-            let Some(id) = id else {
-                forget(&mut self.connections_by_origin, peer.ip().into());
-                continue;
+            let Some((stream, peer)) = self.reactor.accept(self.now.mono_us, &full) else {
+                if self.reactor.has_newcomers(self.now.mono_us) {
+                    continue;
+                }
+                return;
             };
-            if self.origins.len() <= id as usize {
-                self.origins.resize(id as usize + 1, None);
+            if let Some(refusal) = self.refusal(peer, &full) {
+                self.reactor.turn_away(stream, &refusal);
+            } else if let Some(id) = self.reactor.admit(stream, self.now.mono_us) {
+                self.strangers.add(id, peer.ip(), true);
+                self.chat.open(id, peer, &mut self.effects);
+                self.reactor.arm(id, self.now.mono_us + LOGIN_GRACE_US);
             }
-            self.origins[id as usize] = Some(peer.ip().into());
-            self.chat.open(id, peer, &mut self.effects);
-            self.reactor.arm(id, self.now.mono_us + LOGIN_GRACE_US);
+        }
+    }
+
+    /// Why a newcomer cannot stay, if so. Where there is no room, it is made where that is possible.
+    fn refusal(&mut self, peer: SocketAddr, full: &str) -> Option<String> {
+        let open = self.strangers.count(peer.ip());
+        if self.options.per_address.is_some_and(|most| open >= most) {
+            info!("{peer}: refused: too many connections of its address");
+            return Some(format!("! too-many-connections: your address has {open} open already\n"));
+        }
+        if self.reactor.staying() >= self.options.max_connections && !self.make_room() {
+            info!("{peer}: refused: the server is full");
+            return Some(full.into());
+        }
+        None
+    }
+
+    /// Ends a connection so that another can come. A session that is logged in yields only where its account has
+    /// others, the one that was silent for longest of the account with most of them. Whether one did.
+    fn make_room(&mut self) -> bool {
+        let reactor = &mut self.reactor;
+        let since_us = |id| reactor.connection(id).map_or(0, |connection| connection.since_us);
+        if let Some(id) = self.strangers.next_to_yield(since_us) {
+            let limit = self.options.max_connections;
+            let words =
+                format!("! server-full: all {limit} connections are taken, and others want to log in\n");
+            self.evict(id, &words, "yielded its place");
+            return true;
+        }
+        let Some(id) = self.silent_session_of_the_greediest() else { return false };
+        let words = "! replaced: the server is full, and this was the quietest of your sessions\n";
+        self.evict(id, words, "yielded its place");
+        true
+    }
+
+    /// Looks at every session, which only a full server without strangers does.
+    fn silent_session_of_the_greediest(&mut self) -> Option<ConnectionId> {
+        let accounts = self.reactor.ids().filter_map(|id| {
+            let account = self.chat.account_of(id)?;
+            (self.chat.accounts[account].newest_session == Some(id)).then_some(account)
+        });
+        let counts = accounts.map(|account| (self.chat.sessions_of(account).count(), account));
+        let (count, account) = counts.max_by_key(|&(count, account)| (count, std::cmp::Reverse(account)))?;
+        if count < 2 {
+            return None;
+        }
+        let reactor = &mut self.reactor;
+        let mut heard_us = |id: &ConnectionId| reactor.connection(*id).map_or(0, |it| it.heard_us);
+        // The newest come first, and of equal ones the last, which is the oldest, is taken.
+        self.chat.sessions_of(account).max_by_key(|id| std::cmp::Reverse(heard_us(id)))
+    }
+
+    /// A connection is logged in from here on.
+    pub(super) fn is_no_stranger(&mut self, id: ConnectionId) {
+        self.strangers.remove(id);
+        if let Some(connection) = self.reactor.connection(id) {
+            connection.is_logged_in = true;
+            connection.line_due_us = 0;
+        }
+    }
+
+    /// The connection of a session that has ended is the first to yield, but does not count against its address.
+    pub(super) fn is_stranger_again(&mut self, id: ConnectionId, address: IpAddr) {
+        // A session can end in the turn in which it logged in, before it was taken out.
+        if !self.strangers.all.contains_key(&id) {
+            self.strangers.add(id, address, false);
         }
     }
 }
 
-/// One connection less of an address.
-pub(super) fn forget(by_origin: &mut HashMap<Origin, u32>, origin: Origin) {
-    if let Some(count) = by_origin.get_mut(&origin) {
-        *count -= 1;
-        if *count == 0 {
-            by_origin.remove(&origin);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().expect("it is an address")
+    }
+
+    #[test]
+    fn the_oldest_connection_of_the_network_with_most_of_them_yields() {
+        let mut strangers = Strangers::default();
+        let addresses = ["10.0.0.1", "2001:db8:5:1::1", "10.0.0.2", "2001:db8:5:2::1", "2001:db8:5:3::9"];
+        for (id, text) in addresses.iter().enumerate() {
+            strangers.add(id as u32, address(text), true);
         }
+        let mut order = Vec::new();
+        while let Some(id) = strangers.next_to_yield(Micros::from) {
+            order.push(id);
+            strangers.remove(id);
+        }
+        assert_eq!(order, [1, 3, 0, 2, 4], "three of one /48, and then by age");
+        assert!(strangers.by_origin.is_empty() && strangers.by_network.is_empty());
+    }
+
+    #[test]
+    fn what_does_not_count_against_its_address_yields_all_the_same() {
+        let mut strangers = Strangers::default();
+        strangers.add(7, address("::ffff:10.0.0.1"), false);
+        assert_eq!(strangers.count(address("10.0.0.1")), 0);
+        assert_eq!(strangers.next_to_yield(|_| 0), Some(7));
+        strangers.remove(7);
+        strangers.remove(7);
+        assert_eq!(strangers.next_to_yield(|_| 0), None);
     }
 }

@@ -2,9 +2,8 @@
 
 use log::info;
 
-use super::admission::forget;
 use super::{Fatal, Server, Turned, fatal};
-use crate::limits::{SHUTDOWN_FLUSH_US, STALL_US};
+use crate::limits::{GOODBYE_US, SHUTDOWN_FLUSH_US, STALL_US};
 use crate::net::{ConnectionId, Net};
 use crate::storage::Storage;
 
@@ -29,16 +28,38 @@ impl<N: Net, S: Storage> Server<N, S> {
     pub(super) fn hang_up(&mut self, id: ConnectionId, reason: &str) {
         self.leave(id, reason);
         let Some(connection) = self.reactor.connection(id) else { return };
+        connection.since_us = self.now.mono_us;
+        if !connection.is_logged_in {
+            self.reactor.arm(id, self.now.mono_us + GOODBYE_US);
+        }
+        self.stop_following(id);
+        self.reactor.close(id);
+    }
+
+    /// Ends a session and its connection, so that its place is free at the end of the turn. What its socket does
+    /// not take of its last words at once is lost.
+    pub(super) fn evict(&mut self, id: ConnectionId, words: &str, reason: &str) {
+        self.leave(id, reason);
+        self.stop_following(id);
+        // Whoever is about to close has other last words.
+        if self.reactor.connection(id).is_some_and(|connection| connection.is_open()) {
+            self.reactor.push_own(id, words.as_bytes(), &self.feed);
+        }
+        self.reactor.dismiss(id, &self.feed, self.now.mono_us);
+        self.strangers.remove(id);
+    }
+
+    /// Takes a connection out of the feed. What is not sent of it is shown at the next login.
+    fn stop_following(&mut self, id: ConnectionId) {
+        let Some(connection) = self.reactor.connection(id) else { return };
         connection.busy = false;
         if connection.outbox.is_live() {
             if connection.outbox.is_drained(&self.feed) {
                 connection.outbox.leave_feed(&self.feed);
             } else {
-                // What is not sent is shown at the next login.
                 self.reactor.drop_messages(id, &self.feed);
             }
         }
-        self.reactor.close(id);
     }
 
     /// Ends a session.
@@ -46,15 +67,16 @@ impl<N: Net, S: Storage> Server<N, S> {
         self.tasks.remove(&id);
         if let Some(account) = self.chat.account_of(id) {
             self.save_seen(account);
+            if let Some(peer) = self.chat.peer_of(id) {
+                self.is_stranger_again(id, peer.ip());
+            }
         }
         self.chat.close(id, reason);
     }
 
     pub(super) fn reap(&mut self) {
-        let (origins, by_origin) = (&mut self.origins, &mut self.connections_by_origin);
-        self.reactor.reap(|id| {
-            forget(by_origin, origins[id as usize].take().expect("every connection has one"));
-        });
+        let strangers = &mut self.strangers;
+        self.reactor.reap(|id| strangers.remove(id));
     }
 
     pub(super) fn begin_to_stop(&mut self) {

@@ -86,6 +86,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         // The time to log in is over for it: thousands who are in have no entry among the deadlines, nor does
         // anything wake up for them.
         self.reactor.disarm(id);
+        self.is_no_stranger(id);
         self.look_at(id);
         self.save_seen(account);
         let seen = self.chat.accounts[account].seen;
@@ -109,15 +110,13 @@ impl<N: Net, S: Storage> Server<N, S> {
 
     /// A session takes lines again.
     pub(super) fn resume(&mut self, id: ConnectionId) {
-        let now_us = self.now.mono_us;
-        if let Some(connection) = self.reactor.connection(id) {
-            if self.chat.account_of(id).is_none() {
-                // Whoever tried to log in and failed gets time to try again.
-                connection.since_us = now_us;
-                self.reactor.arm(id, now_us + LOGIN_GRACE_US);
-            }
-            self.reactor.schedule(id);
+        let Some(connection) = self.reactor.connection(id) else { return };
+        if !connection.is_logged_in {
+            // The time for a login went on while one was checked, and may be over by now.
+            let since_us = connection.since_us;
+            self.reactor.arm(id, since_us + LOGIN_GRACE_US);
         }
+        self.reactor.schedule(id);
     }
 
     /// One vectored write for each connection with something to say.

@@ -19,7 +19,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         let Some(connection) = self.reactor.connection(id) else { return false };
         connection.is_open()
             && !connection.busy
-            && !connection.outbox.is_above_high_water(&self.feed)
+            && connection.takes_replies(&self.feed)
             && !self.chat.is_waiting(id)
     }
 
@@ -34,27 +34,49 @@ impl<N: Net, S: Storage> Server<N, S> {
                 self.reactor.schedule_first(&ready[position..]);
                 break;
             }
-            self.fill(id);
+            let bytes = self.fill(id);
             if self.is_gone_while_hashing(id) {
                 self.leave(id, "disconnected during a login");
                 self.reactor.doom(id);
             } else {
                 self.handle_lines(id, world);
+                self.charge_reading(id, bytes);
             }
             self.reactor.shelve_input(id);
         }
         self.ready = ready;
     }
 
-    pub(super) fn fill(&mut self, id: ConnectionId) {
-        let Some(connection) = self.reactor.connection(id) else { return };
+    /// Reads what the connection may have read now; returns how many bytes that is.
+    fn fill(&mut self, id: ConnectionId) -> usize {
+        let Some(connection) = self.reactor.connection(id) else { return 0 };
         if connection.is_lingering() {
-            self.reactor.discard_input(id);
-        } else if self.takes_lines(id) {
-            self.reactor.fill(id);
+            self.reactor.discard_input(id, self.now.mono_us);
+        } else if self.takes_lines(id) && !self.must_wait_to_read(id) {
+            let bytes = self.reactor.fill(id, self.now.mono_us);
             if self.reactor.connection(id).is_some_and(|it| it.input.take_timing_mark()) {
                 self.reactor.push_own(id, TIMING_MARK_ANSWER, &self.feed);
             }
+            return bytes;
+        }
+        0
+    }
+
+    /// Whether the rate leaves no room for reading from a connection that is not logged in.
+    fn must_wait_to_read(&mut self, id: ConnectionId) -> bool {
+        let Some(connection) = self.reactor.connection(id) else { return true };
+        !connection.is_logged_in
+            && line_due_after(self.options.rate, connection.line_due_us) > self.now.mono_us
+    }
+
+    /// Before the login, bytes that make no line, such as endless telnet negotiations, cost as much as long lines do.
+    fn charge_reading(&mut self, id: ConnectionId, bytes: usize) {
+        let (rate, now_us) = (self.options.rate, self.now.mono_us);
+        let Some(connection) = self.reactor.connection(id).filter(|it| !it.is_logged_in) else { return };
+        if let Some(rate) = rate.filter(|_| bytes > 0) {
+            let line_us = SECOND_US / Micros::from(rate);
+            let cost_us = line_us * bytes as Micros / LINE_BYTES_MAX as Micros;
+            connection.line_due_us = connection.line_due_us.max(now_us) + cost_us;
         }
     }
 
@@ -65,6 +87,7 @@ impl<N: Net, S: Storage> Server<N, S> {
 
     pub(super) fn handle_lines(&mut self, id: ConnectionId, world: &mut dyn World) {
         let now_us = self.now.mono_us;
+        let (effects_before, batch_before) = (self.effects.bytes(), self.batch.bytes());
         for _ in 0..LINES_PER_TURN_MAX {
             if !self.takes_lines(id) {
                 return;
@@ -75,8 +98,16 @@ impl<N: Net, S: Storage> Server<N, S> {
             let Some(connection) = self.reactor.connection(id) else { return };
             let line_due_us = connection.line_due_us;
             let due_us = line_due_after(self.options.rate, line_due_us);
-            if due_us > now_us && !connection.input.is_empty() {
+            let has_more = !connection.input.is_empty() || (!connection.is_logged_in && connection.readable);
+            if due_us > now_us && has_more {
                 return self.reactor.arm(id, due_us);
+            }
+            // What is to be released of this turn's lines is not in the outbox yet. Public messages will not be.
+            let replies = self.effects.bytes() - effects_before;
+            let receipts =
+                if self.effects.ends_with_whisper() { self.batch.bytes() - batch_before } else { 0 };
+            if replies + receipts > connection.reply_bytes_max() {
+                return self.reactor.schedule(id);
             }
             let (text, effects) = (&mut self.text, &mut self.effects);
             match connection.input.next_line() {

@@ -50,37 +50,48 @@ fn who_does_not_log_in_within_a_minute_is_told_and_closed() {
 }
 
 #[test]
-fn a_failed_login_gives_another_minute_and_noise_does_not() {
+fn nothing_but_a_login_extends_the_time_to_log_in() {
     let mut sim = Sim::new();
-    sim.connect("mallory");
-    sim.connect("noisy");
-    for _ in 0..50 {
-        sim.run_seconds(1);
-        sim.say("noisy", "hello");
+    let lines = ["hello", "/help", "/login alice wrong-horse", "/register x short", "/replay 3", ""];
+    for client in lines {
+        sim.connect(client);
     }
-    sim.say("mallory", "/login alice wrong-horse");
-    sim.run_seconds(11);
-    sim.clear();
-    assert!(sim.peer("noisy").is_at_end());
-    assert!(!sim.peer("mallory").is_at_end());
-    sim.run_seconds(50);
-    sim.clear();
-    assert!(sim.peer("mallory").is_at_end());
+    sim.connect("late");
+    for number in 0..3 {
+        sim.run_seconds(19);
+        // Another name each time, so that no login has to wait for earlier failures.
+        lines.iter().for_each(|line| sim.say(line, &line.replace("alice", &format!("alice{number}"))));
+    }
+    sim.enter("late", "late");
+    sim.run_seconds(3);
+    assert!(
+        lines.iter().all(|client| !sim.peer(client).is_open() || sim.peer(client).is_finished_by_server())
+    );
+    sim.run_seconds(2);
+    assert!(lines.iter().all(|client| sim.peer(client).is_gone()));
+    sim.run_seconds(100);
+    sim.say("late", "still here");
+    assert!(sim.output("late").iter().any(|line| line.ends_with("late: still here")));
 }
 
 #[test]
-fn nobody_is_closed_for_being_late_while_the_server_hashes() {
-    let mut sim = slow_hashing(40);
+fn nobody_is_closed_for_being_late_while_the_server_hashes_for_half_a_minute() {
+    let mut sim = slow_hashing(16);
     // Every turn takes more than two seconds here.
     sim.world.look_us = SECOND_US;
     sim.connect("alice");
     sim.send("alice", "/register alice correct-horse\nhello\n");
     let started_us = sim.world.mono_us;
     sim.settle();
-    assert!(sim.world.mono_us - started_us > 70 * SECOND_US);
+    assert!(sim.world.mono_us - started_us > 62 * SECOND_US);
     let output = sim.output("alice");
     assert_eq!(output[3], "* welcome alice");
     assert!(output[4].ends_with(" alice: hello"));
+    // Longer than that nobody has a place without a login.
+    sim.connect("bob");
+    sim.world.look_us = 2 * SECOND_US;
+    sim.say("bob", "/register bob correct-horse");
+    assert_eq!(sim.output("bob")[3], "! login-timeout: nobody logged in here for too long");
 }
 
 #[test]

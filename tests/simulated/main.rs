@@ -10,5 +10,6 @@ mod everything;
 mod logins;
 mod missed;
 mod presence;
+mod slots;
 mod slow_readers;
 mod sockets;

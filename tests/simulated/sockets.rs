@@ -342,9 +342,10 @@ fn the_server_is_full_at_some_point_and_says_so() {
     let mut options = options();
     options.max_connections = 3;
     let mut sim = Sim::with(options);
-    for name in ["a", "b", "c", "d"] {
-        sim.connect(name);
+    for name in ["a", "b", "c"] {
+        sim.join(name);
     }
+    sim.connect("d");
     sim.settle();
     assert_eq!(sim.output("d"), ["! server-full: all 3 connections are taken; please try again later"]);
     assert!(sim.peer("d").is_gone());

@@ -80,6 +80,13 @@ impl Model {
         hold(Guarantee::KnownLines, is_first && is_refusal, || {
             format!("connection {id} is greeted with {text:?}")
         });
+        if text.ends_with("; please try again later") && self.trouble.no_descriptors == 0 {
+            let stranger = self.stranger_that_could_yield();
+            hold(Guarantee::Refused, stranger.is_none(), || {
+                format!("connection {id} is refused, and {stranger:?} has a place without a login")
+            });
+        }
+        let connection = &mut self.connections[id];
         connection.is_closing = true;
     }
 
@@ -110,14 +117,40 @@ impl Model {
         let connection = &mut self.connections[id];
         let is_explained = if text.starts_with("! login-timeout: ") {
             connection.account.is_none() && self.now_us - connection.since_us >= 60_000_000
+        } else if text.starts_with("! server-full: ") {
+            connection.account.is_none() && self.open.len() > self.rules.connections_max
+        } else if text.starts_with("! replaced: ") {
+            self.may_be_replaced(id)
         } else if text.starts_with("! history-unavailable: ") {
             self.trouble.read_failed > 0
         } else {
             return false;
         };
         hold(Guarantee::Refused, is_explained, || format!("connection {id}: there is no reason for {text}"));
-        connection.is_closing = true;
+        self.connections[id].is_closing = true;
         true
+    }
+
+    /// A connection that was there before this turn, is not logged in and never tried to be.
+    fn stranger_that_could_yield(&self) -> Option<usize> {
+        let could_yield = |id: &&usize| {
+            let it = &self.connections[**id];
+            let has_a_place = it.greeted == GREETING.len() && it.turn < self.turn && !it.is_over();
+            has_a_place && it.account.is_none() && it.may_be.is_empty() && !it.may_have_left
+        };
+        self.open.iter().find(could_yield).copied()
+    }
+
+    /// A full server takes a place from an account that has several, if everyone is logged in.
+    fn may_be_replaced(&self, id: usize) -> bool {
+        let account = self.connections[id].account.as_ref();
+        let sessions = self.open.iter().filter(|&&other| {
+            let it = &self.connections[other];
+            it.account.is_some() && it.account.as_ref() == account
+                || it.may_be.iter().any(|it| Some(it) == account)
+        });
+        let is_full = self.open.len() > self.rules.connections_max;
+        is_full && account.is_some() && sessions.count() > 1 && self.stranger_that_could_yield().is_none()
     }
 
     fn message(&mut self, id: usize, text: &str) {

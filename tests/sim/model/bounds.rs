@@ -63,7 +63,10 @@ impl Bounds {
         for connection in open.iter().map(|&id| &connections[id]) {
             if net.peer(connection.peer).is_accepted() {
                 accepted += 1;
-                *by_address.entry(connection.address).or_insert(0) += 1;
+                // Whoever is logged in, or was, does not count against the address.
+                if connection.may_be.is_empty() {
+                    *by_address.entry(connection.address).or_insert(0) += 1;
+                }
             }
             if let Some(account) =
                 connection.account.as_ref().filter(|_| connection.is_surely_online(u64::MAX))

@@ -295,7 +295,9 @@ impl Model {
             let id = self.open[index];
             let connection = &mut self.connections[id];
             let mut peer = net.peer(connection.peer);
-            connection.lags = peer.untaken() >= peer.capacity || peer.write_max < usize::MAX;
+            // A reset has thrown away what filled its socket.
+            let is_full = peer.untaken() >= peer.capacity || peer.was_reset() && peer.capacity < usize::MAX;
+            connection.lags = is_full || peer.write_max < usize::MAX;
             connection.may_lag |= connection.lags;
             let written = peer.take_written();
             drop(peer);
@@ -436,6 +438,7 @@ impl Model {
     /// The server has ended connections: it had to have a reason, and to have answered.
     fn look_at_ends(&mut self, net: &SimNet) {
         let mut open = std::mem::take(&mut self.open);
+        let is_full = open.len() > self.rules.connections_max;
         open.retain(|&id| {
             let connection = &mut self.connections[id];
             let peer = net.peer(connection.peer);
@@ -449,14 +452,19 @@ impl Model {
                 connection.is_closing = true;
                 // It took nothing of what it should for ten minutes, or for two seconds of a shutdown.
                 let was_stuck = self.now_us - connection.took_us >= 600_000_000 || self.is_shutting_down;
-                let was_stuck = was_stuck && connection.may_lag;
+                // Without a login it has a minute, and ten seconds for the last words; and its place may be needed.
+                let is_late = connection.account.is_none() && self.now_us - connection.since_us >= 60_000_000;
+                let was_stuck = (was_stuck || is_late || is_full) && connection.may_lag;
                 let was_not_watched = connection.greeted == 0 && self.trouble.not_watched >= connection.turn;
                 let is_explained = connection.client != Client::Open || was_stuck || was_not_watched;
                 hold(Guarantee::Refused, is_explained, || {
                     format!("connection {id} was closed without a word")
                 });
+                // Whoever yields its place is not answered any more.
+                let has_yielded = is_full && connection.account.is_none();
                 if connection.client == Client::Finished
                     && !was_stuck
+                    && !has_yielded
                     && !was_not_watched
                     && !peer.was_reset()
                 {
