@@ -308,5 +308,11 @@ fn stage(
         );
         return None;
     }
-    Some(context.batch.stage(context.now.wall_us, from, to, text))
+    let staged = context.batch.stage(context.now.wall_us, from, to, text);
+    if staged.is_none() {
+        let words =
+            "! not-saved: the server's clock is at the end of the year 9999, and no time is left to stamp it";
+        context.effects.own(id, format_args!("{words}"));
+    }
+    staged
 }

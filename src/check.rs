@@ -32,7 +32,7 @@ pub fn check(directory: &Path, out: &mut impl Write) -> io::Result<bool> {
 
     let mut messages = 0;
     if let Some(file) = open(LOG_FILE)? {
-        messages = journal::verify(&file, |damage| damages.push((LOG_FILE, damage)))?;
+        messages = journal::verify(&file, |damage| damages.push((LOG_FILE, damage)))?.messages;
         writeln!(out, "{LOG_FILE}: messages: {messages}, bytes: {}", file.len()?)?;
     }
     let mut accounts = Accounts::default();

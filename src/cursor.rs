@@ -1,65 +1,80 @@
 //! Catching up: a place in the log that moves towards its end.
 //!
-//! `/history`, what was missed while away, and a reader too slow for its socket are all this: whole lines read
-//! from the file in chunks, those that the reader may see written to its socket, and of what the socket did not
-//! take only the place remembered. A chunk is read again when the socket has room, so a cursor costs some numbers
-//! and at most the rest of one line, however slow its reader and however long the log.
+//! `/history`, what was missed while away, and a reader too slow for its socket are all this: lines read from the
+//! file in chunks, those that the reader may see written to its socket, and of what the socket did not take only the
+//! place remembered. A chunk is read again when the socket has room, so a cursor costs some numbers and at most the
+//! rest of one line, however slow its reader and however long the log.
 //!
 //! ```text
-//!  missed:    S - only private ones to the reader - Q - all that it may see - end of the log, then live
-//!  history:   start - all that it may see - until, "* end of history", resume - all - end of the log, then live
-//!  too slow:  the first line not sent - all that it may see - end of the log, then live
+//!  missed:    search, what the replay shows, "* N more ...", end of the log at the login, all - end, then live
+//!  history:   search, what was asked for, "* end of history", end of the log at the request, all - end, then live
+//!  too slow:  search, the first line not sent, all - end, then live
 //! ```
+//!
+//! Damage is passed over, and the reader is told how many bytes of it there are, once for each place.
 
-use std::io::{self, IoSlice};
-use std::ops::Range;
+use std::fmt::Write;
+use std::io;
 
+use crate::chunk::Chunk;
 use crate::journal::Journal;
-use crate::limits::{CATCH_UP_CHUNK_BYTES, LINE_BYTES_MAX, SEARCH_CHUNK_BYTES_MIN};
-use crate::line::skip_line;
+use crate::judge::Judge;
+use crate::limits::{CATCH_UP_CHUNK_BYTES, CATCH_UP_CHUNK_BYTES_MIN};
 use crate::name::Name;
-use crate::record::{Audience, Ends, Timestamp, ends_of};
+use crate::protocol::HistoryRange;
+use crate::record::{Ends, TimePrefix, Timestamp};
+use crate::replay::Replay;
+use crate::search::{Find, LookBack};
 use crate::storage::File;
-
-/// A part of the history, as it is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HistoryStart {
-    /// From the first message.
-    First,
-    /// So many messages before the end.
-    Last(u64),
-    /// From this byte of the log on.
-    At(u64),
-}
 
 /// A reader's place in the log.
 #[derive(Debug)]
 pub struct Cursor {
-    /// Where reading begins is still being looked for.
-    search: Option<Search>,
+    searching: Searching,
     /// The start of the first line that was not handed out.
     next: u64,
-    /// Before this place only private messages to the reader are shown.
-    everything_from: u64,
-    /// Up to here it is history that was asked for.
-    history_until: Option<u64>,
-    /// Where to go on behind the history: what stands there was not seen before.
-    resume: u64,
+    /// What is known there of the lines before it.
+    judge: Judge,
+    /// Bytes of damage that end there and of which the reader was not told yet.
+    damaged: u64,
+    /// Nothing up to this timestamp is shown: the reader has it already.
+    shown: Timestamp,
+    /// What is read at a time; as much as the socket takes.
+    chunk_bytes: usize,
+    part: Part,
 }
 
-/// Looks backwards for the place that so many messages lie behind.
+/// What is looked for before reading begins.
 #[derive(Debug)]
-struct Search {
-    /// All from here to the end was counted.
-    before: u64,
-    /// Not to be looked behind.
-    floor: u64,
-    /// Messages still to find.
-    wanted: u64,
-    /// Whether private messages count, too.
-    counts_private: bool,
-    /// Bytes to read next.
-    chunk_bytes: usize,
+enum Searching {
+    Nothing,
+    /// By its time.
+    Time(Box<Find>),
+    /// By what is behind it.
+    Back(Box<LookBack>),
+}
+
+/// Which lines are shown.
+#[derive(Debug)]
+enum Part {
+    /// All that the reader may see.
+    All,
+    /// Of what was missed, what a login shows.
+    Replay(Box<Replay>),
+    /// What was asked for.
+    History(Box<History>),
+}
+
+#[derive(Debug)]
+struct History {
+    /// Only the conversation with this person.
+    with: Option<Name>,
+    /// The last messages still to be counted; `None` for all.
+    wanted: Option<u64>,
+    until: u64,
+    /// Where the log ended when this was asked for, and its last timestamp then: the reader had seen all of it.
+    resume: u64,
+    resume_after: Timestamp,
 }
 
 /// What one step of a cursor came to.
@@ -69,81 +84,92 @@ pub enum Progress {
     Passed,
     /// The chunk holds lines to be sent; [`Cursor::advance`] tells how much was.
     Lines,
+    /// Notices to be sent next, whole lines; there is more.
+    Notices(String),
     /// The history that was asked for is through; there is more behind it.
     EndOfHistory,
     /// The end of the log: its reader is live.
     AtEnd,
 }
 
-/// A part of the log in memory, shared by all cursors in turn, and what of it is to be sent.
-pub struct Chunk {
-    buffer: Box<[u8]>,
-    /// Where in the log it begins.
-    start: u64,
-    /// Whole lines, as bytes of `buffer`.
-    length: usize,
-    /// The parts that the reader may see, in order; each one ends with a line.
-    runs: Vec<Range<usize>>,
-}
-
-impl Default for Chunk {
-    fn default() -> Chunk {
-        let buffer = vec![0; CATCH_UP_CHUNK_BYTES].into_boxed_slice();
-        Chunk { buffer, start: 0, length: 0, runs: Vec::new() }
-    }
-}
-
 impl Cursor {
-    /// Shows all from the message of `timestamp` on.
-    ///
-    /// # Errors
-    /// Those of reading the log.
-    pub fn behind<F: File>(timestamp: Timestamp, journal: &Journal<F>) -> io::Result<Cursor> {
-        Ok(Cursor::at(journal.find(&timestamp.to_bytes())?))
+    /// Shows everything from the message of `first` on; `None` for what is said from now on.
+    pub fn behind<F: File>(first: Option<Timestamp>, journal: &Journal<F>) -> Cursor {
+        let Some(first) = first else { return Cursor::at(journal.end(), journal.last(), Part::All) };
+        let searching = Searching::Time(Box::new(Find::new(TimePrefix::whole(first), journal)));
+        Cursor { searching, ..Cursor::at(0, first.previous(), Part::All) }
     }
 
-    /// Shows every private message after `seen`, and the last `public_wanted` of the public ones.
-    ///
-    /// # Errors
-    /// Those of reading the log.
-    pub fn missed<F: File>(seen: Timestamp, public_wanted: u32, journal: &Journal<F>) -> io::Result<Cursor> {
-        // Who has seen all, and who is not to be shown anything, need no look at the file.
-        let start = if public_wanted == 0 || seen >= journal.last() {
-            journal.end()
+    /// Shows what a login shows of the messages after `seen`: private ones, and the last `public_wanted` public ones.
+    pub fn missed<F: File>(seen: Timestamp, public_wanted: u32, journal: &Journal<F>) -> Cursor {
+        let next = seen.next().filter(|_| public_wanted > 0 && seen < journal.last());
+        // Those who have seen all, and those who are not to be shown anything, need no look at the file.
+        let Some(next) = next else { return Cursor::behind(None, journal) };
+        let part = Part::Replay(Box::new(Replay::new(journal.end(), public_wanted, false)));
+        let searching = if seen == Timestamp::default() {
+            Searching::Back(Box::new(LookBack::new(journal.end(), 0)))
         } else {
-            journal.find(&seen.next().to_bytes())?
+            Searching::Time(Box::new(Find::new(TimePrefix::whole(next), journal)))
         };
-        let search = Search::new(journal.end(), start, public_wanted.into(), false);
-        Ok(Cursor { search: Some(search), ..Cursor::at(start) })
+        Cursor { searching, ..Cursor::at(0, seen, part) }
     }
 
-    /// Shows the last `public_wanted` public messages of all, for who comes for the first time.
+    /// Shows the last `public_wanted` public messages of all, for an account that is new.
     pub fn first_visit<F: File>(public_wanted: u32, journal: &Journal<F>) -> Cursor {
-        let search = Search::new(journal.end(), 0, public_wanted.into(), false);
-        // Nothing can have been sent to an account that was not there: where the search ends, reading begins.
-        Cursor { search: Some(search), next: u64::MAX, ..Cursor::at(journal.end()) }
+        if public_wanted == 0 {
+            return Cursor::behind(None, journal);
+        }
+        let part = Part::Replay(Box::new(Replay::new(journal.end(), public_wanted, true)));
+        let searching = Searching::Back(Box::new(LookBack::new(journal.end(), 0)));
+        Cursor { searching, ..Cursor::at(0, Timestamp::default(), part) }
     }
 
-    /// Shows a part of the history that ends at `until`, and then goes on where the log ends now.
-    pub fn history<F: File>(start: HistoryStart, until: u64, journal: &Journal<F>) -> Cursor {
-        let (search, next) = match start {
-            HistoryStart::First => (None, 0),
-            HistoryStart::At(offset) => (None, offset),
-            HistoryStart::Last(wanted) => (Some(Search::new(until, 0, wanted, true)), u64::MAX),
+    /// Shows a part of the history, of everything or of the conversation `with` one person, and then goes on where
+    /// the log ends now.
+    pub fn history<F: File>(range: HistoryRange, with: Option<Name>, journal: &Journal<F>) -> Cursor {
+        let find = |time| Searching::Time(Box::new(Find::new(time, journal)));
+        let end = journal.end();
+        let (searching, wanted) = match range {
+            HistoryRange::All => (Searching::Nothing, None),
+            HistoryRange::Last(count) => (Searching::Back(Box::new(LookBack::new(end, 0))), Some(count)),
+            HistoryRange::Since(time) => (find(time), None),
+            HistoryRange::Before(count, time) => (find(time), Some(count)),
         };
-        Cursor { search, history_until: Some(until), resume: journal.end(), ..Cursor::at(next) }
+        let history = History { with, wanted, until: end, resume: end, resume_after: journal.last() };
+        let part = Part::History(Box::new(history));
+        let mut cursor = Cursor { searching, ..Cursor::at(0, Timestamp::default(), part) };
+        if wanted == Some(0) {
+            cursor.found(end);
+        }
+        cursor
     }
 
-    fn at(next: u64) -> Cursor {
-        Cursor { search: None, next, everything_from: 0, history_until: None, resume: 0 }
+    fn at(next: u64, shown: Timestamp, part: Part) -> Cursor {
+        Cursor {
+            searching: Searching::Nothing,
+            next,
+            judge: Judge::after(Timestamp::default()),
+            damaged: 0,
+            shown,
+            chunk_bytes: CATCH_UP_CHUNK_BYTES,
+            part,
+        }
     }
 
     /// Whether all is handed out.
     pub fn is_at_end<F: File>(&self, journal: &Journal<F>) -> bool {
-        self.search.is_none() && self.history_until.is_none() && self.next >= journal.end()
+        matches!((&self.searching, &self.part), (Searching::Nothing, Part::All))
+            && self.damaged == 0
+            && self.next >= journal.end()
     }
 
-    /// Does a bounded piece of work: looks one chunk further back, or reads one chunk to be sent.
+    /// Whether it is a replay that leaves out private messages and has not said so yet: until then, what it hands
+    /// out does not count as seen, so that a connection that breaks is told so again.
+    pub fn owes_omissions(&self) -> bool {
+        matches!(&self.part, Part::Replay(replay) if replay.omits_private())
+    }
+
+    /// Does a bounded piece of work: reads about one chunk, to search it or to be sent.
     ///
     /// # Errors
     /// Those of reading the log.
@@ -153,169 +179,199 @@ impl Cursor {
         reader: &Name,
         chunk: &mut Chunk,
     ) -> io::Result<Progress> {
-        if let Some(search) = &mut self.search {
-            if let Some(found) = search.step(journal, reader, chunk)? {
-                self.everything_from = found;
-                self.next = self.next.min(found);
-                self.search = None;
+        match &mut self.searching {
+            Searching::Time(find) => {
+                if let Some(found) = find.step(journal, chunk)? {
+                    self.found_time(found);
+                }
+                return Ok(Progress::Passed);
             }
-            return Ok(Progress::Passed);
+            Searching::Back(_) => return self.look_back(journal, reader, chunk),
+            Searching::Nothing => {}
         }
-        let until = self.history_until.unwrap_or(u64::MAX);
+        let until = match &self.part {
+            Part::All => journal.end(),
+            Part::Replay(replay) => replay.until,
+            Part::History(history) => history.until,
+        };
         if self.next >= until {
-            self.history_until = None;
-            self.next = self.resume;
-            return Ok(Progress::EndOfHistory);
+            return Ok(self.end_part());
         }
-        chunk.start = self.next;
-        chunk.length = journal.read_lines(self.next, until, &mut chunk.buffer)?;
-        if chunk.length == 0 {
-            return Ok(Progress::AtEnd);
-        }
-        chunk.keep(|line_start, ends| match ends.to {
-            _ if line_start >= self.everything_from => ends.visible_to(reader),
-            Audience::Public => false,
-            Audience::Private(to) => to.eq_ignore_ascii_case(reader.as_bytes()),
-        });
-        if chunk.runs.is_empty() {
-            self.next += chunk.length as u64;
+        chunk.read(journal, self.next, until, self.chunk_bytes)?;
+        let before = (self.judge, self.damaged);
+        self.judge.set_latest(journal.last());
+        self.compose(reader, chunk);
+        if chunk.text().is_empty() {
+            self.next = chunk.end();
+            self.chunk_bytes = (2 * self.chunk_bytes).min(CATCH_UP_CHUNK_BYTES);
             return Ok(Progress::Passed);
         }
+        chunk.behind = (self.judge, self.damaged);
+        (self.judge, self.damaged) = before;
         Ok(Progress::Lines)
     }
 
-    /// The first `count` bytes of what [`Chunk::slices`] gave were sent.
-    pub fn advance<'a>(&mut self, mut count: usize, chunk: &'a Chunk) -> Sent<'a> {
-        let mut sent = Sent { rest: &[], last: None };
-        let mut runs = chunk.runs.iter().peekable();
-        while let Some(run) = runs.next_if(|_| count > 0) {
-            let sent_end = run.start + count.min(run.len());
-            count -= sent_end - run.start;
-            // The line of the last byte sent counts as handed out: what is missing of it, the caller takes over.
-            let line_start = last_line_end(&chunk.buffer[..sent_end - 1]);
-            let line_end = line_start + skip_line(&chunk.buffer[line_start..run.end]);
-            sent.rest = &chunk.buffer[sent_end..line_end];
-            let whole_end = if sent.rest.is_empty() { line_end } else { line_start };
-            if whole_end > run.start {
-                let start = last_line_end(&chunk.buffer[..whole_end - 1]);
-                sent.last = Timestamp::parse(&chunk.buffer[start..whole_end]);
+    /// Makes the text that the reader is sent of a chunk. The judge and the count of damage are behind it then.
+    fn compose(&mut self, reader: &Name, chunk: &mut Chunk) {
+        let Cursor { judge, damaged, shown, part, .. } = self;
+        let (start, mut last) = (chunk.start(), judge.last());
+        chunk.compose(judge, |text, judged| {
+            let Ok(message) = judged.verdict else {
+                *damaged += judged.range.len() as u64;
+                return;
+            };
+            if *damaged > 0 {
+                let notice = damage_notice(*damaged, last, message.timestamp);
+                text.notice(judged.range.start, last, format_args!("{notice}"));
+                *damaged = 0;
             }
-            self.next = chunk.start + line_end as u64;
-            if line_end < run.end {
-                return sent;
+            last = message.timestamp;
+            if message.timestamp > *shown
+                && message.ends.visible_to(reader)
+                && part.shows(start + judged.range.start as u64, &message.ends, reader)
+            {
+                text.line(&judged.range);
             }
-        }
-        if runs.peek().is_none() {
-            // What is behind the last run is not for this reader.
-            self.next = chunk.start + chunk.length as u64;
-        }
-        sent
-    }
-}
-
-/// What came of giving a chunk to a socket.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Sent<'a> {
-    /// What is missing of the last line that was sent in part.
-    pub rest: &'a [u8],
-    /// The timestamp of the last message that was sent whole.
-    pub last: Option<Timestamp>,
-}
-
-impl Search {
-    fn new(before: u64, floor: u64, wanted: u64, counts_private: bool) -> Search {
-        Search { before, floor, wanted, counts_private, chunk_bytes: SEARCH_CHUNK_BYTES_MIN }
+        });
     }
 
-    /// Looks one chunk further back. Returns the place once it is found.
-    fn step<F: File>(
+    /// The first `count` bytes of the chunk's text were sent.
+    pub fn advance<'a>(&mut self, count: usize, chunk: &'a Chunk) -> (&'a [u8], Option<Timestamp>) {
+        let offered = chunk.text().len();
+        if count < offered {
+            // What it took now is what it may take the next time.
+            let read = (chunk.end() - chunk.start()) as usize;
+            self.chunk_bytes = (read * count / offered).clamp(CATCH_UP_CHUNK_BYTES_MIN, CATCH_UP_CHUNK_BYTES);
+        } else {
+            self.chunk_bytes = (2 * self.chunk_bytes).min(CATCH_UP_CHUNK_BYTES);
+        }
+        if count == 0 {
+            return (&[], None);
+        }
+        let sent = chunk.sent(count);
+        if count + sent.rest.len() == offered {
+            // What is behind the last line of the text is not for this reader.
+            (self.judge, self.damaged) = chunk.behind;
+            self.next = chunk.end();
+        } else {
+            (self.judge, self.damaged) = (Judge::after(sent.last), 0);
+            self.next = sent.next;
+        }
+        (sent.rest, sent.message)
+    }
+
+    /// The part that was to be shown is through.
+    fn end_part(&mut self) -> Progress {
+        if self.damaged > 0 {
+            let last = self.judge.last();
+            let notice = damage_notice(std::mem::take(&mut self.damaged), last, last);
+            return Progress::Notices(notice + "\n");
+        }
+        match std::mem::replace(&mut self.part, Part::All) {
+            Part::All => Progress::AtEnd,
+            Part::Replay(replay) if replay.omits_private() => Progress::Notices(replay.omissions()),
+            Part::Replay(_) => Progress::Passed,
+            Part::History(history) => {
+                self.next = history.resume;
+                self.judge = Judge::after(history.resume_after);
+                self.shown = history.resume_after;
+                Progress::EndOfHistory
+            }
+        }
+    }
+
+    /// The first message not before the time that was looked for is here.
+    fn found_time(&mut self, found: u64) {
+        let back = |before, floor| Searching::Back(Box::new(LookBack::new(before, floor)));
+        match &mut self.part {
+            Part::Replay(replay) => self.searching = back(replay.until, found),
+            Part::History(history) if history.wanted.is_some() => {
+                history.until = found.min(history.until);
+                self.searching = back(history.until, 0);
+            }
+            Part::All | Part::History(_) => self.found(found),
+        }
+    }
+
+    fn found(&mut self, next: u64) {
+        self.searching = Searching::Nothing;
+        self.next = next;
+    }
+
+    /// Looks one chunk further back.
+    fn look_back<F: File>(
         &mut self,
         journal: &Journal<F>,
         reader: &Name,
         chunk: &mut Chunk,
-    ) -> io::Result<Option<u64>> {
-        if self.wanted == 0 || self.before <= self.floor {
-            return Ok(Some(self.before));
-        }
-        let buffer = &mut chunk.buffer[..self.chunk_bytes];
-        let range = journal.read_lines_before(self.before, self.floor, buffer)?;
-        chunk.start = range.start;
-        chunk.length = (range.end - range.start) as usize;
-        let counts = |ends: &Ends<'_>| match ends.to {
-            Audience::Public => true,
-            Audience::Private(_) => self.counts_private && ends.visible_to(reader),
+    ) -> io::Result<Progress> {
+        let (part, Searching::Back(back)) = (&mut self.part, &mut self.searching) else {
+            unreachable!("that is what it does");
         };
-        let found = chunk.lines().filter(|(_, ends)| counts(ends)).count() as u64;
-        if found >= self.wanted {
-            let skipped = (found - self.wanted) as usize;
-            let first = chunk.lines().filter(|(_, ends)| counts(ends)).nth(skipped);
-            return Ok(first.map(|(line, _)| chunk.start + line.start as u64));
-        }
-        self.wanted -= found;
-        self.before = range.start;
-        self.chunk_bytes = (self.chunk_bytes * 2).min(CATCH_UP_CHUNK_BYTES);
-        Ok(None)
-    }
-}
-
-impl Chunk {
-    /// What is to be sent.
-    pub fn slices(&self) -> impl Iterator<Item = IoSlice<'_>> {
-        self.runs.iter().map(|run| IoSlice::new(&self.buffer[run.clone()]))
-    }
-
-    /// The messages in it. What is no message is passed over: damage is shown to nobody.
-    fn lines(&self) -> impl Iterator<Item = (Range<usize>, Ends<'_>)> {
-        let bytes = &self.buffer[..self.length];
-        // All at once, and each by itself only where there is damage.
-        let are_clean = is_clean(bytes);
-        let mut start = 0;
-        std::iter::from_fn(move || {
-            while start < bytes.len() {
-                let line = start..start + skip_line(&bytes[start..]);
-                start = line.end;
-                let ends = message(&bytes[line.clone()]);
-                if let Some(ends) = ends.filter(|_| are_clean || is_clean(&bytes[line.clone()])) {
-                    return Some((line, ends));
-                }
+        let mut found = None;
+        if back.step(journal, chunk, |ends| part.counts(ends, reader))? {
+            while found.is_none()
+                && let Some((offset, ends)) = chunk.pop_mark()
+            {
+                found = part.count(offset, &ends).then_some(offset);
             }
-            None
-        })
-    }
-
-    /// Makes runs of the messages that `shown` says yes to, by where they begin in the log.
-    fn keep(&mut self, shown: impl Fn(u64, &Ends<'_>) -> bool) {
-        let mut runs = std::mem::take(&mut self.runs);
-        runs.clear();
-        for (line, ends) in self.lines() {
-            if shown(self.start + line.start as u64, &ends) {
-                match runs.last_mut() {
-                    Some(run) if run.end == line.start => run.end = line.end,
-                    _ => runs.push(line),
-                }
-            }
+        } else {
+            found = Some(back.floor());
         }
-        self.runs = runs;
+        if let Some(found) = found {
+            let next = part.counted(found);
+            self.found(next);
+        }
+        Ok(Progress::Passed)
     }
 }
 
-/// The ends of the message in a line as it is read from the file, where it is one.
-fn message(line: &[u8]) -> Option<Ends<'_>> {
-    if line.len() > LINE_BYTES_MAX || line.last() != Some(&b'\n') {
-        return None;
+impl Part {
+    /// Whether a message that the reader may see is shown.
+    fn shows(&self, offset: u64, ends: &Ends<'_>, reader: &Name) -> bool {
+        match self {
+            Part::All => true,
+            Part::Replay(replay) => replay.shows(offset, ends, reader),
+            Part::History(history) => history.with.is_none_or(|with| ends.is_between(reader, &with)),
+        }
     }
-    Timestamp::parse(line).and_then(|_| ends_of(line))
+
+    /// Whether [`Part::count`] is to be told of a message, in a search backwards.
+    fn counts(&self, ends: &Ends<'_>, reader: &Name) -> bool {
+        match self {
+            Part::Replay(replay) => replay.counts(ends, reader),
+            Part::All | Part::History(_) => ends.visible_to(reader) && self.shows(0, ends, reader),
+        }
+    }
+
+    /// Counts a message. Returns whether it is the first one to be shown.
+    fn count(&mut self, offset: u64, ends: &Ends<'_>) -> bool {
+        match self {
+            Part::Replay(replay) => replay.count(offset, ends),
+            Part::History(history) => {
+                history.wanted = history.wanted.map(|wanted| wanted - 1);
+                history.wanted == Some(0)
+            }
+            Part::All => unreachable!("nothing is counted"),
+        }
+    }
+
+    /// All is counted down to `found`. Returns where reading begins.
+    fn counted(&mut self, found: u64) -> u64 {
+        match self {
+            Part::Replay(replay) => replay.counted(found),
+            Part::All | Part::History(_) => found,
+        }
+    }
 }
 
-/// Whether these lines can be shown: not where damage made a control sequence of something.
-fn is_clean(lines: &[u8]) -> bool {
-    let is_control = |byte: u8| (byte < b' ' && byte != b'\n' && byte != b'\t') | (byte == 0x7f);
-    // Without a branch a byte, since all that is read goes through it.
-    !lines.iter().fold(false, |has, &byte| has | is_control(byte)) && std::str::from_utf8(lines).is_ok()
-}
-
-fn last_line_end(bytes: &[u8]) -> usize {
-    bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1)
+/// Says how much damage is passed over, and where: behind the message of `before`, or, if that is not known, before
+/// the one of `behind`.
+fn damage_notice(bytes: u64, before: Timestamp, behind: Timestamp) -> String {
+    let time = if before == Timestamp::default() { behind } else { before };
+    let mut notice = String::new();
+    write!(notice, "! damaged: {bytes} bytes at {time} cannot be shown").expect("it has room");
+    notice
 }
 
 #[cfg(test)]
@@ -323,12 +379,34 @@ mod tests {
     use super::*;
     use crate::directory::{Directory, RealFile};
     use crate::journal::LOG_FILE;
-    use crate::storage::SyncPolicy;
+    use crate::limits::{REPLAY_PRIVATE_MAX, REPLAY_SENDERS_MAX};
+    use crate::storage::Storage;
 
     struct Log {
-        _directory: tempfile::TempDir,
+        directory: tempfile::TempDir,
         journal: Journal<RealFile>,
         lines: Vec<String>,
+    }
+
+    impl Log {
+        /// The log of these lines, as a start finds it.
+        fn of(lines: Vec<String>) -> Log {
+            let directory = tempfile::tempdir().unwrap();
+            std::fs::write(directory.path().join(LOG_FILE), lines.concat()).unwrap();
+            let storage = &mut Directory::open(directory.path()).unwrap();
+            let last = lines.iter().filter_map(|line| Timestamp::parse(line.as_bytes())).max();
+            let journal = Journal::as_it_is(storage.open(LOG_FILE).unwrap(), last.unwrap_or_default());
+            Log { directory, journal, lines }
+        }
+
+        fn write(&mut self) {
+            *self = Log::of(std::mem::take(&mut self.lines));
+        }
+
+        fn rewrite(&mut self, number: usize, line: &str) {
+            self.lines[number] = line.into();
+            self.write();
+        }
     }
 
     fn stamp(number: usize) -> Timestamp {
@@ -347,11 +425,7 @@ mod tests {
                 format!("{} bob{to}: {number}{}\n", stamp(number), "x".repeat(number * 31 % 200))
             })
             .collect();
-        let directory = tempfile::tempdir().unwrap();
-        std::fs::write(directory.path().join(LOG_FILE), lines.concat()).unwrap();
-        let storage = &mut Directory::open(directory.path()).unwrap();
-        let journal = Journal::recover(storage, SyncPolicy::Always).unwrap();
-        Log { _directory: directory, journal, lines }
+        Log::of(lines)
     }
 
     /// Runs a cursor to the end with a socket that takes `at_most` bytes at a time; what alice was given.
@@ -362,19 +436,18 @@ mod tests {
         loop {
             match cursor.step(&log.journal, &alice, &mut chunk).unwrap() {
                 Progress::Passed => {}
+                Progress::Notices(lines) => given.extend_from_slice(lines.as_bytes()),
                 Progress::EndOfHistory => given.extend_from_slice(b"* end\n"),
                 Progress::AtEnd => return String::from_utf8(given).unwrap(),
                 Progress::Lines => {
-                    let offered: Vec<u8> = chunk.slices().flat_map(|slice| slice.to_vec()).collect();
-                    let taken = offered.len().min(at_most);
-                    given.extend_from_slice(&offered[..taken]);
-                    let sent = cursor.advance(taken, &chunk);
+                    let taken = chunk.text().len().min(at_most);
+                    given.extend_from_slice(&chunk.text()[..taken]);
                     let whole = given.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
-                    let last = given[..whole].split_inclusive(|&byte| byte == b'\n').next_back();
-                    if sent.last.is_some() {
-                        assert_eq!(sent.last, last.and_then(Timestamp::parse));
-                    }
-                    given.extend_from_slice(sent.rest);
+                    let last = given[..whole].split_inclusive(|&byte| byte == b'\n');
+                    let last = last.rev().find_map(Timestamp::parse);
+                    let (rest, sent) = cursor.advance(taken, &chunk);
+                    assert!(sent.is_none() || sent == last);
+                    given.extend_from_slice(rest);
                     assert!(given.ends_with(b"\n"));
                 }
             }
@@ -392,7 +465,7 @@ mod tests {
         let log = log_of(900, |number| number % 7 == 3, |number| number % 3 > 0);
         for at_most in SIZES {
             for from in [0, 1, 450, 899] {
-                let cursor = Cursor::behind(stamp(from), &log.journal).unwrap();
+                let cursor = Cursor::behind(Some(stamp(from)), &log.journal);
                 assert_eq!(read_all(&log, cursor, at_most), visible(&log, from..900).concat());
             }
         }
@@ -415,11 +488,11 @@ mod tests {
                         !skip
                     })
                     .collect();
-                let cursor = Cursor::missed(stamp(seen), wanted as u32, &log.journal).unwrap();
+                let cursor = Cursor::missed(stamp(seen), wanted as u32, &log.journal);
                 assert_eq!(read_all(&log, cursor, at_most), expected, "{seen} {wanted}");
             }
         }
-        let nothing = Cursor::missed(stamp(0), 0, &log.journal).unwrap();
+        let nothing = Cursor::missed(stamp(0), 0, &log.journal);
         assert_eq!(read_all(&log, nothing, 100), "");
     }
 
@@ -436,39 +509,255 @@ mod tests {
         let log = log_of(2000, |number| number % 90 == 1, |number| number % 70 == 0);
         let all = visible(&log, 0..2000);
         for wanted in [0, 1, 2, 10, all.len() - 1, all.len(), all.len() + 1, usize::MAX] {
-            let start = HistoryStart::Last(wanted as u64);
-            let cursor = Cursor::history(start, log.journal.end(), &log.journal);
+            let cursor = history(HistoryRange::Last(wanted as u64), &log);
             let expected = all[all.len().saturating_sub(wanted)..].concat() + "* end\n";
             assert_eq!(read_all(&log, cursor, 100), expected, "{wanted}");
         }
     }
 
+    fn history(range: HistoryRange, log: &Log) -> Cursor {
+        Cursor::history(range, None, &log.journal)
+    }
+
     #[test]
-    fn history_ends_where_it_was_asked_to() {
-        let log = log_of(900, |_| false, |number| number % 2 == 0);
-        let until = log.journal.find(&stamp(500).to_bytes()).unwrap();
-        for at_most in SIZES {
-            let read = |start| read_all(&log, Cursor::history(start, until, &log.journal), at_most);
-            assert_eq!(read(HistoryStart::First), visible(&log, 0..500).concat() + "* end\n");
-            assert_eq!(read(HistoryStart::Last(3)), visible(&log, 494..500).concat() + "* end\n");
-            assert_eq!(read(HistoryStart::At(until)), "* end\n");
+    fn history_begins_and_ends_at_any_time() {
+        for count in [0, 1, 2, 50, 900] {
+            let log = log_of(count, |_| false, |number| number % 2 == 0);
+            for at in [0, 1, 2, 3, 49, 50, 51, 500, 899, 900, 1000] {
+                for time in [stamp(at), stamp(at).previous()] {
+                    let first = if time == stamp(at) { at } else { at.saturating_sub(1) }.min(count);
+                    let time = TimePrefix::whole(time);
+                    let since = read_all(&log, history(HistoryRange::Since(time), &log), 1000);
+                    assert_eq!(since, visible(&log, first..count).concat() + "* end\n", "{at} of {count}");
+                    for wanted in [0, 3, 1000] {
+                        let before = visible(&log, 0..first);
+                        let expected = before[before.len().saturating_sub(wanted)..].concat() + "* end\n";
+                        let range = HistoryRange::Before(wanted as u64, time);
+                        assert_eq!(read_all(&log, history(range, &log), 1000), expected);
+                    }
+                }
+            }
+            let prefix = |text: &str| TimePrefix::parse(text.as_bytes()).unwrap();
+            let all = visible(&log, 0..count).concat() + "* end\n";
+            assert_eq!(read_all(&log, history(HistoryRange::Since(prefix("1970-")), &log), 100), all);
+            assert_eq!(read_all(&log, history(HistoryRange::Since(prefix("2999-12")), &log), 9), "* end\n");
         }
     }
 
     #[test]
-    fn damage_is_shown_to_nobody() {
+    fn a_conversation_is_what_two_people_said_to_each_other_in_private() {
+        let log = log_of(900, |number| number % 7 == 3, |number| number % 3 > 0);
+        let with = |name: &str, range| {
+            let with = Name::parse(name.as_bytes()).unwrap();
+            read_all(&log, Cursor::history(range, Some(with), &log.journal), 500)
+        };
+        let private: Vec<_> = (0..900).filter(|number| number % 7 == 3).collect();
+        let lines = |numbers: &[usize]| numbers.iter().map(|&it| log.lines[it].as_str()).collect::<String>();
+        assert_eq!(with("BOB", HistoryRange::All), lines(&private) + "* end\n");
+        assert_eq!(with("bob", HistoryRange::Last(5)), lines(&private[private.len() - 5..]) + "* end\n");
+        let time = TimePrefix::whole(stamp(private[40]));
+        assert_eq!(with("bob", HistoryRange::Since(time)), lines(&private[40..]) + "* end\n");
+        assert_eq!(with("bob", HistoryRange::Before(2, time)), lines(&private[38..40]) + "* end\n");
+        for name in ["carol", "alice"] {
+            assert_eq!(with(name, HistoryRange::All), "* end\n", "what bob wrote to {name}");
+        }
+    }
+
+    #[test]
+    fn of_a_flood_of_private_messages_the_newest_of_each_sender_are_shown() {
+        let flood = REPLAY_PRIVATE_MAX as usize + 30;
+        // One from dave before the flood from bob, and one within it.
+        let mut log = log_of(flood + 2, |number| number != 0 && number != 20, |_| false);
+        for number in [0, 20] {
+            log.rewrite(number, &format!("{} dave -> alice: {number}\n", stamp(number)));
+        }
+        let replay = Cursor::missed(Timestamp::default(), 50, &log.journal);
+        let expected = log.lines[0].clone()
+            + &log.lines[20]
+            + &log.lines[flood + 2 - REPLAY_PRIVATE_MAX as usize..].concat()
+            + "* 30 more from bob: /history bob\n";
+        assert_eq!(read_all(&log, replay, 700), expected);
+    }
+
+    #[test]
+    fn more_senders_than_are_counted_one_by_one_have_one_allowance() {
+        let (senders, others) = (REPLAY_SENDERS_MAX, REPLAY_PRIVATE_MAX as usize + 7);
+        let mut log = log_of(others + senders, |_| true, |_| false);
+        for number in 0..others + senders {
+            // The newest senders are counted by name.
+            let line = format!("{} s{} -> alice: x\n", stamp(number), number % (others + senders));
+            log.rewrite(number, &line);
+        }
+        let replay = Cursor::missed(Timestamp::default(), 1, &log.journal);
+        let expected = log.lines[7..].concat() + "* 7 more from others: /history\n";
+        assert_eq!(read_all(&log, replay, 7000), expected);
+    }
+
+    #[test]
+    fn what_is_left_out_is_owed_until_it_is_said() {
+        let log = log_of(REPLAY_PRIVATE_MAX as usize + 1, |_| true, |_| false);
+        let mut cursor = Cursor::missed(Timestamp::default(), 50, &log.journal);
+        let (alice, mut chunk) = (Name::parse(b"alice").unwrap(), Chunk::default());
+        loop {
+            match cursor.step(&log.journal, &alice, &mut chunk).unwrap() {
+                Progress::Lines => assert!(cursor.owes_omissions()),
+                Progress::Notices(_) => break assert!(!cursor.owes_omissions()),
+                _ => {}
+            }
+            cursor.advance(chunk.text().len(), &chunk);
+        }
+    }
+
+    /// Everything in a log, and whatever stands between, as alice is shown it.
+    fn all(log: &Log) -> String {
+        for at_most in [1, 7, 90, 3000, usize::MAX] {
+            let read = read_all(log, history(HistoryRange::All, log), at_most);
+            assert_eq!(read, read_all(log, history(HistoryRange::All, log), 500), "{at_most}");
+        }
+        read_all(log, history(HistoryRange::All, log), usize::MAX)
+    }
+
+    fn damaged(bytes: usize, at: usize) -> String {
+        format!("! damaged: {bytes} bytes at {} cannot be shown\n", stamp(at))
+    }
+
+    #[test]
+    fn damage_is_not_shown_and_its_reader_is_told_once_for_each_place() {
+        let mut log = log_of(300, |_| false, |_| true);
+        let junk = "junk\n".repeat(3);
+        let lengths: Vec<_> = [0, 20, 21, 299].map(|it| log.lines[it].len()).into();
+        log.lines[0] = "x".repeat(lengths[0] - 1) + "\n";
+        log.lines[20].replace_range(..1, "x");
+        log.lines[21].replace_range(..1, "\x1b");
+        log.lines[100] += &junk;
+        log.write();
+        let expected = damaged(lengths[0], 1)
+            + &log.lines[1..20].concat()
+            + &damaged(lengths[1] + lengths[2], 19)
+            + &log.lines[22..100].concat()
+            + log.lines[100].trim_end_matches(&junk)
+            + &damaged(junk.len(), 100)
+            + &log.lines[101..].concat()
+            + "* end\n";
+        assert_eq!(all(&log), expected);
+    }
+
+    #[test]
+    fn damage_longer_than_a_chunk_is_told_once_whether_it_has_lines_or_not() {
+        for what in ["j", "\n", "\0"] {
+            let mut log = log_of(2000, |_| false, |_| true);
+            let length = 3 * CATCH_UP_CHUNK_BYTES + 17;
+            log.lines[1000] = what.repeat(length - 1) + "\n";
+            log.write();
+            let (before, behind) = (log.lines[..1000].concat(), log.lines[1001..].concat());
+            let expected = before + &damaged(length, 999) + &behind + "* end\n";
+            assert_eq!(all(&log), expected);
+            for (wanted, from) in [(5, 1995), (999, 1001)] {
+                let last = read_all(&log, history(HistoryRange::Last(wanted), &log), 5000);
+                assert_eq!(last, log.lines[from..].concat() + "* end\n");
+            }
+            for at in [0, 1, 500, 999, 1001, 1500, 1999] {
+                let time = TimePrefix::whole(stamp(at));
+                let since = read_all(&log, history(HistoryRange::Since(time), &log), 5000);
+                assert!(since.starts_with(&log.lines[at]), "{at}");
+                let before = read_all(&log, history(HistoryRange::Before(1, time), &log), 5000);
+                let last = if at == 1001 { 999 } else { at.saturating_sub(1) };
+                let expected = if at == 0 { "" } else { &log.lines[last] };
+                assert!(before.starts_with(expected), "{at}: {before}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_step_is_bounded_however_long_the_damage() {
+        let mut log = log_of(2000, |_| false, |_| true);
+        log.lines[1000] = "j\n".repeat(2 << 20);
+        log.write();
+        let (alice, mut chunk) = (Name::parse(b"alice").unwrap(), Chunk::default());
+        for at in [0, 999, 1001, 1999] {
+            let mut cursor = history(HistoryRange::Since(TimePrefix::whole(stamp(at))), &log);
+            let mut steps = 0;
+            while cursor.step(&log.journal, &alice, &mut chunk).unwrap() == Progress::Passed {
+                let length = chunk.end() - chunk.start();
+                assert!(length <= CATCH_UP_CHUNK_BYTES as u64);
+                steps += 1;
+            }
+            assert!(steps < 4 * (4 << 20) / CATCH_UP_CHUNK_BYTES, "{steps} for {at}");
+        }
+    }
+
+    #[test]
+    fn a_time_is_found_beside_a_lone_timestamp_that_is_out_of_order() {
+        for (outlier, wrong) in [(500, 10), (500, 1900), (0, 1900), (1000, 2), (1750, 1751), (1999, 3)] {
+            let mut log = log_of(2000, |_| false, |_| true);
+            let wrong_stamp = stamp(wrong).to_string();
+            log.lines[outlier].replace_range(..wrong_stamp.len(), &wrong_stamp);
+            log.write();
+            for at in (0..2000).step_by(83).chain([outlier - outlier.min(1), outlier + 1]) {
+                let time = TimePrefix::whole(stamp(at.min(1998)));
+                let since = read_all(&log, history(HistoryRange::Since(time), &log), 5000);
+                let mut first = log.lines[at.min(1998)].as_str();
+                if at == outlier {
+                    first = &log.lines[at + 1];
+                }
+                assert!(since.starts_with(first) || since.starts_with("! damaged"), "{outlier} {wrong} {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn two_swapped_blocks_show_no_line_twice_and_none_out_of_order() {
+        let mut log = log_of(3000, |_| false, |_| true);
+        let middle = log.lines.split_off(2000);
+        log.lines.rotate_left(1000);
+        log.lines.extend(middle);
+        log.write();
+        let lines: Vec<String> = all(&log).lines().map(str::to_owned).collect();
+        let messages: Vec<_> = lines.iter().filter(|line| line.starts_with('1')).collect();
+        assert!(messages.is_sorted_by(|a, b| a < b));
+        assert_eq!(messages.len(), 2000);
+        assert_eq!(lines.iter().filter(|line| line.starts_with("! damaged")).count(), 1);
+        for at in (0..3000).step_by(97) {
+            let range = HistoryRange::Since(TimePrefix::whole(stamp(at)));
+            let since = read_all(&log, history(range, &log), 5000);
+            let messages: Vec<_> = since.lines().filter(|line| line.starts_with('1')).collect();
+            assert!(messages.is_sorted_by(|a, b| a < b), "{at}");
+        }
+    }
+
+    #[test]
+    fn a_log_that_became_shorter_is_an_error_and_no_endless_search() {
         let log = log_of(2000, |_| false, |_| true);
-        // Longer than a chunk, and without a line ending but at its end.
-        let (before, damaged, behind) = (&log.lines[..100], &log.lines[100..900], &log.lines[900..]);
-        let junk = "j".repeat(damaged.concat().len() - 1) + "\n";
-        assert!(junk.len() > CATCH_UP_CHUNK_BYTES);
-        let path = log._directory.path().join(LOG_FILE);
-        std::fs::write(path, before.concat() + &junk + &behind.concat()).unwrap();
-        let read = |start| read_all(&log, Cursor::history(start, log.journal.end(), &log.journal), 1000);
-        assert_eq!(read(HistoryStart::First), before.concat() + &behind.concat() + "* end\n");
-        assert_eq!(
-            read(HistoryStart::Last(1150)),
-            log.lines[50..100].concat() + &behind.concat() + "* end\n"
-        );
+        let path = log.directory.path().join(LOG_FILE);
+        std::fs::File::options().write(true).open(path).unwrap().set_len(1000).unwrap();
+        let (alice, mut chunk) = (Name::parse(b"alice").unwrap(), Chunk::default());
+        let ranges = [
+            HistoryRange::All,
+            HistoryRange::Last(3),
+            HistoryRange::Since(TimePrefix::whole(stamp(700))),
+            HistoryRange::Before(3, TimePrefix::whole(stamp(1500))),
+        ];
+        for range in ranges {
+            let mut cursor = history(range, &log);
+            let steps = (0..100).map(|_| cursor.step(&log.journal, &alice, &mut chunk));
+            let mut errors = steps.filter_map(Result::err);
+            assert_eq!(errors.next().unwrap().kind(), io::ErrorKind::UnexpectedEof, "{range:?}");
+        }
+    }
+
+    #[test]
+    fn a_socket_that_takes_little_is_read_little_for() {
+        let log = log_of(3000, |_| false, |_| true);
+        let (alice, mut chunk) = (Name::parse(b"alice").unwrap(), Chunk::default());
+        let mut cursor = history(HistoryRange::All, &log);
+        let mut read = Vec::new();
+        for taken in [300, 300, 300, usize::MAX, usize::MAX, usize::MAX, usize::MAX] {
+            assert_eq!(cursor.step(&log.journal, &alice, &mut chunk).unwrap(), Progress::Lines);
+            read.push(chunk.end() - chunk.start());
+            cursor.advance(chunk.text().len().min(taken), &chunk);
+        }
+        assert!(read[0] > 60_000 && read[1] <= 8 << 10 && read[2] <= 8 << 10, "{read:?}");
+        assert!(read.is_sorted_by(|a, b| a <= b) || read[3..].is_sorted(), "{read:?}");
+        assert!(read[6] > read[3], "{read:?}");
     }
 }

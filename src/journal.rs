@@ -10,14 +10,12 @@
 //! ```
 
 use std::io;
-use std::ops::Range;
 
-use crate::limits::{
-    BATCH_BYTES_MAX, CATCH_UP_CHUNK_BYTES, LINE_BYTES_MAX, Micros, RECOVERY_BYTES, SEARCH_CHUNK_BYTES_MIN,
-};
+use crate::judge::{Judge, judgeable};
+use crate::limits::{BATCH_BYTES_MAX, CATCH_UP_CHUNK_BYTES, LINE_BYTES_MAX, Micros, RECOVERY_BYTES};
 use crate::line::skip_line;
 use crate::name::Name;
-use crate::record::{self, Stamper, TIMESTAMP_BYTES, Timestamp};
+use crate::record::{self, Stamper, Timestamp};
 pub use crate::recovery::{Damage, RecoverError};
 use crate::storage::{AppendError, AppendFile, File, Storage, SyncPolicy, read_full, set_aside};
 
@@ -54,11 +52,11 @@ impl Batch {
         self.lines.len() >= BATCH_BYTES_MAX
     }
 
-    /// Formats a message, for the only time.
-    pub fn stage(&mut self, wall_us: Micros, from: &Name, to: Option<&Name>, text: &str) -> Staged {
+    /// Formats a message, for the only time. Returns `None` if the clock is past the last timestamp that there is.
+    pub fn stage(&mut self, wall_us: Micros, from: &Name, to: Option<&Name>, text: &str) -> Option<Staged> {
         let start = self.lines.len() as u32;
-        record::write_line(&mut self.lines, self.stamper.stamp(wall_us), from, to, text);
-        Staged { start, end: self.lines.len() as u32 }
+        record::write_line(&mut self.lines, self.stamper.stamp(wall_us)?, from, to, text);
+        Some(Staged { start, end: self.lines.len() as u32 })
     }
 }
 
@@ -117,6 +115,14 @@ impl<F: File> Journal<F> {
         Ok(Journal { log, sync, last: tail.last })
     }
 
+    /// A log that may be damaged in any way.
+    #[cfg(test)]
+    pub fn as_it_is(file: F, last: Timestamp) -> Journal<F> {
+        let length = file.len().expect("it can be looked at");
+        let log = AppendFile::new(file, length).expect("it can be cut");
+        Journal { log, sync: SyncPolicy::Always, last }
+    }
+
     /// A batch that goes on after the last message.
     pub fn new_batch(&self) -> Batch {
         Batch { lines: Vec::new(), stamper: Stamper::after(self.last) }
@@ -163,104 +169,18 @@ impl<F: File> Journal<F> {
         self.last
     }
 
-    /// Reads whole lines from `from`, the start of a line, on, into `buffer`; returns how many bytes of it they
-    /// are: 0 at `until`, or at the log's end, and else never more than `buffer` holds.
+    /// Fills `buffer` with what stands at `from`, which is committed.
     ///
     /// # Errors
-    /// The system's.
-    pub fn read_lines(&self, from: u64, until: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let wanted = until.min(self.end()).saturating_sub(from).min(buffer.len() as u64) as usize;
-        let count = read_full(self.log.file(), &mut buffer[..wanted], from)?;
-        // Damage can be longer than a line may be: then it is handed out as it is and no reader shows it.
-        Ok(last_line_end(&buffer[..count]).unwrap_or(count))
-    }
-
-    /// Reads whole lines that end at `before`, the end of a line, into `buffer`; returns their range in the log.
-    /// It is empty at `floor`, the start of a line.
-    ///
-    /// # Errors
-    /// The system's.
-    pub fn read_lines_before(&self, before: u64, floor: u64, buffer: &mut [u8]) -> io::Result<Range<u64>> {
-        let start = before.saturating_sub(buffer.len() as u64).max(floor);
-        let count = read_full(self.log.file(), &mut buffer[..(before - start) as usize], start)?;
-        let partial = if start == floor { 0 } else { skip_line(&buffer[..count]) };
-        if partial == count {
-            // No line begins in it: damage. It is handed out as it is.
-            return Ok(start..start + count as u64);
+    /// The system's, and that the log is shorter than it was: somebody truncated it.
+    pub fn read(&self, from: u64, buffer: &mut [u8]) -> io::Result<()> {
+        let count = read_full(self.log.file(), buffer, from)?;
+        if count < buffer.len() {
+            let why = format!("it ends at byte {}, and {} were written", from + count as u64, self.end());
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, why));
         }
-        buffer.copy_within(partial..count, 0);
-        Ok(start + partial as u64..start + count as u64)
+        Ok(())
     }
-
-    /// Where the first message stands whose line is not before `time`, the beginning of a timestamp; the log's
-    /// end where all are. By bisection.
-    ///
-    /// # Errors
-    /// The system's.
-    pub fn find(&self, time: &[u8]) -> io::Result<u64> {
-        let mut buffer = [0; SEARCH_CHUNK_BYTES_MIN];
-        // All lines that begin before `low` are before `time`; none is that begins at `high` or behind it.
-        let (mut low, mut high) = (0, self.end());
-        while high - low > SEARCH_CHUNK_BYTES_MIN as u64 {
-            let middle = low + (high - low) / 2;
-            match self.first_stamp(middle, high)? {
-                Some((start, stamp)) if stamp.as_slice() < time => low = start + 1,
-                Some(_) | None => high = middle,
-            }
-        }
-        // `low` stands one byte behind the start of a line that is before `time`, or at the start of all.
-        let mut at = self.line_start_from(low)?;
-        loop {
-            let count = self.read_lines(at, u64::MAX, &mut buffer)?;
-            let mut offset = 0;
-            while offset < count {
-                let line = &buffer[offset..count];
-                if Timestamp::parse(line).is_some() && &line[..time.len()] >= time {
-                    return Ok(at + offset as u64);
-                }
-                offset += skip_line(line);
-            }
-            if count == 0 {
-                return Ok(at);
-            }
-            at += count as u64;
-        }
-    }
-
-    /// The first message whose line begins at `from` or behind it, and before `until`: where, and its timestamp
-    /// as written. Damaged lines are passed over.
-    fn first_stamp(&self, from: u64, until: u64) -> io::Result<Option<(u64, [u8; TIMESTAMP_BYTES])>> {
-        let mut start = self.line_start_from(from)?;
-        while start < until {
-            let mut stamp = [0; TIMESTAMP_BYTES];
-            read_full(self.log.file(), &mut stamp, start)?;
-            if Timestamp::parse(&stamp).is_some() {
-                return Ok(Some((start, stamp)));
-            }
-            start = self.line_start_from(start + 1)?;
-        }
-        Ok(None)
-    }
-
-    /// The first start of a line at `from` or behind it; the log's end where there is none.
-    fn line_start_from(&self, from: u64) -> io::Result<u64> {
-        // A line starts at `from` where the byte before it is an ending.
-        let Some(mut offset) = from.checked_sub(1) else { return Ok(0) };
-        let mut buffer = [0; LINE_BYTES_MAX];
-        loop {
-            let wanted = self.end().saturating_sub(offset).min(buffer.len() as u64) as usize;
-            let count = read_full(self.log.file(), &mut buffer[..wanted], offset)?;
-            let length = skip_line(&buffer[..count]);
-            offset += length as u64;
-            if count == 0 || buffer[length - 1] == b'\n' {
-                return Ok(offset);
-            }
-        }
-    }
-}
-
-fn last_line_end(bytes: &[u8]) -> Option<usize> {
-    bytes.iter().rposition(|&byte| byte == b'\n').map(|at| at + 1)
 }
 
 /// The end of a log as a start finds it.
@@ -343,33 +263,37 @@ fn check_next(line: &[u8], last: Timestamp) -> Result<Timestamp, &'static str> {
     if timestamp > last { Ok(timestamp) } else { Err("a timestamp that does not rise") }
 }
 
-/// Reads all of a log and calls `damaged` for each place that is not as it should be; returns the number of good
-/// messages.
+/// What [`verify`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verified {
+    /// Good messages.
+    pub messages: u64,
+    /// The timestamp of the last of them; the epoch if there is none.
+    pub last: Timestamp,
+}
+
+/// Reads all of a log and calls `damaged` for each line that is no message.
 ///
 /// # Errors
 /// The system's.
-pub fn verify(file: &impl File, mut damaged: impl FnMut(Damage)) -> io::Result<u64> {
+pub fn verify(file: &impl File, mut damaged: impl FnMut(Damage)) -> io::Result<Verified> {
     let mut buffer = vec![0; CATCH_UP_CHUNK_BYTES];
-    let (mut messages, mut last, mut start) = (0, Timestamp::default(), 0);
+    let mut judge = Judge::after(Timestamp::default());
+    judge.set_latest(Tail::read(file, file.len()?)?.last);
+    let (mut messages, mut start) = (0, 0);
     loop {
         let count = read_full(file, &mut buffer, start)?;
-        if count == 0 {
-            return Ok(messages);
-        }
-        let whole = last_line_end(&buffer[..count]).unwrap_or(count);
-        let mut offset = 0;
-        while offset < whole {
-            let line = &buffer[offset..offset + skip_line(&buffer[offset..whole])];
-            match check_next(line, last) {
-                Ok(timestamp) => {
-                    last = timestamp;
-                    messages += 1;
-                }
-                Err(what) => damaged(Damage { offset: start + offset as u64, what }),
+        let length = judgeable(&buffer[..count], count < buffer.len());
+        for judged in judge.lines(&buffer[..count], length) {
+            match judged.verdict {
+                Ok(_) => messages += 1,
+                Err(what) => damaged(Damage { offset: start + judged.range.start as u64, what }),
             }
-            offset += line.len();
         }
-        start += whole as u64;
+        start += length as u64;
+        if count < buffer.len() {
+            return Ok(Verified { messages, last: judge.last() });
+        }
     }
 }
 
@@ -456,9 +380,6 @@ mod tests {
             check_recovery(format!("{before}{end}").as_bytes(), Err(before.len() as u64));
         }
         check_recovery(edited.as_bytes(), Err(0));
-        // Behind the last timestamp there is none for another message.
-        let last = "9999-12-31T23:59:59.999999Z alice: the end\n";
-        check_recovery(format!("{before}{last}").as_bytes(), Err(before.len() as u64));
         // Zeroes too far from the end to be of the last batch.
         let far = "y".repeat(200);
         let many: String = (51..1800).map(|number| format!("{} alice: {far}\n", stamp(number))).collect();
@@ -478,77 +399,9 @@ mod tests {
         assert_eq!((journal.end(), journal.last()), (log.len() as u64, stamp(5999)));
 
         let mut damages = Vec::new();
-        let messages = verify(journal.log.file(), |damage| damages.push(damage)).unwrap();
-        assert_eq!(messages, 6000);
+        let verified = verify(journal.log.file(), |damage| damages.push(damage)).unwrap();
+        assert_eq!(verified, Verified { messages: 6000, last: stamp(5999) });
         assert_eq!(damages, [Damage { offset: 0, what: "a line without a timestamp" }]);
-    }
-
-    #[test]
-    fn find_gives_the_first_message_not_before_a_time() {
-        for count in [0, 1, 2, 3, 50, 51, 1000] {
-            let directory = tempfile::tempdir().unwrap();
-            fs::write(directory.path().join(LOG_FILE), lines(count)).unwrap();
-            let journal = recover(directory.path()).unwrap();
-            let mut offset = 0;
-            for number in 0..count {
-                assert_eq!(journal.find(&stamp(number).to_bytes()).unwrap(), offset, "{number} of {count}");
-                offset += line(number).len() as u64;
-                assert_eq!(journal.find(&stamp(number).next().to_bytes()).unwrap(), offset);
-            }
-            assert_eq!(journal.find(b"1970-").unwrap(), 0);
-            assert_eq!(journal.find(b"2999-12").unwrap(), journal.end());
-        }
-    }
-
-    #[test]
-    fn find_passes_over_damage() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join(LOG_FILE);
-        let log = lines(2000);
-        fs::write(&path, &log).unwrap();
-        let journal = recover(directory.path()).unwrap();
-        let (from, to) = (log.find(&line(300)).unwrap(), log.find(&line(500)).unwrap());
-        let junk = "j".repeat(to - from - 1) + "\n";
-        fs::write(&path, [&log[..from], &junk, &log[to..]].concat()).unwrap();
-        for number in (0..300).chain(500..2000) {
-            let found = journal.find(&stamp(number).to_bytes()).unwrap();
-            assert_eq!(found as usize, log.find(&line(number)).unwrap(), "{number}");
-        }
-        let found = journal.find(&stamp(400).to_bytes()).unwrap() as usize;
-        assert!((from..=to).contains(&found));
-    }
-
-    #[test]
-    fn whole_lines_are_read_forwards_and_backwards() {
-        let directory = tempfile::tempdir().unwrap();
-        let log = lines(500);
-        fs::write(directory.path().join(LOG_FILE), &log).unwrap();
-        let journal = recover(directory.path()).unwrap();
-        for size in [SEARCH_CHUNK_BYTES_MIN, CATCH_UP_CHUNK_BYTES] {
-            let mut buffer = vec![0; size];
-            let mut read = Vec::new();
-            loop {
-                let count = journal.read_lines(read.len() as u64, u64::MAX, &mut buffer).unwrap();
-                assert!(buffer[..count].ends_with(b"\n") || count == 0);
-                read.extend_from_slice(&buffer[..count]);
-                if count == 0 {
-                    break;
-                }
-            }
-            assert_eq!(read, log.as_bytes());
-
-            let floor = line(0).len() as u64;
-            let mut before = journal.end();
-            let mut chunks = Vec::new();
-            while before > floor {
-                let range = journal.read_lines_before(before, floor, &mut buffer).unwrap();
-                assert_eq!(range.end, before);
-                before = range.start;
-                chunks.push(buffer[..(range.end - range.start) as usize].to_vec());
-            }
-            chunks.reverse();
-            assert_eq!(chunks.concat(), &log.as_bytes()[floor as usize..]);
-        }
     }
 
     #[test]
@@ -558,14 +411,18 @@ mod tests {
         let mut journal = recover(directory.path()).unwrap();
         let mut batch = journal.new_batch();
         let alice = Name::parse(b"alice").unwrap();
-        let first = batch.stage(0, &alice, None, "one");
-        let second = batch.stage(0, &alice, Some(&alice), "two");
+        let first = batch.stage(0, &alice, None, "one").unwrap();
+        let second = batch.stage(0, &alice, Some(&alice), "two").unwrap();
         let Commit::Saved(committed) = journal.commit(batch).unwrap() else { panic!("it was saved") };
         let written = [committed.line(first), committed.line(second)].concat();
         let text = String::from_utf8(written).unwrap();
         assert_eq!(
             text,
-            format!("{0} alice: one\n{1} alice -> alice: two\n", stamp(4).next(), stamp(4).next().next())
+            format!(
+                "{0} alice: one\n{1} alice -> alice: two\n",
+                stamp(5 - 1).next().unwrap(),
+                stamp(4).next().and_then(Timestamp::next).unwrap()
+            )
         );
         assert_eq!(fs::read_to_string(directory.path().join(LOG_FILE)).unwrap(), lines(5) + &text);
         assert_eq!(journal.end() as usize, (lines(5) + &text).len());

@@ -22,11 +22,15 @@
 //! | 0 | [`mod@line`] | bytes to lines: lengths, telnet, clients of other protocols |
 //! | 0 | [`text`] | what may stand in a message, by Unicode properties |
 //! | 0 | [`record`] | a message and its line; the timestamp that only rises; who may see it |
+//! | 0 | [`judge`] | which lines of the log are messages and which are damage |
 //! | 0 | [`protocol`] | a line to a command |
 //! | 0 | [`client`] | the client's side of the protocol, without I/O; the server does not use it |
 //! | 0 | [`storage`], [`directory`] | a small trait over files and its real implementation; all-or-nothing appends |
 //! | 0 | [`recovery`] | the definition of a torn write; damage |
-//! | 1 | [`journal`] | the log: recover, stage, commit, find, read |
+//! | 1 | [`journal`] | the log: recover, stage, commit, read |
+//! | 1 | [`chunk`] | a part of the log in memory, and what of it a reader is sent |
+//! | 1 | [`search`] | finding a place in the log, by its time or backwards |
+//! | 1 | [`replay`] | what a login shows of the messages that were missed |
 //! | 1 | [`cursor`] | a place in the log that moves towards its end |
 //! | 1 | [`feed`], [`outbox`] | the last turns' bytes, once for all; what a connection has still to send of them |
 //! | 1 | [`users`] | the lines of users.txt, chained by checksums |
@@ -77,7 +81,8 @@
 //! # What is deliberately absent
 //!
 //! Threads, an async runtime, a database, a configuration file, rooms, operators, TLS, metrics, plug-ins. The log
-//! has no index: it is searched by bisection, since its timestamps rise, and read backwards for the last N.
+//! has no index: it is searched by bisection, since its timestamps rise, and read backwards for the last N, both in
+//! bounded steps. What is not a message in it is [judged](judge) to be damage, passed over and reported.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -85,6 +90,7 @@
 pub mod accounts;
 pub mod chat;
 pub mod check;
+pub mod chunk;
 pub mod client;
 pub mod cursor;
 pub mod directory;
@@ -93,6 +99,7 @@ pub mod feed;
 pub mod flags;
 pub mod hashing;
 pub mod journal;
+pub mod judge;
 pub mod kdf;
 pub mod limits;
 pub mod line;
@@ -106,6 +113,8 @@ pub mod protocol;
 pub mod reactor;
 pub mod record;
 pub mod recovery;
+pub mod replay;
+pub mod search;
 pub mod server;
 pub mod storage;
 pub mod text;

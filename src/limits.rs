@@ -47,8 +47,10 @@ pub const BYTES_BEFORE_LOGIN_MAX: usize = 8 << 10;
 /// Slices given to one vectored write.
 pub const SLICES_PER_WRITE_MAX: usize = 64;
 
-/// What a cursor reads of the log in one turn.
+/// The most that a cursor reads of the log in one step.
 pub const CATCH_UP_CHUNK_BYTES: usize = 64 << 10;
+/// What it reads at least for a socket that takes little, unless a line is longer.
+pub const CATCH_UP_CHUNK_BYTES_MIN: usize = 1 << 10;
 /// The first chunk of a search backwards; each further one doubles, up to [`CATCH_UP_CHUNK_BYTES`].
 pub const SEARCH_CHUNK_BYTES_MIN: usize = 8 << 10;
 /// Chunks read by all cursors together in one turn.
@@ -120,6 +122,14 @@ pub const RATE_BURST_SECONDS: u64 = 2;
 
 /// Public messages of what one missed, shown at login; `--replay`.
 pub const REPLAY_DEFAULT: u32 = 50;
+/// Private messages from each sender shown at login.
+pub const REPLAY_PRIVATE_MAX: u64 = 200;
+/// Senders whose private messages are counted one by one for that; all others count as one.
+pub const REPLAY_SENDERS_MAX: usize = 64;
+/// Bytes of a replay that are sent before the session accepts lines.
+pub const REPLAY_BYTES_BEFORE_LINES: usize = 64 << 10;
+/// Steps of a replay after which the session accepts lines, even if nothing was sent yet.
+pub const REPLAY_STEPS_BEFORE_LINES: u32 = 64;
 /// Between two notices of who came or went.
 pub const PRESENCE_PAUSE_US: Micros = SECOND_US;
 /// Names written out in such a notice, before "and N others".

@@ -32,6 +32,11 @@ impl Name {
         &self.bytes[..usize::from(self.length)]
     }
 
+    /// Whether `bytes` are this name, ignoring case.
+    pub fn is(&self, bytes: &[u8]) -> bool {
+        self.as_bytes().eq_ignore_ascii_case(bytes)
+    }
+
     /// As it was given.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(self.as_bytes()).expect("parse lets only ASCII in")

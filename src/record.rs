@@ -9,24 +9,27 @@
 
 use std::fmt;
 
-use crate::limits::{LINE_BYTES_MAX, Micros, SECOND_US};
+use crate::limits::{LINE_BYTES_MAX, Micros, NAME_BYTES_MAX, SECOND_US};
 use crate::name::Name;
-use crate::text::is_unsafe;
 
 /// Bytes of a written timestamp.
 pub const TIMESTAMP_BYTES: usize = "2026-11-22T12:03:11.042317Z".len();
 const PATTERN: &[u8; TIMESTAMP_BYTES] = b"0000-00-00T00:00:00.000000Z";
-/// 9999-12-31T23:59:59.999999Z, the last one of this width.
-const LATEST: Timestamp = Timestamp(253_402_300_799_999_999);
+/// What is left of the calendar after the last time that the clock may give: enough for millions of messages after a
+/// clock that was wrong is right again.
+const RESERVED_US: Micros = 60 * SECOND_US;
 
 /// A moment in UTC, in microseconds since the Unix epoch (RFC 3339 when written). The id of a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(Micros);
 
 impl Timestamp {
-    /// A moment since the Unix epoch.
+    /// 9999-12-31T23:59:59.999999Z, the last one of this width.
+    pub const MAX: Timestamp = Timestamp(253_402_300_799_999_999);
+
+    /// Converts from microseconds since the Unix epoch; what is past [`Timestamp::MAX`] becomes that.
     pub const fn from_micros(micros: Micros) -> Timestamp {
-        if micros < LATEST.0 { Timestamp(micros) } else { LATEST }
+        if micros < Timestamp::MAX.0 { Timestamp(micros) } else { Timestamp::MAX }
     }
 
     /// Microseconds since the Unix epoch.
@@ -69,9 +72,14 @@ impl Timestamp {
         text
     }
 
-    /// The moment after this one.
-    pub fn next(self) -> Timestamp {
-        Timestamp(self.0 + 1)
+    /// The moment after this one, or `None` after [`Timestamp::MAX`].
+    pub fn next(self) -> Option<Timestamp> {
+        Some(Timestamp(self.0 + 1)).filter(|next| *next <= Timestamp::MAX)
+    }
+
+    /// The moment before this one; the epoch has none and stays.
+    pub fn previous(self) -> Timestamp {
+        Timestamp(self.0.saturating_sub(1))
     }
 }
 
@@ -97,6 +105,11 @@ impl TimePrefix {
         let mut bytes = [0; TIMESTAMP_BYTES];
         bytes[..text.len()].copy_from_slice(text);
         Some(TimePrefix { bytes, length: text.len() as u8 })
+    }
+
+    /// All of a timestamp.
+    pub fn whole(timestamp: Timestamp) -> TimePrefix {
+        TimePrefix { bytes: timestamp.to_bytes(), length: TIMESTAMP_BYTES as u8 }
     }
 
     /// As it was written; compares as the moments do.
@@ -134,10 +147,13 @@ impl Stamper {
         self.last
     }
 
-    /// The next one, as it is written.
-    pub fn stamp(&mut self, wall_us: Micros) -> &[u8; TIMESTAMP_BYTES] {
-        let timestamp = Timestamp(wall_us).max(self.last.next()).min(LATEST);
-        assert!(timestamp > self.last, "the calendar of four-digit years is used up");
+    /// Returns the next timestamp, as it is written, or `None` if the calendar of four-digit years has none for this
+    /// clock.
+    pub fn stamp(&mut self, wall_us: Micros) -> Option<&[u8; TIMESTAMP_BYTES]> {
+        if wall_us > Timestamp::MAX.0 - RESERVED_US {
+            return None;
+        }
+        let timestamp = Timestamp(wall_us).max(self.last.next()?);
         self.last = timestamp;
         let second = timestamp.0 / SECOND_US;
         if self.second == Some(second) {
@@ -146,7 +162,7 @@ impl Stamper {
             self.second = Some(second);
             self.text = timestamp.to_bytes();
         }
-        &self.text
+        Some(&self.text)
     }
 }
 
@@ -175,13 +191,19 @@ impl Ends<'_> {
     pub fn visible_to(&self, reader: &Name) -> bool {
         match self.to {
             Audience::Public => true,
-            Audience::Private(to) => is_name(to, reader) || is_name(self.from, reader),
+            Audience::Private(to) => reader.is(to) || reader.is(self.from),
         }
     }
-}
 
-fn is_name(bytes: &[u8], name: &Name) -> bool {
-    bytes.eq_ignore_ascii_case(name.as_bytes())
+    /// Whether the message is private between these two accounts, which may be the same.
+    pub fn is_between(&self, one: &Name, other: &Name) -> bool {
+        match self.to {
+            Audience::Public => false,
+            Audience::Private(to) => {
+                (one.is(self.from) && other.is(to)) || (other.is(self.from) && one.is(to))
+            }
+        }
+    }
 }
 
 /// The two ends of the message in `line`, or `None` where it is none. The timestamp and the text are not looked
@@ -210,8 +232,43 @@ fn name_length(bytes: &[u8]) -> usize {
     bytes.iter().position(|byte| !is_part(byte)).unwrap_or(bytes.len())
 }
 
-/// Whether `line` (with its ending) is exactly what this server would have written: its timestamp, or what is
-/// wrong with it.
+/// The two ends of the message in `line`, which begins with a timestamp, with everything checked but its text.
+///
+/// # Errors
+/// What is wrong with it, in a few words for the operator.
+pub fn message_ends(line: &[u8]) -> Result<Ends<'_>, &'static str> {
+    let Some(ends) = ends_of(line).filter(|_| line[TIMESTAMP_BYTES] == b' ') else {
+        return Err("a line that is no message");
+    };
+    if !is_valid_name(ends.from) {
+        return Err("a sender with no valid name");
+    }
+    match ends.to {
+        Audience::Private(to) if !is_valid_name(to) => Err("a recipient with no valid name"),
+        _ => Ok(ends),
+    }
+}
+
+/// Whether `bytes`, of which [`ends_of`] found all to be characters of a name, are a valid one.
+fn is_valid_name(bytes: &[u8]) -> bool {
+    bytes.len() <= NAME_BYTES_MAX && bytes.first().is_some_and(u8::is_ascii_alphabetic)
+}
+
+/// Whether lines can be shown: they are UTF-8 and hold no control character but tabs and their endings, so that
+/// damage cannot make a control sequence of something. Which other characters a text may hold is decided before it
+/// is stored: that rule changes, and what is in the log stays valid.
+pub fn has_clean_text(lines: &[u8]) -> bool {
+    let is_control = |byte: u8| (byte < b' ' && byte != b'\n' && byte != b'\t') | (byte == 0x7f);
+    // Without a branch for each byte, since everything that is read goes through it.
+    let has_control = lines.iter().fold(false, |has, &byte| has | is_control(byte));
+    // U+0080 to U+009F.
+    let pairs = lines.iter().zip(lines.get(1..).unwrap_or_default());
+    let has_c1 = pairs.fold(false, |has, (&first, &second)| has | ((first == 0xc2) & (second < 0xa0)));
+    !has_control && !has_c1 && std::str::from_utf8(lines).is_ok()
+}
+
+/// Whether `line` (with its ending) is one that this server could have written: its timestamp, or what is wrong
+/// with it.
 ///
 /// # Errors
 /// A few words for the operator.
@@ -219,25 +276,12 @@ pub fn check_line(line: &[u8]) -> Result<Timestamp, &'static str> {
     if line.len() > LINE_BYTES_MAX {
         return Err("a line that is too long");
     }
-    let Some(line) = line.strip_suffix(b"\n") else { return Err("a line without an ending") };
-    let Some(timestamp) = Timestamp::parse(line) else { return Err("a line without a timestamp") };
-    if timestamp == LATEST {
-        return Err("a timestamp with none behind it");
+    if !line.ends_with(b"\n") {
+        return Err("a line without an ending");
     }
-    let Some(ends) = ends_of(line).filter(|_| line[TIMESTAMP_BYTES] == b' ') else {
-        return Err("a line that is no message");
-    };
-    let Some(_) = Name::parse(ends.from) else { return Err("a sender with no valid name") };
-    if let Audience::Private(to) = ends.to
-        && Name::parse(to).is_none()
-    {
-        return Err("a recipient with no valid name");
-    }
-    match std::str::from_utf8(&line[ends.text_at..]) {
-        Err(_) => Err("text that is no UTF-8"),
-        Ok(text) if text.chars().any(is_unsafe) => Err("text with control characters"),
-        Ok(_) => Ok(timestamp),
-    }
+    let timestamp = Timestamp::parse(line).ok_or("a line without a timestamp")?;
+    message_ends(line)?;
+    if has_clean_text(line) { Ok(timestamp) } else { Err("text that cannot be shown") }
 }
 
 /// How long a message's line is, with its ending.
@@ -310,7 +354,7 @@ mod tests {
             (951_782_400_000_000, "2000-02-29T00:00:00.000000Z"),
             (1_795_425_791_042_317, "2026-11-23T09:23:11.042317Z"),
             (4_107_542_400_000_000, "2100-03-01T00:00:00.000000Z"),
-            (LATEST.0, "9999-12-31T23:59:59.999999Z"),
+            (Timestamp::MAX.0, "9999-12-31T23:59:59.999999Z"),
         ] {
             assert_eq!(Timestamp(micros).to_string(), text);
             assert_eq!(Timestamp::parse(text.as_bytes()), Some(Timestamp(micros)));
@@ -345,12 +389,25 @@ mod tests {
         let mut stamper = Stamper::default();
         let mut last = [0; TIMESTAMP_BYTES];
         for wall_us in [5_000_000, 5_000_000, 5_999_999, 5_999_999, 3, 7_000_000, 6_999_999] {
-            let next = *stamper.stamp(wall_us);
+            let next = *stamper.stamp(wall_us).unwrap();
             assert!(next > last, "{}", next.escape_ascii());
             assert_eq!(Timestamp::parse(&next), Some(stamper.last()));
             last = next;
         }
         assert_eq!(stamper.last(), Timestamp(7_000_001));
+    }
+
+    #[test]
+    fn at_the_end_of_the_calendar_there_is_no_timestamp_and_a_right_clock_gives_some_again() {
+        let end_us = Timestamp::MAX.0;
+        for wall_us in [end_us - 1_000_000, end_us, end_us + 1, u64::MAX] {
+            let mut stamper = Stamper::after(Timestamp(5));
+            assert!(stamper.stamp(wall_us).is_none());
+            assert_eq!(stamper.stamp(0), Some(&Timestamp(6).to_bytes()));
+        }
+        let mut stamper = Stamper::after(Timestamp(end_us - 1));
+        assert_eq!(stamper.stamp(7), Some(b"9999-12-31T23:59:59.999999Z"));
+        assert!(stamper.stamp(7).is_none());
     }
 
     fn name(text: &str) -> Name {
@@ -400,14 +457,17 @@ mod tests {
             (format!("{stamp} a:x\n"), Err("a line that is no message")),
             (format!("{stamp} a -> : x\n"), Err("a recipient with no valid name")),
             (format!("{stamp} : x\n"), Err("a sender with no valid name")),
-            (format!("{stamp} a: x\0y\n"), Err("text with control characters")),
+            (format!("{stamp} a: x\0y\n"), Err("text that cannot be shown")),
+            (format!("{stamp} a: x\u{9b}y\n"), Err("text that cannot be shown")),
+            (format!("{stamp} a: \u{ad}\u{a0}\u{202e}\n"), Ok(())),
+            ("9999-12-31T23:59:59.999999Z a: x\n".into(), Ok(())),
             (format!("{stamp} a: {}\n", "x".repeat(4096)), Err("a line that is too long")),
         ] {
             assert_eq!(check_line(line.as_bytes()).map(|_| ()), expected, "{line}");
         }
         assert_eq!(
             check_line(&[stamp.as_bytes(), b" a: \xff\n"].concat()).map(|_| ()),
-            Err("text that is no UTF-8")
+            Err("text that cannot be shown")
         );
     }
 }

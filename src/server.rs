@@ -22,7 +22,7 @@ pub use self::options::Options;
 pub use self::usage::Usage;
 
 use crate::chat::Chat;
-use crate::cursor::Chunk;
+use crate::chunk::Chunk;
 use crate::effects::{Context, Effects};
 use crate::feed::Feed;
 use crate::journal::{Batch, Commit, Committed, Journal, RecoverError};

@@ -89,22 +89,16 @@ impl<N: Net> Reactor<N> {
     }
 
     /// Writes a connection's own bytes and `behind` to it, in one go; returns how many bytes of `behind` it took.
-    pub fn send<'a>(
-        &mut self,
-        id: ConnectionId,
-        behind: impl Iterator<Item = IoSlice<'a>>,
-        feed: &'a Feed,
-        now_us: Micros,
-    ) -> usize {
+    pub fn send(&mut self, id: ConnectionId, behind: &[u8], feed: &Feed, now_us: Micros) -> usize {
         let connection = &mut self.connections[id as usize];
         let mut slices = [IoSlice::new(&[]); SLICES_PER_WRITE_MAX];
         let (own_count, own_bytes) = connection.outbox.slices(feed, &mut slices);
-        let mut count = own_count;
-        let mut bytes = own_bytes;
-        for slice in behind.take(SLICES_PER_WRITE_MAX - own_count) {
-            bytes += slice.len();
-            slices[count] = slice;
+        // If its own bytes take all slices, the rest of them goes first.
+        let (mut count, mut bytes) = (own_count, own_bytes);
+        if own_count < SLICES_PER_WRITE_MAX {
+            slices[own_count] = IoSlice::new(behind);
             count += 1;
+            bytes += behind.len();
         }
         let taken = connection.socket.write(&slices[..count], bytes, now_us);
         let own_taken = taken.min(own_bytes);

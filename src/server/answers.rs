@@ -6,7 +6,7 @@ use std::io;
 use log::error;
 
 use super::Server;
-use crate::cursor::{Cursor, HistoryStart, Progress};
+use crate::cursor::{Cursor, Progress};
 use crate::effects::Ask;
 use crate::journal::LOG_FILE;
 use crate::limits::{CATCH_UPS_PER_TURN_MAX, STALL_US};
@@ -128,32 +128,13 @@ impl<N: Net, S: Storage> Server<N, S> {
 
     /// All earlier messages are sent, so the log's end is where this connection is.
     fn begin_history(&mut self, id: ConnectionId, range: HistoryRange) -> Option<Task> {
-        let start_and_end = match range {
-            HistoryRange::All => Ok((HistoryStart::First, self.journal.end())),
-            HistoryRange::Last(count) => Ok((HistoryStart::Last(count), self.journal.end())),
-            HistoryRange::Since(time) => self
-                .journal
-                .find(time.as_bytes())
-                .map(|offset| (HistoryStart::At(offset), self.journal.end())),
-            HistoryRange::Before(count, time) => {
-                self.journal.find(time.as_bytes()).map(|end| (HistoryStart::Last(count), end))
-            }
-        };
-        match start_and_end {
-            Ok((start, end)) => {
-                if let Some(connection) = self.reactor.connection(id) {
-                    connection.outbox.leave_feed(&self.feed);
-                }
-                self.queue_task(id);
-                let cursor = Cursor::history(start, end, &self.journal);
-                let notices = Some(self.feed.notices());
-                Some(Task::Read(Reading { cursor, notices, is_answer: true, then: None }))
-            }
-            Err(why) => {
-                self.unreadable(id, &why);
-                None
-            }
+        if let Some(connection) = self.reactor.connection(id) {
+            connection.outbox.leave_feed(&self.feed);
         }
+        self.queue_task(id);
+        let cursor = Cursor::history(range, None, &self.journal);
+        let notices = Some(self.feed.notices());
+        Some(Task::Read(Reading { cursor, notices, is_answer: true, then: None }))
     }
 
     fn read(&mut self, id: ConnectionId, mut reading: Reading) -> Option<Task> {
@@ -174,6 +155,7 @@ impl<N: Net, S: Storage> Server<N, S> {
                     return self.skip(id, Task::Read(reading));
                 }
             }
+            Ok(Progress::Notices(lines)) => self.reactor.push_own(id, lines.as_bytes(), &self.feed),
             Ok(Progress::EndOfHistory) => self.reactor.push_own(id, b"* end of history\n", &self.feed),
             Ok(Progress::AtEnd) => return self.caught_up(id, reading),
             Err(why) => {
@@ -192,13 +174,15 @@ impl<N: Net, S: Storage> Server<N, S> {
     /// Writes what the chunk holds for a reader, behind its own bytes, in one go.
     fn send_chunk(&mut self, id: ConnectionId, cursor: &mut Cursor) {
         let now_us = self.now.mono_us;
-        let taken = self.reactor.send(id, self.chunk.slices(), &self.feed, now_us);
-        let sent = cursor.advance(taken, &self.chunk);
-        if !sent.rest.is_empty() {
-            self.reactor.push_rest(id, sent.rest, &self.feed);
+        let taken = self.reactor.send(id, self.chunk.text(), &self.feed, now_us);
+        let (rest, last) = cursor.advance(taken, &self.chunk);
+        if !rest.is_empty() {
+            self.reactor.push_rest(id, rest, &self.feed);
         }
+        // What a replay leaves out must not count as seen before the reader was told of it.
+        let last = last.filter(|_| !cursor.owes_omissions());
         let Some(connection) = self.reactor.connection(id) else { return };
-        if let Some(last) = sent.last {
+        if let Some(last) = last {
             connection.handed = connection.handed.max(last);
         }
         if let Some(since_us) = connection.stalled_since_us() {
@@ -252,16 +236,9 @@ impl<N: Net, S: Storage> Server<N, S> {
 
     /// A live connection that is too slow becomes a reader of the file, from the first message it was not sent.
     pub(super) fn fall_behind(&mut self, id: ConnectionId) {
-        let dropped = self.reactor.drop_messages(id, &self.feed);
-        let first = dropped.unwrap_or(self.journal.last().next());
-        match Cursor::behind(first, &self.journal) {
-            Ok(cursor) => {
-                let notices = Some(self.feed.notices());
-                let then = self.tasks.remove(&id).map(Box::new);
-                let is_answer = false;
-                self.begin(id, Task::Read(Reading { cursor, notices, is_answer, then }));
-            }
-            Err(why) => self.unreadable(id, &why),
-        }
+        let cursor = Cursor::behind(self.reactor.drop_messages(id, &self.feed), &self.journal);
+        let notices = Some(self.feed.notices());
+        let then = self.tasks.remove(&id).map(Box::new);
+        self.begin(id, Task::Read(Reading { cursor, notices, is_answer: false, then }));
     }
 }

@@ -95,17 +95,11 @@ impl<N: Net, S: Storage> Server<N, S> {
             if self.journal.end() > 0 {
                 self.seen.append(&self.chat.accounts, std::iter::once(account));
             }
-            Ok(Cursor::first_visit(replay, &self.journal))
+            Cursor::first_visit(replay, &self.journal)
         } else {
             Cursor::missed(seen, replay, &self.journal)
         };
-        match cursor {
-            Ok(cursor) => {
-                let reading = Reading { cursor, notices: None, is_answer: true, then: None };
-                self.begin(id, Task::Read(reading));
-            }
-            Err(why) => self.unreadable(id, &why),
-        }
+        self.begin(id, Task::Read(Reading { cursor, notices: None, is_answer: true, then: None }));
     }
 
     /// A session takes lines again.

@@ -196,8 +196,8 @@ fn who_takes_nothing_for_ten_minutes_is_closed_and_shown_the_rest_at_the_next_lo
     for bytes in [10_000, 2 * OUTBOX_BYTES_MAX] {
         let mut sim = chatty(&["alice", "slow"]);
         sim.peer("slow").capacity = 100;
-        for _ in 0..bytes / 1_000 {
-            sim.say("alice", &format!("/msg slow {}", "x".repeat(1_000)));
+        for _ in 0..bytes / 4_000 {
+            sim.say("alice", &format!("/msg slow {}", "x".repeat(4_000)));
         }
         sim.run_for(TEN_MINUTES_US - 1_000_000);
         assert!(!sim.peer("slow").is_gone());

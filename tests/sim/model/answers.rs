@@ -97,6 +97,17 @@ impl Model {
             self.connections[id].is_closing = true;
             return true;
         }
+        if let Some((more, sender)) = text.strip_suffix(": /history").map_or_else(
+            || text[2..].split_once(": /history ").and_then(|(more, _)| more.split_once(" more from ")),
+            |more| more[2..].split_once(" more from "),
+        ) {
+            let stream = self.connections[id].stream.as_mut();
+            let is_so = more
+                .parse()
+                .is_ok_and(|more| stream.is_some_and(|stream| stream.omits(&key(sender), more, &self.log)));
+            hold(Guarantee::Ordered, is_so, || format!("connection {id}: that is not so: {text}"));
+            return true;
+        }
         let is_users = text.starts_with("* users: ");
         let named = text.strip_suffix(" joined").or_else(|| text.strip_suffix(" left")).filter(|_| !is_users);
         let Some(named) = named else { return text == MEANWHILE };

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::asked::Asked;
-use super::stream::{Range, Stream};
+use super::stream::Stream;
 use super::{Guarantee, broken};
 
 /// What the client did with its end.
@@ -140,20 +140,6 @@ impl Connection {
             && !self.is_over()
             && !self.may_have_left
             && !self.asked.iter().any(leaves)
-    }
-
-    /// Whether a place in the log may have been looked for, for it, in that turn: it logged in, asked for history by
-    /// its time, or fell behind.
-    pub fn may_search(&self, turn: u64) -> bool {
-        let searches = |waiting: &Waiting| {
-            let by_time = |range: &Range| matches!(range, Range::Since(_) | Range::Before(..));
-            match &waiting.asked {
-                Asked::Login { .. } => true,
-                Asked::History(range) => by_time(range),
-                _ => false,
-            }
-        };
-        self.is_hostile || self.lags || self.welcomed == turn || self.asked.iter().any(searches)
     }
 
     /// The whole lines that end in what was written to it.

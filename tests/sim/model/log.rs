@@ -158,6 +158,11 @@ impl Log {
         (from..until.min(self.len())).find(|&place| shows(&self.records[place]))
     }
 
+    /// The first place from `from` on, before `until`, that `shows` says yes to.
+    pub fn first_place(&self, from: usize, until: usize, shows: impl Fn(usize) -> bool) -> Option<usize> {
+        (from..until.min(self.len())).find(|&place| shows(place))
+    }
+
     /// The place that the last `count` messages before `end` begin at, of those that `counts` says yes to.
     pub fn last(&self, count: u64, end: usize, counts: impl Fn(&Record) -> bool) -> usize {
         let mut left = count;

@@ -309,7 +309,6 @@ impl Model {
         if is_last {
             return;
         }
-        let searches = self.open.iter().filter(|&&id| self.connections[id].may_search(self.turn)).count();
         self.look_at_ends(net);
         if self.trouble.seen_refused == self.turn {
             self.accounts.values_mut().for_each(Account::may_not_be_noted);
@@ -317,7 +316,7 @@ impl Model {
         // While it shuts down it notes what was seen as each one goes.
         let may_be_late = self.is_shutting_down;
         self.seen.look(disk, &self.log, &mut self.accounts, (self.turn, now_us), may_be_late);
-        let work = Work { appended, searches };
+        let work = Work { appended };
         self.bounds.look(net, disk, &self.connections, &self.open, self.rules, &work);
     }
 
@@ -354,6 +353,10 @@ impl Model {
             hold(Guarantee::Ordered, stands, || {
                 let stream = connection.stream.as_ref().map(|it| it.describe(&self.log)).unwrap_or_default();
                 format!("connection {id} was not shown all it may see: {stream}")
+            });
+            let omitted = connection.stream.as_ref().and_then(|stream| stream.omitted_silently(&self.log));
+            hold(Guarantee::Ordered, omitted.is_none(), || {
+                format!("connection {id} was not told that there is more from {omitted:?}")
             });
             let waiting = connection.asked.iter().find(|it| !matches!(it.asked, Asked::Nothing));
             hold(Guarantee::Refused, waiting.is_none(), || {

@@ -19,8 +19,9 @@ pub enum Range {
 /// Where a connection may stand in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
-    /// It is shown what it missed: before `all_from` only what is private and to it.
-    Missed { next: usize, all_from: usize },
+    /// It is shown what it missed from `seen` to `end`: before `all_from` only what is private and to it, and of
+    /// that the newest from each sender.
+    Missed { next: usize, seen: usize, all_from: usize, end: usize },
     /// It is shown everything from here on.
     Live { next: usize },
     /// It is shown history up to `until`, and then goes on at `resume`.
@@ -32,6 +33,16 @@ enum Place {
 pub struct Stream {
     account: String,
     places: BTreeSet<Place>,
+    missed: Option<Missed>,
+}
+
+/// Of what a login shows the private messages of, and who is said to have sent more.
+#[derive(Debug)]
+struct Missed {
+    seen: Between,
+    end: Between,
+    may_ask_for_nothing: bool,
+    told: BTreeSet<String>,
 }
 
 /// Between two numbers, both of them possible.
@@ -51,12 +62,38 @@ impl Stream {
                 }
                 let last_public = log.last(replay, end, |record| record.to.is_none());
                 for seen in seen.0..=seen.1.min(end) {
-                    let place = Place::Missed { next: seen, all_from: last_public.max(seen) };
+                    let place = Place::Missed { next: seen, seen, all_from: last_public.max(seen), end };
                     places.insert(place.normal(account, log));
                 }
             }
         }
-        Stream { account: account.into(), places }
+        let may_ask_for_nothing = replays.contains(&0);
+        let missed = Some(Missed { seen, end, may_ask_for_nothing, told: BTreeSet::new() });
+        Stream { account: account.into(), places, missed }
+    }
+
+    /// The reader is told that a sender has sent so many more private messages than are shown. Whether that is so.
+    pub fn omits(&mut self, sender: &str, more: usize, log: &Log) -> bool {
+        let Some(missed) = &mut self.missed else { return false };
+        let mut ends = missed.end.0..=missed.end.1;
+        let mut seens = missed.seen.0..=missed.seen.1;
+        missed.told.insert(sender.into())
+            && ends.any(|end| {
+                seens.any(|seen| sent(&self.account, sender, (seen, end), log) == more + PRIVATE_MAX)
+            })
+    }
+
+    /// Somebody who sent more than is shown, of which the reader was not told.
+    pub fn omitted_silently(&self, log: &Log) -> Option<String> {
+        let missed = self.missed.as_ref().filter(|missed| !missed.may_ask_for_nothing)?;
+        let range = (missed.seen.1, missed.end.0);
+        let senders: BTreeSet<_> = (range.0..range.1)
+            .map(|place| log.record(place))
+            .filter(|record| record.is_to(&self.account))
+            .map(|record| record.from.clone())
+            .collect();
+        let is_omitted = |sender: &String| sent(&self.account, sender, range, log) > PRIVATE_MAX;
+        senders.into_iter().find(|sender| is_omitted(sender) && !missed.told.contains(sender))
     }
 
     /// After the account was made: the last public messages of all.
@@ -65,7 +102,7 @@ impl Stream {
             |replay: u64| (end.0..=end.1).map(move |end| log.last(replay, end, |it| it.to.is_none()));
         let places =
             replays.iter().flat_map(|&replay| starts(replay)).map(|next| Place::Live { next }).collect();
-        Stream { account: account.into(), places }
+        Stream { account: account.into(), places, missed: None }
     }
 
     /// A message is shown. Whether it may be. `asked`: the history that waits to be answered.
@@ -139,9 +176,19 @@ impl Place {
         match *self {
             Place::Live { next } => log.first(next, usize::MAX, |it| it.is_for(account)),
             Place::History { next, until, .. } => log.first(next, until, |it| it.is_for(account)),
-            Place::Missed { next, all_from } => log
-                .first(next, all_from, |it| it.is_to(account))
-                .or_else(|| log.first(all_from, usize::MAX, |it| it.is_for(account))),
+            Place::Missed { next, seen, all_from, end } => log
+                .first_place(next, end, |place| is_replayed(place, (seen, all_from, end), account, log))
+                .or_else(|| log.first(end.max(next), usize::MAX, |it| it.is_for(account))),
+        }
+    }
+
+    /// The same place, always written in the same way.
+    fn normal(self, account: &str, log: &Log) -> Place {
+        match self {
+            Place::Missed { next, end, .. } if self.next_shown(account, log).is_none_or(|it| it >= end) => {
+                Place::Live { next: end.max(next) }
+            }
+            other => other,
         }
     }
 
@@ -152,20 +199,11 @@ impl Place {
         let next = place + 1;
         Some(match self {
             Place::Live { .. } => Place::Live { next },
-            Place::Missed { all_from, .. } => Place::Missed { next, all_from }.normal(account, log),
+            Place::Missed { seen, all_from, end, .. } => {
+                Place::Missed { next, seen, all_from, end }.normal(account, log)
+            }
             Place::History { until, resume, .. } => Place::History { next, until, resume },
         })
-    }
-
-    /// The same place, always written in the same way.
-    fn normal(self, account: &str, log: &Log) -> Place {
-        match self {
-            Place::Missed { next, all_from } => match log.first(next, all_from, |it| it.is_to(account)) {
-                Some(next) => Place::Missed { next, all_from },
-                None => Place::Live { next: all_from.max(next) },
-            },
-            other => other,
-        }
     }
 
     /// Where the answer to a request begins. Before it everything was sent, so that what the account may see of
@@ -184,4 +222,21 @@ impl Place {
         };
         Some(Place::History { next, until, resume })
     }
+}
+
+/// Private messages from each sender that a login shows.
+const PRIVATE_MAX: usize = 200;
+
+/// Whether a message is shown of what was missed between two places.
+fn is_replayed(place: usize, (seen, all_from, end): (usize, usize, usize), account: &str, log: &Log) -> bool {
+    let record = log.record(place);
+    if !record.is_to(account) {
+        return place >= all_from && record.is_for(account);
+    }
+    place >= seen && sent(account, &record.from, (place + 1, end), log) < PRIVATE_MAX
+}
+
+/// How many private messages a sender sent to an account between two places.
+fn sent(account: &str, sender: &str, (from, to): (usize, usize), log: &Log) -> usize {
+    (from..to).map(|place| log.record(place)).filter(|it| it.is_to(account) && it.from == sender).count()
 }
