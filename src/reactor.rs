@@ -312,7 +312,7 @@ impl<N: Net> Reactor<N> {
             for _ in 0..8 {
                 let connection = &self.connections[id as usize];
                 if connection.is_writable() && connection.outbox.pending_own() > 0 {
-                    self.send(id, std::iter::empty(), feed, now_us);
+                    self.send(id, &[], feed, now_us);
                 }
             }
             let stream = &mut self.connections[id as usize].socket.stream;
