@@ -11,6 +11,8 @@
 //! | [`entry`] | the input field: sending, recalling, completing |
 //! | [`input`] | keys and clicks in the order they happened |
 //! | [`notification`] | desktop notifications |
+//! | [`bidi`] | the order of right-to-left text |
+//! | [`mixed`] | right-to-left text on the screen |
 //! | `main.rs` | the window system, the connection's thread, notifications |
 //!
 //! What happens on the network comes in by [`app::App::handle`]; what the user wants comes out as
@@ -19,11 +21,13 @@
 #![forbid(unsafe_code)]
 
 pub mod app;
+pub mod bidi;
 pub mod chat;
 pub mod conversation;
 pub mod entry;
 pub mod input;
 pub mod message;
+pub mod mixed;
 pub mod notification;
 pub mod sign_in;
 pub mod timeline;

@@ -9,6 +9,9 @@ use eframe::egui::{Color32, RichText, Ui, vec2};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
+use crate::bidi::{is_mixed, without_overrides};
+use crate::mixed::{self, Style};
+
 /// Hues that differ from each other.
 const HUES: usize = 12;
 
@@ -68,6 +71,10 @@ pub fn show(ui: &mut Ui, message: &Message, time: &str, own: Option<&Name>) {
 
 /// A text with its links, and with one's own name marked.
 fn text(ui: &mut Ui, text: &str, own: Option<&Name>) {
+    if is_mixed(text) {
+        let colour = ui.visuals().text_color();
+        return mixed_text(ui, text, own, colour, usize::MAX);
+    }
     ui.spacing_mut().item_spacing.x = 0.0;
     for part in parts(text) {
         match part {
@@ -77,6 +84,32 @@ fn text(ui: &mut Ui, text: &str, own: Option<&Name>) {
             }
         }
     }
+}
+
+/// Shows a text that contains right-to-left writing, in at most so many rows.
+pub fn mixed_text(ui: &mut Ui, text: &str, own: Option<&Name>, colour: Color32, rows_max: usize) {
+    let text = without_overrides(text);
+    let mut styled = Vec::new();
+    let mut start = 0;
+    let mut add = |length: usize, style| {
+        styled.push((start..start + length, style));
+        start += length;
+    };
+    for part in parts(&text) {
+        match part {
+            Part::Link(link) => add(link.len(), Style::Link),
+            Part::Text(mut rest) => {
+                while let Some((at, own)) = own.and_then(|own| Some((mention(rest, own)?, own))) {
+                    let length = own.as_str().len();
+                    add(at, Style::Plain);
+                    add(length, Style::Mention);
+                    rest = &rest[at + length..];
+                }
+                add(rest.len(), Style::Plain);
+            }
+        }
+    }
+    mixed::show(ui, &text, &styled, colour, rows_max);
 }
 
 fn marked(ui: &mut Ui, text: &str, own: Option<&Name>) {

@@ -5,13 +5,14 @@ use std::collections::VecDeque;
 use chinwag::name::Name;
 use chinwag::record::Timestamp;
 use eframe::egui::{
-    Align, Button, CentralPanel, Color32, CursorIcon, Event, Frame, Id, ImeEvent, Key, Layout, Margin,
+    Align, Button, CentralPanel, Color32, CursorIcon, Event, Frame, Id, ImeEvent, Key, Label, Layout, Margin,
     Modifiers, Panel, RichText, Role, ScrollArea, ThemePreference, Ui, WidgetInfo, vec2,
 };
 use jiff::tz::TimeZone;
 
 use super::Chat;
 use crate::app::Request;
+use crate::bidi::is_mixed;
 use crate::conversation::{Delivery, Item, Outgoing};
 use crate::input::take_key;
 use crate::message;
@@ -199,7 +200,7 @@ impl Chat {
             ui.horizontal_wrapped(|ui| {
                 ui.label(words);
                 if is_over && ui.button("Sign in again").clicked() {
-                    requests.push(Request::SignOut);
+                    requests.push(Request::Leave);
                 }
             });
         });
@@ -398,7 +399,12 @@ fn show_one_outgoing(ui: &mut Ui, outgoing: &Outgoing) -> Option<Choice> {
         } else if outgoing.state == Delivery::Unconfirmed {
             ui.weak("not confirmed yet");
         }
-        ui.add(eframe::egui::Label::new(RichText::new(&outgoing.text).weak()).truncate());
+        if is_mixed(&outgoing.text) {
+            let colour = ui.visuals().weak_text_color();
+            message::mixed_text(ui, &outgoing.text, None, colour, 1);
+        } else {
+            ui.add(Label::new(RichText::new(&outgoing.text).weak()).truncate());
+        }
         choice
     });
     row.inner
@@ -433,7 +439,10 @@ fn show_item(
         Item::Note { text, is_error, .. } => {
             let colour = if *is_error { ui.visuals().error_fg_color } else { ui.visuals().weak_text_color() };
             ui.push_id(index, |ui| {
-                ui.horizontal_wrapped(|ui| ui.label(RichText::new(text).color(colour)));
+                ui.horizontal_wrapped(|ui| match is_mixed(text) {
+                    true => message::mixed_text(ui, text, None, colour, usize::MAX),
+                    false => drop(ui.label(RichText::new(text).color(colour))),
+                });
             });
         }
     }

@@ -8,7 +8,7 @@ use chinwag::client::{Event as ChatEvent, Message, Origin};
 use chinwag::name::Name;
 use chinwag::record::Timestamp;
 use chinwag_gui::app::{App, Request, Told};
-use eframe::egui::{Color32, Event, Key, Modifiers, OutputCommand, Shape, ViewportId, vec2};
+use eframe::egui::{Color32, Event, Key, Modifiers, OutputCommand, Rect, Shape, ViewportId, vec2};
 use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT, Queryable};
 use jiff::tz::TimeZone;
@@ -236,6 +236,23 @@ fn gather(shape: &Shape, painted: &mut Vec<(String, Color32)>) {
         }
         _ => {}
     }
+}
+
+/// All texts that were drawn in the last frame, with their places.
+pub fn texts(window: &Window<'_>) -> Vec<(String, Rect)> {
+    fn gather(shape: &Shape, texts: &mut Vec<(String, Rect)>) {
+        match shape {
+            Shape::Vec(shapes) => shapes.iter().for_each(|shape| gather(shape, texts)),
+            Shape::Text(text) => {
+                let place = text.galley.rect.translate(text.pos.to_vec2());
+                texts.push((text.galley.text().to_owned(), place));
+            }
+            _ => {}
+        }
+    }
+    let mut texts = Vec::new();
+    window.output().shapes.iter().for_each(|it| gather(&it.shape, &mut texts));
+    texts
 }
 
 /// The colour that a piece of text was drawn in.

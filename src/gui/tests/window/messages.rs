@@ -146,3 +146,32 @@ fn what_was_missed_appears_once_and_behind_a_line() {
     assert!(line.top() > window.get_by_label("before").rect().top());
     assert!(line.bottom() < window.get_by_label("missed").rect().bottom());
 }
+
+/// What of the texts is drawn in one row, from left to right.
+fn drawn_with(window: &Window<'_>, word: &str) -> Vec<String> {
+    let places = texts(window);
+    let row = places.iter().find(|(text, _)| text == word).expect("the word is drawn").1.center().y;
+    let mut drawn: Vec<_> =
+        places.into_iter().filter(|(_, rect)| (rect.center().y - row).abs() < 2.0).collect();
+    drawn.sort_by(|a, b| a.1.left().total_cmp(&b.1.left()));
+    drawn.into_iter().map(|(text, _)| text).filter(|text| !text.trim().is_empty()).collect()
+}
+
+#[test]
+fn right_to_left_text_stands_in_its_order_and_can_be_copied() {
+    let mut window = chat();
+    say(&mut window, 1, "bob", "אבג 123 דהו alice https://a.example/x זחט");
+    let mut drawn = drawn_with(&window, "123");
+    drawn.truncate(8);
+    let expected = ["12:00", "bob", "זחט", "alice", "https://a.example/x", "דהו", "123", "אבג"];
+    assert_eq!(drawn, expected, "the message begins at the right");
+    let label = "אבג 123 דהו alice https://a.example/x זחט";
+    window.get_by_label(label).click_secondary();
+    window.run();
+    window.get_by_label("Copy").click();
+    let copied = outside(&mut window, |command| match command {
+        OutputCommand::CopyText(text) => Some(text.clone()),
+        _ => None,
+    });
+    assert_eq!(copied.as_deref(), Some(label), "as it was written");
+}
