@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use chinwag::client::link::Update;
-use chinwag::client::{Credentials, Event};
+use chinwag::client::{Credentials, Event, Token};
 use chinwag::name::Name;
 use eframe::egui::{
     CentralPanel, Color32, Context, FontId, RawInput, TextStyle, Theme, Ui, ViewportCommand, vec2,
@@ -25,10 +25,35 @@ pub enum Request {
         /// How to log in.
         credentials: Credentials,
     },
+    /// A connection to a server, and to log in there with the token that was kept.
+    Resume {
+        /// `HOST:PORT`
+        server: String,
+        /// The account.
+        name: String,
+    },
     /// To say a line, or have it done.
     Submit(String),
     /// To leave the server.
+    Leave,
+    /// To leave the server, and not to sign in there by itself the next time.
     SignOut,
+    /// To keep a token for the next time.
+    KeepToken {
+        /// `HOST:PORT`
+        server: String,
+        /// The account.
+        name: Name,
+        /// As good as a password.
+        token: Token,
+    },
+    /// To remove the token that was kept.
+    ForgetToken {
+        /// `HOST:PORT`
+        server: String,
+        /// The account.
+        name: String,
+    },
     /// That this is kept for the next time.
     KeepLogin {
         /// `HOST:PORT`
@@ -44,6 +69,8 @@ pub enum Request {
 pub enum Told {
     /// There is no connection; why, in words.
     NotConnected(String),
+    /// No token is kept for the account.
+    NoToken,
     /// Something on the connection.
     Update(Update),
     /// Who is online now.
@@ -73,6 +100,13 @@ impl App {
             title: String::new(),
             input: InputQueue::default(),
         }
+    }
+
+    /// Signs in at once, with the token that was kept for the server and the name that are filled in.
+    pub fn resume(mut self) -> App {
+        let (server, name) = self.sign_in.resume();
+        self.requests.push(Request::Resume { server, name });
+        self
     }
 
     /// The looks of both themes.
@@ -135,6 +169,9 @@ impl App {
             chat.set_focus(has_focus);
         }
         told.into_iter().for_each(|told| self.handle(told));
+        if self.chat.is_some() {
+            self.sign_in.forget_typed_passwords(ctx);
+        }
         self.set_title(ctx);
     }
 
@@ -155,9 +192,25 @@ impl App {
                 }
                 self.online = online;
             }
-            (Told::Update(update), Some(chat)) => chat.handle(update, &mut self.requests),
+            (Told::Update(Update::Event(Event::Token { name, token })), _) => self.take_token(name, token),
+            (Told::Update(update), Some(chat)) => {
+                if let Update::Event(Event::TokenRefused { name, .. }) = &update {
+                    forget_token(&mut self.sign_in, &mut self.requests, name.clone());
+                }
+                chat.handle(update, &mut self.requests);
+            }
             (Told::Update(update), None) => self.outside(update),
             (Told::NotConnected(why), _) => self.sign_in.failed(Field::Server, why),
+            (Told::NoToken, _) => self.sign_in.token_refused(),
+        }
+    }
+
+    /// The server issued a token.
+    fn take_token(&mut self, name: Name, token: Token) {
+        if self.sign_in.remembers {
+            self.sign_in.kept = Some(name.to_string());
+            let server = self.sign_in.server.clone();
+            self.requests.push(Request::KeepToken { server, name, token });
         }
     }
 
@@ -172,16 +225,24 @@ impl App {
                 chat.set_online(self.online.clone());
                 self.chat = Some(chat);
                 let (server, name) = (self.sign_in.server.clone(), name.to_string());
+                if !self.sign_in.remembers {
+                    forget_token(&mut self.sign_in, &mut self.requests, name.clone());
+                }
                 self.requests.push(Request::KeepLogin { server, name });
+            }
+            Update::Event(Event::TokenRefused { name, .. }) => {
+                forget_token(&mut self.sign_in, &mut self.requests, name);
+                self.sign_in.token_refused();
+                self.requests.push(Request::Leave);
             }
             Update::Event(Event::LoginFailed(refusal) | Event::Error(refusal)) => {
                 self.sign_in.refused(&refusal);
-                self.requests.push(Request::SignOut);
+                self.requests.push(Request::Leave);
             }
             Update::Event(Event::NotChinwag(line)) => {
                 let words = format!("That is no chinwag server; it says: {line}");
                 self.sign_in.failed(Field::Server, words);
-                self.requests.push(Request::SignOut);
+                self.requests.push(Request::Leave);
             }
             Update::Event(Event::Notice(text)) => self.sign_in.problem = Some((Field::Password, text)),
             Update::Event(_) => {}
@@ -189,7 +250,7 @@ impl App {
                 if self.sign_in.is_waiting {
                     self.sign_in.failed(Field::Server, format!("The connection is lost: {why}."));
                 }
-                self.requests.push(Request::SignOut);
+                self.requests.push(Request::Leave);
             }
             Update::Ended(_) => self.sign_in.is_waiting = false,
         }
@@ -201,13 +262,14 @@ impl App {
             Some(chat) => chat.show(ui, &mut self.requests),
             None => {
                 let wanted = CentralPanel::default().show(ui, |ui| self.sign_in.show(ui)).inner;
-                if let Some((server, credentials)) = wanted {
-                    self.requests.push(Request::Connect { server, credentials });
-                }
+                self.requests.extend(wanted);
             }
         }
-        if self.chat.is_some() && self.requests.contains(&Request::SignOut) {
-            self.chat = None;
+        let signs_out = self.requests.contains(&Request::SignOut);
+        if signs_out || self.requests.contains(&Request::Leave) {
+            if let Some(chat) = self.chat.take().filter(|_| signs_out) {
+                forget_token(&mut self.sign_in, &mut self.requests, chat.own.to_string());
+            }
             self.online.clear();
         }
         self.set_title(ui.ctx());
@@ -215,4 +277,10 @@ impl App {
             ui.ctx().request_repaint();
         }
     }
+}
+
+/// Removes the token that was kept for an account on the server that is filled in.
+fn forget_token(sign_in: &mut SignIn, requests: &mut Vec<Request>, name: String) {
+    sign_in.kept = None;
+    requests.push(Request::ForgetToken { server: sign_in.server.clone(), name });
 }

@@ -251,7 +251,7 @@ impl Chat {
     fn say(&mut self, typed: String, requests: &mut Vec<Request>) {
         let word = typed.split(' ').next().unwrap_or("").to_ascii_lowercase();
         if word == "/quit" {
-            return requests.push(Request::SignOut);
+            return requests.push(Request::Leave);
         }
         let seen = self.seen();
         let is_command = typed.starts_with('/') && !typed.starts_with("//") && word != "/me";

@@ -3,16 +3,18 @@
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeSet;
+use std::io;
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 use chinwag::client::link::{Command, Link, Manner, Update};
 use chinwag::client::settings::Settings;
-use chinwag::client::{Client, Credentials, Event};
+use chinwag::client::{Client, Event};
 use chinwag::name::Name;
 use chinwag_gui::app::{App, Request, Told};
 use chinwag_gui::notification::{Notification, escape_markup, summary};
+use chinwag_gui::sign_in::address;
 use eframe::egui::{self, Context, ViewportBuilder};
 use jiff::tz::TimeZone;
 
@@ -95,12 +97,18 @@ impl Window {
         let (last_server, last_name) =
             settings.last_login().unwrap_or(("localhost:5000".into(), String::new()));
         let name = match &server {
-            Some(server) => settings.last_user(server).unwrap_or_default(),
+            Some(server) => settings.last_user(&address(server)).unwrap_or_default(),
             None => last_name,
         };
         let (tell, told) = channel();
+        let server = address(&server.unwrap_or(last_server));
+        let has_token = settings.token(&server, &name).is_some();
+        let mut app = App::new(server, name, TimeZone::system());
+        if has_token {
+            app = app.resume();
+        }
         Window {
-            app: App::new(server.unwrap_or(last_server), name, TimeZone::system()),
+            app,
             settings,
             link: None,
             generation: 0,
@@ -132,9 +140,21 @@ impl Window {
     fn obey(&mut self, ctx: &Context) {
         for request in self.app.take_requests() {
             match request {
-                Request::Connect { server, credentials } => self.connect(ctx, server, credentials),
+                Request::Connect { server, credentials } => {
+                    self.connect(ctx, server, Command::LogIn(credentials));
+                }
+                Request::Resume { server, name } => match self.settings.token(&server, &name) {
+                    Some(token) => self.connect(ctx, server, Command::Resume { name, token }),
+                    None => self.app.handle(Told::NoToken),
+                },
+                Request::KeepToken { server, name, token } => {
+                    report(self.settings.keep_token(&server, &name, &token));
+                }
+                Request::ForgetToken { server, name } => {
+                    report(self.settings.forget_token(&server, Some(&name)));
+                }
                 Request::Submit(line) => self.send(Command::Submit(line)),
-                Request::SignOut => {
+                Request::Leave | Request::SignOut => {
                     // Its thread says goodbye by itself.
                     if let Some(link) = self.link.take() {
                         link.send(Command::Leave);
@@ -143,9 +163,7 @@ impl Window {
                     self.waiting.clear();
                 }
                 Request::KeepLogin { server, name } => {
-                    if let Err(error) = self.settings.keep_last_user(&server, &name) {
-                        eprintln!("chinwag-gui: not kept for the next time: {error}");
-                    }
+                    report(self.settings.keep_last_user(&server, &name));
                 }
                 Request::Notify(notification) => {
                     // Where the thread is gone, it has said why.
@@ -163,7 +181,7 @@ impl Window {
     }
 
     /// Connects on another thread: that may take a while.
-    fn connect(&mut self, ctx: &Context, server: String, credentials: Credentials) {
+    fn connect(&mut self, ctx: &Context, server: String, login: Command) {
         self.generation += 1;
         let (generation, tell, ctx, settings) =
             (self.generation, self.tell.clone(), ctx.clone(), self.settings.clone());
@@ -171,10 +189,8 @@ impl Window {
             let (telling, waking, keeping) = (tell.clone(), ctx.clone(), settings.clone());
             let mut online = BTreeSet::new();
             let update = move |client: &Client, update: Update| {
-                if let Update::Event(Event::IgnoredChanged) = update
-                    && let Err(error) = keeping.keep_ignored(client.ignored().iter())
-                {
-                    eprintln!("chinwag-gui: not kept for the next time: {error}");
+                if let Update::Event(Event::IgnoredChanged) = update {
+                    report(keeping.keep_ignored(client.ignored().iter()));
                 }
                 if let Some(online) = changed(&mut online, client.online()) {
                     let _ = telling.send((generation, Inside::Told(Told::Online(online))));
@@ -186,7 +202,7 @@ impl Window {
             let manner = Manner { reconnects: true, holds_lines: false };
             let inside = match Link::start(&server, Client::new(settings.ignored()), manner, update) {
                 Ok(link) => {
-                    link.send(Command::LogIn(credentials));
+                    link.send(login);
                     Inside::Connected(link)
                 }
                 Err(error) => Inside::Told(Told::NotConnected(format!("{server}: {error}"))),
@@ -194,6 +210,13 @@ impl Window {
             let _ = tell.send((generation, inside));
             ctx.request_repaint();
         });
+    }
+}
+
+/// Says that something could not be written to the settings; the window works without it.
+fn report<T>(outcome: io::Result<T>) {
+    if let Err(error) = outcome {
+        eprintln!("chinwag-gui: not saved for the next time: {error}");
     }
 }
 

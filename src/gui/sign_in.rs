@@ -3,10 +3,13 @@
 use chinwag::client::{Credentials, Refusal};
 use chinwag::name::Name;
 use chinwag::protocol::is_password;
+use eframe::egui::text_edit::TextEditState;
 use eframe::egui::{
-    Align, Button, Id, Key, Layout, Modifiers, RichText, Role, ScrollArea, TextEdit, Ui, WidgetInfo, vec2,
+    Align, Button, Context, Id, Key, Layout, Modifiers, RichText, Role, ScrollArea, TextEdit, Ui, WidgetInfo,
+    vec2,
 };
 
+use crate::app::Request;
 use crate::input::has_key;
 
 /// Of the fields, in points.
@@ -35,10 +38,16 @@ pub struct SignIn {
     again: String,
     /// The account is to be made.
     pub registers: bool,
+    /// The token that the server issues is to be kept for the next time.
+    pub remembers: bool,
+    /// The account on the server that is filled in for which a token is kept.
+    pub kept: Option<String>,
     /// An answer is awaited.
     pub is_waiting: bool,
     /// The first field that is empty is to be typed in.
     wants_focus: bool,
+    /// A password was typed, of which egui may still know something.
+    has_typed: bool,
     /// What was wrong, and with what.
     pub problem: Option<(Field, String)>,
 }
@@ -52,8 +61,11 @@ impl SignIn {
             password: String::new(),
             again: String::new(),
             registers: false,
+            remembers: true,
+            kept: None,
             is_waiting: false,
             wants_focus: true,
+            has_typed: false,
             problem: None,
         }
     }
@@ -74,15 +86,42 @@ impl SignIn {
         self.problem = Some((field, words));
     }
 
-    /// Nothing of a password is kept longer than it is needed.
-    pub fn forget_password(&mut self) {
-        self.wants_focus = true;
-        self.password.clear();
-        self.again.clear();
+    /// Signs in with the token that is kept. Returns the server and the name.
+    pub fn resume(&mut self) -> (String, String) {
+        self.is_waiting = true;
+        self.kept = Some(self.name.clone());
+        (self.server.clone(), self.name.clone())
     }
 
-    /// Shows it; returns what to connect to, once that is asked for.
-    pub fn show(&mut self, ui: &mut Ui) -> Option<(String, Credentials)> {
+    /// There is no valid token: the password is needed.
+    pub fn token_refused(&mut self) {
+        self.kept = None;
+        self.wants_focus = true;
+        self.failed(Field::Password, "You are signed out; enter your password.".to_owned());
+    }
+
+    /// Overwrites and drops the passwords that were typed.
+    pub fn forget_password(&mut self) {
+        self.wants_focus = true;
+        self.has_typed = true;
+        for password in [&mut self.password, &mut self.again] {
+            let mut bytes = std::mem::take(password).into_bytes();
+            bytes.fill(0);
+            std::hint::black_box(&bytes);
+        }
+    }
+
+    /// Drops what egui remembers of the password fields, such as earlier texts to undo to.
+    pub fn forget_typed_passwords(&mut self, ctx: &Context) {
+        if std::mem::take(&mut self.has_typed) {
+            for field in ["Password", "Password again"] {
+                TextEditState::default().store(ctx, id_of(field));
+            }
+        }
+    }
+
+    /// Shows it; returns the connection that the user asks for.
+    pub fn show(&mut self, ui: &mut Ui) -> Option<Request> {
         if std::mem::take(&mut self.wants_focus) {
             let first = if self.name.is_empty() { "Name" } else { "Password" };
             ui.memory_mut(|memory| memory.request_focus(id_of(first)));
@@ -111,12 +150,15 @@ impl SignIn {
         ui.add_space(6.0);
         let problem = self.problem.clone();
         let with = |field| problem.as_ref().filter(|(of, _)| *of == field).map(|(_, words)| words.as_str());
-        wanted |= field(ui, "Server", &mut self.server, false, with(Field::Server));
-        wanted |= field(ui, "Name", &mut self.name, false, with(Field::Name));
-        wanted |= field(ui, "Password", &mut self.password, true, with(Field::Password));
+        wanted |= field(ui, "Server", &mut self.server, with(Field::Server));
+        wanted |= field(ui, "Name", &mut self.name, with(Field::Name));
+        let hint = if self.is_kept() { "empty: as the last time" } else { "" };
+        wanted |= secret_field(ui, "Password", &mut self.password, hint, with(Field::Password));
         if self.registers {
-            wanted |= field(ui, "Password again", &mut self.again, true, None);
+            wanted |= secret_field(ui, "Password again", &mut self.again, "", None);
         }
+        ui.add_space(6.0);
+        ui.checkbox(&mut self.remembers, "Stay signed in on this computer");
         ui.add_space(10.0);
         let words = match (self.is_waiting, self.registers) {
             (true, _) => "Waiting for the server…",
@@ -131,9 +173,19 @@ impl SignIn {
         wanted
     }
 
-    /// What to connect to, where nothing is wrong that can be told already.
-    fn take(&mut self) -> Option<(String, Credentials)> {
+    fn is_kept(&self) -> bool {
+        !self.registers && self.kept.as_ref().is_some_and(|kept| kept.eq_ignore_ascii_case(self.name.trim()))
+    }
+
+    /// The connection to make, unless something is wrong that can be told already.
+    fn take(&mut self) -> Option<Request> {
         self.problem = None;
+        self.server = address(&self.server);
+        let (server, name) = (self.server.clone(), self.name.trim().to_owned());
+        if self.is_kept() && self.password.is_empty() {
+            self.is_waiting = true;
+            return Some(Request::Resume { server, name });
+        }
         let problem = if Name::parse(self.name.trim().as_bytes()).is_none() {
             Some((Field::Name, "A name is a letter, then up to 19 letters, digits, - or _."))
         } else if !is_password(&self.password) {
@@ -147,16 +199,19 @@ impl SignIn {
             self.failed(field, words.to_owned());
             return None;
         }
-        let server = match self.server.trim() {
-            "" => "localhost:5000".to_owned(),
-            server if server.parse::<std::net::Ipv6Addr>().is_ok() => format!("[{server}]:5000"),
-            server if server.ends_with(']') || !server.contains(':') => format!("{server}:5000"),
-            server => server.to_owned(),
-        };
-        self.server.clone_from(&server);
         self.is_waiting = true;
-        let (name, password) = (self.name.trim().to_owned(), self.password.clone());
-        Some((server, Credentials { name, password, is_new: self.registers }))
+        let credentials = Credentials { name, password: self.password.clone(), is_new: self.registers };
+        Some(Request::Connect { server, credentials })
+    }
+}
+
+/// `HOST:PORT`, from what was typed.
+pub fn address(typed: &str) -> String {
+    match typed.trim() {
+        "" => "localhost:5000".to_owned(),
+        server if server.parse::<std::net::Ipv6Addr>().is_ok() => format!("[{server}]:5000"),
+        server if server.ends_with(']') || !server.contains(':') => format!("{server}:5000"),
+        server => server.to_owned(),
     }
 }
 
@@ -164,15 +219,20 @@ fn id_of(field: &str) -> Id {
     Id::unique(("sign-in", field))
 }
 
-/// A field under its name, with what is wrong with it; whether Enter was pressed in it.
-fn field(ui: &mut Ui, name: &str, text: &mut String, is_secret: bool, problem: Option<&str>) -> bool {
+/// A field under its name, with what is wrong with it. Returns whether Enter was pressed in it.
+fn field(ui: &mut Ui, name: &str, text: &mut String, problem: Option<&str>) -> bool {
+    show_field(ui, name, TextEdit::singleline(text), problem)
+}
+
+/// A field whose text is not shown.
+fn secret_field(ui: &mut Ui, name: &str, text: &mut String, hint: &str, problem: Option<&str>) -> bool {
+    show_field(ui, name, TextEdit::singleline(text).password(true).hint_text(hint), problem)
+}
+
+fn show_field(ui: &mut Ui, name: &str, edit: TextEdit<'_>, problem: Option<&str>) -> bool {
     ui.add_space(6.0);
     let label = ui.label(name);
-    let edit = TextEdit::singleline(text)
-        .id(id_of(name))
-        .password(is_secret)
-        .margin(vec2(8.0, 6.0))
-        .desired_width(f32::INFINITY);
+    let edit = edit.id(id_of(name)).margin(vec2(8.0, 6.0)).desired_width(f32::INFINITY);
     let response = ui.add(edit).labelled_by(label.id);
     if response.gained_focus() {
         response.scroll_to_me(None);
