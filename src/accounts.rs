@@ -73,7 +73,12 @@ pub struct Accounts {
     replays: HashMap<AccountId, u32>,
     /// Names without an account that occur in the log or in `seen.txt`, each with its read mark.
     reserved: HashMap<Name, Timestamp>,
+    /// By [`Name::look_hash`], the first account that looks so, or [`NOBODY`] for a reserved name.
+    looks: HashMap<u32, AccountId>,
 }
+
+/// The number of no account.
+const NOBODY: AccountId = AccountId(u32::MAX);
 
 impl Accounts {
     /// Number of accounts, including those that are locked.
@@ -125,6 +130,8 @@ impl Accounts {
     fn add(&mut self, name: Name, registered: Timestamp) -> AccountId {
         let id = AccountId(self.table.len().try_into().expect("memory ends before 2^32 accounts"));
         self.by_name.insert(name, id);
+        let look = self.looks.entry(name.look_hash()).or_insert(id);
+        *look = if *look == NOBODY { id } else { *look };
         let seen = self.reserved.remove(&name).unwrap_or_default();
         self.table.push(Account { name, credential: LOCKED, registered, seen, newest_session: None });
         id
@@ -160,12 +167,28 @@ impl Accounts {
         }
     }
 
+    /// Returns why nobody may register a name without a code, in words for the person who tries: it is taken,
+    /// reserved, or looks like such a name.
+    pub fn why_taken(&self, name: &Name) -> Option<String> {
+        if !self.is_free(name) {
+            return Some(taken_by(name, name));
+        }
+        let other = *self.looks.get(&name.look_hash())?;
+        if other == NOBODY {
+            return Some(format!("{name} looks like a name that is taken"));
+        }
+        // Or it is another name with the same hash.
+        let other = &self[other].name;
+        other.looks_like(name).then(|| taken_by(name, other))
+    }
+
     /// Reserves a name that occurs in the log, unless there is an account of that name; returns whether that is
     /// news. Lasts as long as the server runs: the next start finds the name in the log again.
     pub fn reserve(&mut self, name: Name) -> bool {
         let is_new = !self.by_name.contains_key(&name) && !self.reserved.contains_key(&name);
         if is_new {
             self.reserved.insert(name, Timestamp::default());
+            self.looks.entry(name.look_hash()).or_insert(NOBODY);
         }
         is_new
     }
@@ -173,6 +196,7 @@ impl Accounts {
     /// Reserves a name that has a read mark and no account. A mark of the epoch leaves an earlier one as it is.
     pub fn reserve_marked(&mut self, name: Name, seen: Timestamp) {
         if !self.by_name.contains_key(&name) {
+            self.looks.entry(name.look_hash()).or_insert(NOBODY);
             let mark = self.reserved.entry(name).or_default();
             *mark = if seen > Timestamp::default() { seen } else { *mark };
         }
@@ -193,6 +217,7 @@ impl Accounts {
     pub fn shrink(&mut self) {
         self.table.shrink_to_fit();
         self.by_name.shrink_to_fit();
+        self.looks.shrink_to_fit();
     }
 
     /// The number of missed public messages that the account wants to see, if it chose one.
@@ -226,6 +251,15 @@ impl Accounts {
         let codes = self.codes.iter().filter(move |code| code.account == id);
         let codes = codes.map(move |&Code { hash, issued, .. }| UserRecord::Code { name, hash, issued });
         std::iter::once(first).chain(tokens).chain(codes)
+    }
+}
+
+/// The words for a name that is taken by another account, of the same name or of one that looks like it.
+pub fn taken_by(name: &Name, other: &Name) -> String {
+    if name == other {
+        format!("{name} is registered already")
+    } else {
+        format!("{name} looks like {other}, which is taken")
     }
 }
 
@@ -316,6 +350,22 @@ mod tests {
         accounts.apply(&UserRecord::Reserved { name: name("alice"), at: at(3) });
         assert!(accounts.is_reserved(&name("alice")));
         assert_eq!((accounts[alice].credential(), accounts.token(alice, &[9; 32])), (None, None));
+    }
+
+    #[test]
+    fn accounts_keep_names_that_look_like_others_from_being_registered() {
+        let mut accounts = Accounts::default();
+        // Version 0.1 let both be registered; neither can be again.
+        accounts.apply(&credential("bill", 1, 1));
+        accounts.apply(&credential("biIl", 2, 2));
+        accounts.reserve(name("norma"));
+        let why = |accounts: &Accounts, text: &str| accounts.why_taken(&name(text));
+        assert_eq!(why(&accounts, "b1ll"), None);
+        assert_eq!(why(&accounts, "bi1l").unwrap(), "bi1l looks like bill, which is taken");
+        assert_eq!(why(&accounts, "BILL").unwrap(), "BILL is registered already");
+        assert_eq!(why(&accounts, "n0rrna").unwrap(), "n0rrna looks like a name that is taken");
+        accounts.apply(&credential("norma", 3, 3));
+        assert_eq!(why(&accounts, "norrna").unwrap(), "norrna looks like norma, which is taken");
     }
 
     #[test]

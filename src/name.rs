@@ -43,6 +43,89 @@ impl Name {
     }
 }
 
+/// Names that could be mistaken for the server, for everyone or for somebody in charge.
+const OF_THE_SERVER: [&str; 28] = [
+    "admin",
+    "administrator",
+    "all",
+    "anyone",
+    "chinwag",
+    "chinwagd",
+    "console",
+    "error",
+    "everybody",
+    "everyone",
+    "help",
+    "host",
+    "me",
+    "mod",
+    "moderator",
+    "nobody",
+    "nc",
+    "notice",
+    "op",
+    "operator",
+    "owner",
+    "root",
+    "server",
+    "service",
+    "support",
+    "sysop",
+    "system",
+    "you",
+];
+
+/// Looks: a name with every letter that can be taken for another replaced by one of them.
+impl Name {
+    /// Whether it could be mistaken for the server.
+    pub fn looks_official(&self) -> bool {
+        let own = skeleton(self.as_bytes());
+        let is_like = |other: &str| skeleton(other.as_bytes()) == own;
+        OF_THE_SERVER.iter().any(|other| is_like(other) || is_like(&other.to_ascii_uppercase()))
+    }
+
+    /// Whether it could be mistaken for another name, the same one included.
+    pub fn looks_like(&self, other: &Name) -> bool {
+        skeleton(self.as_bytes()) == skeleton(other.as_bytes())
+    }
+
+    /// A hash that is equal for names that look alike, for tables of them. FNV-1a.
+    pub fn look_hash(&self) -> u32 {
+        let (skeleton, length) = skeleton(self.as_bytes());
+        skeleton[..length]
+            .iter()
+            .fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
+    }
+}
+
+/// The rows of Unicode's confusables (UTS #39) that concern the characters of a name, and some pairs of letters that
+/// run together in many fonts. A capital I looks like an l, but not like the i that it is the same letter as, so this
+/// depends on how a name is spelled.
+fn skeleton(name: &[u8]) -> ([u8; NAME_BYTES_MAX], usize) {
+    let (mut skeleton, mut length) = ([0; NAME_BYTES_MAX], 0);
+    let mut rest = name;
+    while let [byte, behind @ ..] = rest {
+        rest = behind;
+        let (look, pair) = match (*byte, behind.first()) {
+            (b'r', Some(b'n')) => (b'm', true),
+            (b'v' | b'V', Some(b'v' | b'V')) => (b'w', true),
+            (b'c', Some(b'l' | b'I' | b'1')) => (b'd', true),
+            (b'I' | b'1', _) => (b'l', false),
+            (b'0', _) => (b'o', false),
+            (b'2', _) => (b'z', false),
+            (b'5', _) => (b's', false),
+            (b'8', _) => (b'b', false),
+            (b'9', _) => (b'g', false),
+            (b'_', _) => (b'-', false),
+            (other, _) => (other.to_ascii_lowercase(), false),
+        };
+        skeleton[length] = look;
+        length += 1;
+        rest = &rest[usize::from(pair)..];
+    }
+    (skeleton, length)
+}
+
 impl PartialEq for Name {
     fn eq(&self, other: &Name) -> bool {
         self.as_bytes().eq_ignore_ascii_case(other.as_bytes())
@@ -96,6 +179,56 @@ mod tests {
         }
         for invalid in ["", "1a", "-a", "_a", "a b", "a:b", "älice", "abcdefghijklmnopqrstu", "a\n", "a.b"] {
             assert!(Name::parse(invalid.as_bytes()).is_none(), "{invalid:?}");
+        }
+    }
+
+    #[test]
+    fn names_that_look_alike_are_known() {
+        let name = |text: &str| Name::parse(text.as_bytes()).unwrap();
+        for (one, other) in [
+            ("bill", "biII"),
+            ("bill", "bi1L"),
+            ("Ian", "lan"),
+            ("Bob", "b0b"),
+            ("norma", "norrna"),
+            ("will", "vvi1l"),
+            ("wow", "VVoW"),
+            ("ada", "acla"),
+            ("adam", "ac1arn"),
+            ("zoe", "Z0E"),
+            ("Zoe2", "zoez"),
+            ("sam_smith", "sam-5mith"),
+            ("bob8", "bobB"),
+            ("greg", "gre9"),
+        ] {
+            let (one, other) = (name(one), name(other));
+            assert!(one.looks_like(&other) && other.looks_like(&one), "{one} {other}");
+            assert_eq!(one.look_hash(), other.look_hash());
+        }
+        for (one, other) in [
+            ("alice", "allce"),
+            ("Ilan", "Lian"),
+            ("user1", "user2"),
+            ("user-1", "user1"),
+            ("marcia", "marda"),
+            ("MARCIA", "marda"),
+            ("anna", "ana"),
+        ] {
+            let (one, other) = (name(one), name(other));
+            assert!(!one.looks_like(&other) && one.look_hash() != other.look_hash(), "{one} {other}");
+        }
+        let numbered: Vec<Name> = (0..2000).map(|number| name(&format!("user{number}"))).collect();
+        let looks: std::collections::HashSet<u32> = numbered.iter().map(Name::look_hash).collect();
+        assert_eq!(looks.len(), numbered.len(), "numbers don't look like each other");
+    }
+
+    #[test]
+    fn names_that_look_like_the_server_are_known() {
+        for text in ["server", "SERVER", "Y0U", "rne", "sy5tem", "AdMlN", "ADMIN", "adm1n", "r0ot", "aII"] {
+            assert!(Name::parse(text.as_bytes()).unwrap().looks_official(), "{text}");
+        }
+        for text in ["servers", "meg", "youssef", "alla", "admin2", "roots"] {
+            assert!(!Name::parse(text.as_bytes()).unwrap().looks_official(), "{text}");
         }
     }
 

@@ -3,7 +3,7 @@
 use log::{info, warn};
 
 use super::{Chat, Waiting};
-use crate::accounts::{AccountId, SessionId};
+use crate::accounts::{AccountId, SessionId, taken_by};
 use crate::effects::{Context, Effect, Effects, Save};
 use crate::hashing::Admission;
 use crate::limits::{
@@ -122,11 +122,14 @@ impl Chat {
                 format_args!("! bad-name: a name is a letter, then up to 19 letters, digits, - or _"),
             );
         };
+        if name.looks_official() {
+            return effects.own(id, format_args!("! bad-name: {name} could be mistaken for the server"));
+        }
         if replaced || !is_password(password) {
             return bad_password(id, effects);
         }
-        if !self.accounts.is_free(&name) {
-            return effects.own(id, format_args!("! name-taken: {name} is registered already"));
+        if let Some(why) = self.accounts.why_taken(&name) {
+            return effects.own(id, format_args!("! name-taken: {why}"));
         }
         if !self.may_register(id, context.now, effects) {
             return;
@@ -250,10 +253,11 @@ impl Chat {
             }
             Verdict::Store(credential, reason) => {
                 if reason == SaveReason::Registered {
-                    let taken = !self.accounts.is_free(&name)
-                        || context.effects.saves().iter().any(|save| save.name == name);
-                    if taken {
-                        context.effects.own(id, format_args!("! name-taken: {name} is registered already"));
+                    let of_this_turn = context.effects.saves().iter().find(|it| it.name.looks_like(&name));
+                    let why_taken = self.accounts.why_taken(&name);
+                    let why_taken = why_taken.or(of_this_turn.map(|other| taken_by(&name, &other.name)));
+                    if let Some(why) = why_taken {
+                        context.effects.own(id, format_args!("! name-taken: {why}"));
                         return self.resume(id, context.effects);
                     }
                     // Asked again: others of the address may have registered while this one was hashed.

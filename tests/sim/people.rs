@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 
-use super::model::asked::{Asked, clean};
+use super::model::asked::{Asked, clean, twin_of};
 use super::model::stream::Range;
 use super::model::{Guarantee, Model, hold};
 use super::net::SimNet;
@@ -376,11 +376,22 @@ impl People {
                 stage.model.asked_for_mark(id);
                 self.people[number].typed.push_back((vec![255, 244, 255, 253, 6, b'\n'], Asked::Nothing));
             }
+            94 => self.register_a_look_alike(number, stage),
             _ => {
                 if let Some(name) = who {
                     self.enter(number, &name, stage);
                 }
             }
+        }
+    }
+
+    /// A name that looks like the server's, or like one that is surely taken.
+    fn register_a_look_alike(&mut self, number: usize, stage: &mut Stage<'_>) {
+        let name = stage.random.one_of(&["Server", "y0u", "CAT_9", "eve-"]);
+        if twin_of(name).is_none_or(|twin| stage.model.is_settled(twin)) {
+            let password = self.fresh_password(stage);
+            let asked = Asked::Register { name: name.into(), password: password.clone() };
+            self.write(number, &format!("/register {name} {password}"), asked);
         }
     }
 

@@ -537,6 +537,39 @@ fn of_two_who_register_a_name_at_once_one_gets_it() {
 }
 
 #[test]
+fn names_that_look_like_another_or_like_the_server_are_not_registered() {
+    let sim = check(
+        "a> /register Billy correct-horse
+         a< * welcome Billy
+         b> /register BilIy correct-horse
+         b< ! name-taken: BilIy looks like Billy, which is taken
+         b> /register Bi11y correct-horse
+         b< ! name-taken: Bi11y looks like Billy, which is taken
+         b> /register billy correct-horse
+         b< ! name-taken: billy is registered already
+         b> /register ADM1N correct-horse
+         b< ! bad-name: ADM1N could be mistaken for the server
+         c>> /register norma correct-horse
+         d>> /register n0rma battery-staple
+         d>> /register n0rrna battery-staple
+         c> x
+         c< * welcome norma
+         c< TS norma: x
+         d< ! name-taken: n0rma looks like norma, which is taken
+         d< ! name-taken: n0rrna looks like norma, which is taken
+         a< * norma joined
+         a< TS norma: x",
+    );
+    play(
+        &mut sim.restart(),
+        "b> /register Bil1y correct-horse
+         b< ! name-taken: Bil1y looks like Billy, which is taken
+         b> /login Billy correct-horse
+         b< * welcome Billy",
+    );
+}
+
+#[test]
 fn a_changed_password_is_the_only_one_from_then_on() {
     let sim = check(
         "alice> /register alice correct-horse

@@ -1,26 +1,37 @@
-//! The command parser: every line is something, what is said is what was typed, and an error is one line.
+//! The command parser: every line is something, a message is tidy and shows something, what a person sees as a command
+//! is never a message, and an error is one line.
 
 #![no_main]
 
-use chinwag::line::sanitise;
-use chinwag::protocol::{Command, parse};
+use chinwag::protocol::{Command, Misuse, parse, read};
+use chinwag::text::{as_seen, has_visible, sanitise, tidy};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
-    let mut line = String::new();
-    sanitise(bytes, &mut line);
-    match parse(&line) {
+    let (mut clean, mut line) = (String::new(), String::new());
+    let replaced = sanitise(bytes, &mut clean);
+    let input = read(bytes, &mut line);
+    assert_eq!(input.replaced, replaced);
+    let is_message = |text: &str| {
+        let mut tidied = text.to_owned();
+        tidy(&mut tidied, 0);
+        assert!(has_visible(text) && tidied == text, "{text:?}");
+    };
+    match input.command {
         Ok(Command::Say(text)) => {
-            assert!(!text.trim().is_empty());
-            assert!(line == text || line == format!("/{text}"), "{line:?} says {text:?}");
+            is_message(text);
+            let seen = as_seen(bytes);
+            let is_command = matches!(parse(&seen), Ok(Command::Whisper { .. } | Command::Passwd { .. }));
+            assert!(clean.starts_with('/') || !is_command, "{seen:?} is said");
         }
         Ok(Command::Whisper { to, text }) => {
-            assert!(line.starts_with('/') && line.ends_with(text) && line.contains(to));
-            assert!(!text.trim().is_empty());
+            is_message(text);
+            assert!(clean.starts_with('/') && clean.contains(to));
         }
-        Ok(Command::Nothing) => assert!(line.trim().is_empty()),
-        Ok(_) => assert!(line.starts_with('/') && !line.starts_with("//")),
+        Ok(Command::Nothing) => assert!(!clean.starts_with('/')),
+        Ok(_) => assert!(clean.starts_with('/') && !clean.starts_with("//")),
         Err(misuse) => {
+            assert!(misuse == Misuse::Indented || clean.starts_with('/'));
             let said = misuse.to_string();
             let (code, words) = said.strip_prefix("! ").expect("an error").split_once(": ").expect("a code");
             assert!(!code.is_empty() && code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'));

@@ -4,7 +4,7 @@
 #![no_main]
 
 use chinwag::limits::LINE_BYTES_MAX;
-use chinwag::line::{InputBuffer, LineBuffer, Next};
+use chinwag::line::{InputBuffer, LineBuffer, Next, Protocol};
 use chinwag::text::{is_unsafe, sanitise};
 use libfuzzer_sys::fuzz_target;
 
@@ -13,6 +13,7 @@ enum Found {
     Line(Vec<u8>),
     TooLong,
     Endless,
+    Foreign(Protocol),
 }
 
 /// The lines of `bytes` if at most `piece` of them come at once; `rests`: what is half there is put away each time.
@@ -35,6 +36,10 @@ fn lines(mut bytes: &[u8], piece: usize, rests: bool) -> Vec<Found> {
                 // The connection ends there.
                 Next::Endless => {
                     found.push(Found::Endless);
+                    return found;
+                }
+                Next::Foreign(protocol) => {
+                    found.push(Found::Foreign(protocol));
                     return found;
                 }
                 Next::Nothing => break,

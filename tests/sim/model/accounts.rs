@@ -135,6 +135,12 @@ impl Account {
         self.certain() == Some(password) && self.changed < since
     }
 
+    /// Whether it had no password at any moment since that turn.
+    pub fn was_absent(&self, since: u64) -> bool {
+        let past = self.past.iter().filter(|(_, until)| *until >= since).map(|(it, _)| it);
+        self.possible.iter().chain(past).flatten().next().is_none()
+    }
+
     /// Whether it was there all the time since that turn.
     pub fn was_there(&self, since: u64) -> bool {
         !self.may_have_had(None, since)

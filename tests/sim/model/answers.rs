@@ -1,6 +1,6 @@
 //! Every line that a server writes: what kind it is of, and whether it is an answer to what was asked.
 
-use super::asked::{Asked, line_bytes};
+use super::asked::{Asked, is_official, line_bytes, twin_of};
 use super::connection::{Offline, Waiting};
 use super::log::is_name;
 use super::{Fate, Guarantee, Model, broken, hold, key};
@@ -444,7 +444,10 @@ impl Model {
         let (since, turn, waits) = (waiting.turn, self.turn, self.logins_waiting());
         let connection = &self.connections[id];
         let (is_in, address) = (connection.account.is_some(), connection.address);
+        let twin = twin_of(name).and_then(|twin| self.accounts.get(twin));
         if text == format!("* welcome {name}") {
+            let is_free = !is_official(name) && twin.is_none_or(|twin| !twin.was_there(since));
+            hold(Guarantee::Accounts, is_free, || format!("{name} looks like another name"));
             let account = self.account(name);
             let may = !is_in && account.may_have_had(None, since);
             hold(Guarantee::Accounts, may, || format!("{name} was there already: {account:?}"));
@@ -457,10 +460,12 @@ impl Model {
         let registered =
             self.connections.iter().filter(|it| it.address == address && !it.may_be.is_empty()).count();
         let account = &self.accounts[&key(name)];
-        let is_taken = account.was_there(since) || account.may_have_had_another(password, since);
+        let is_taken = twin.is_some_and(|twin| !twin.was_absent(since))
+            || account.was_there(since)
+            || account.may_have_had_another(password, since);
         let is_explained = match code {
             "already-logged-in" => is_in,
-            "bad-name" => !is_name(name),
+            "bad-name" => !is_name(name) || is_official(name),
             "bad-password" => !is_sound,
             "name-taken" => is_taken || account.may_have_had(Some(password), 0) && !account.may_be_absent(),
             "not-saved" => self.trouble.users_refused >= since,

