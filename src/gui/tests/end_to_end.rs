@@ -11,6 +11,8 @@ use tempfile::TempDir;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const PASSWORD: &str = "correct-horse";
+/// Messages typed without a pause.
+const MANY: usize = 20;
 
 /// A process that does not outlive its value.
 struct Running(Child);
@@ -44,7 +46,7 @@ fn chinwagd() -> Option<PathBuf> {
 /// Starts it; returns where it listens as well.
 fn serve(program: &Path, listen: &str, data: &Path) -> (Running, String) {
     let mut server = Command::new(program);
-    server.args(["--listen", listen, "--kdf-rounds", "1", "--data"]).arg(data);
+    server.args(["--listen", listen, "--kdf-rounds", "1", "--rate", "off", "--data"]).arg(data);
     let mut server = Running(server.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap());
     let mut line = String::new();
     BufReader::new(server.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -81,11 +83,15 @@ fn enter(address: &str, how: &str, name: &str) -> BufReader<TcpStream> {
     reader
 }
 
+fn next_line(reader: &mut BufReader<TcpStream>) -> String {
+    let mut line = String::new();
+    assert!(reader.read_line(&mut line).expect("a line comes") > 0, "the end came");
+    line
+}
+
 fn until(reader: &mut BufReader<TcpStream>, end: &str) {
     loop {
-        let mut line = String::new();
-        assert!(reader.read_line(&mut line).expect("a line comes") > 0, "the end came before {end}");
-        if line.trim_end().ends_with(end) {
+        if next_line(reader).trim_end().ends_with(end) {
             return;
         }
     }
@@ -145,6 +151,15 @@ fn what_is_typed_in_the_window_arrives_at_a_plain_connection() {
     xdotool(&["type", "--delay", "30", "hello from the window"]);
     xdotool(&["key", "Return"]);
     until(&mut bob, " alice: hello from the window");
+
+    // As fast as a machine types: several keys arrive in each frame.
+    let numbers: Vec<String> = (0..MANY).map(|number| format!("number {number}")).collect();
+    let one = |text| ["type", "--delay", "0", "--args", "1", text, "key", "--delay", "0", "Return"];
+    xdotool(&numbers.iter().flat_map(|number| one(number.as_str())).collect::<Vec<_>>());
+    for number in &numbers {
+        let line = next_line(&mut bob);
+        assert!(line.trim_end().ends_with(&format!(" alice: {number}")), "{line} is not {number}");
+    }
 
     if ticks(window.0.id()).is_some() {
         let mut last = (None, Instant::now());
