@@ -5,9 +5,10 @@
 //! (for its password to be derived, or for an answer that is read from the log) is given no further line until
 //! [`Effect::Resume`], or [`Chat::answered`].
 
+mod attempts;
 mod logins;
+mod sessions;
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use log::info;
@@ -16,7 +17,7 @@ use crate::accounts::{AccountId, Accounts, SessionId};
 use crate::effects::{Ask, Context, Effect, Effects};
 use crate::hashing::HashingQueue;
 use crate::journal::Staged;
-use crate::limits::{LINE_BYTES_MAX, Micros, USERS_PAGE_BYTES};
+use crate::limits::{LINE_BYTES_MAX, Micros, SECOND_US, USERS_PAGE_BYTES};
 use crate::login::Attempt;
 use crate::name::Name;
 use crate::presence::Presence;
@@ -28,18 +29,48 @@ use crate::world::Now;
 /// One connection's part in the chat.
 struct Session {
     peer: SocketAddr,
-    account: Option<AccountId>,
-    /// The next older session of the same account.
-    older: Option<SessionId>,
-    /// `/replay N`, said before the login.
-    replay: Option<u32>,
+    state: State,
+    /// When its last line came, in seconds of the monotonic clock.
+    heard_s: u32,
     waiting: Waiting,
+}
+
+enum State {
+    /// Before its login. `/replay N` may come then.
+    Outside { replay: Option<u32> },
+    /// Logged in; with the next older session of the same account.
+    Inside { account: AccountId, older: Option<SessionId> },
 }
 
 enum Waiting {
     No,
     ForHash(Box<Attempt>),
     ForAnswer,
+    /// Its last line is written, and the server is about to close it.
+    ForEnd,
+}
+
+impl Session {
+    fn account(&self) -> Option<AccountId> {
+        match self.state {
+            State::Inside { account, .. } => Some(account),
+            State::Outside { .. } => None,
+        }
+    }
+
+    fn older(&self) -> Option<SessionId> {
+        match self.state {
+            State::Inside { older, .. } => older,
+            State::Outside { .. } => None,
+        }
+    }
+
+    fn replay(&self) -> Option<u32> {
+        match self.state {
+            State::Outside { replay } => replay,
+            State::Inside { .. } => None,
+        }
+    }
 }
 
 /// What the operator chose.
@@ -63,8 +94,8 @@ pub struct Chat {
     presence: Presence,
     throttle: Throttle,
     hashing: HashingQueue,
-    /// Logins that wait for earlier failures, by when they are over.
-    delayed: BTreeSet<(Micros, SessionId)>,
+    /// What the attempt that is being served has had of its turn.
+    quantum_rounds: u32,
 }
 
 impl Chat {
@@ -75,9 +106,9 @@ impl Chat {
             accounts,
             sessions: Vec::with_capacity(sessions),
             presence: Presence::default(),
-            throttle: Throttle::new(!rules.limits_addresses),
+            throttle: Throttle::new(!rules.limits_addresses, None),
             hashing: HashingQueue::default(),
-            delayed: BTreeSet::new(),
+            quantum_rounds: 0,
         }
     }
 
@@ -88,8 +119,8 @@ impl Chat {
             self.sessions.resize_with(index + 1, || None);
         }
         assert!(self.sessions[index].is_none(), "a number is given again only after its session is gone");
-        let waiting = Waiting::No;
-        self.sessions[index] = Some(Session { peer, account: None, older: None, replay: None, waiting });
+        let state = State::Outside { replay: None };
+        self.sessions[index] = Some(Session { peer, state, heard_s: 0, waiting: Waiting::No });
         effects.own(
             id,
             format_args!("* chinwag {}: a chat; what is said here is kept", env!("CARGO_PKG_VERSION")),
@@ -99,19 +130,18 @@ impl Chat {
     }
 
     /// The session is gone; returns its account. `reason` is for the log.
-    pub fn close(&mut self, id: SessionId, reason: &str) -> Option<AccountId> {
-        let session = self.sessions.get_mut(id as usize)?.take()?;
-        if matches!(session.waiting, Waiting::ForHash(_)) {
-            self.hashing.remove(id);
-            self.delayed.retain(|&(_, delayed)| delayed != id);
+    pub fn close(&mut self, id: SessionId, reason: &str, now: Now) -> Option<AccountId> {
+        if self.is_hashing(id) {
+            self.abandon(id, now);
         }
+        let session = self.sessions.get_mut(id as usize)?.take()?;
         let peer = session.peer;
-        let Some(account) = session.account else {
+        let State::Inside { account, older } = session.state else {
             info!("{peer}: closed: {reason}");
             return None;
         };
         info!("{peer}: closed: {reason} ({})", self.accounts[account].name);
-        self.unlink(id, account, session.older);
+        self.unlink(id, account, older);
         if self.accounts[account].newest_session.is_none() {
             self.presence.left(self.accounts[account].name);
         }
@@ -125,17 +155,12 @@ impl Chat {
 
     /// The account that a session is logged in to.
     pub fn account_of(&self, id: SessionId) -> Option<AccountId> {
-        self.sessions.get(id as usize)?.as_ref()?.account
+        self.sessions.get(id as usize)?.as_ref()?.account()
     }
 
     /// The address of a session.
     pub fn peer_of(&self, id: SessionId) -> Option<SocketAddr> {
         Some(self.sessions.get(id as usize)?.as_ref()?.peer)
-    }
-
-    /// The sessions of an account, the newest first.
-    pub fn sessions_of(&self, account: AccountId) -> impl Iterator<Item = SessionId> {
-        std::iter::successors(self.accounts[account].newest_session, |&id| self.session(id).older)
     }
 
     /// Whether a session takes no line at the moment.
@@ -150,17 +175,18 @@ impl Chat {
 
     /// The answer that a session waited for was given.
     pub fn answered(&mut self, id: SessionId) {
-        self.session_mut(id).waiting = Waiting::No;
+        self.stop_waiting(id);
     }
 
     /// Handles a line of a session.
     pub fn line(&mut self, id: SessionId, input: Input<'_>, context: &mut Context<'_>) {
+        self.session_mut(id).heard_s = (context.now.mono_us / SECOND_US) as u32;
         let Input { command, replaced } = input;
         let command = match command {
             Ok(command) => command,
             Err(misuse) => return context.effects.own(id, format_args!("{misuse}")),
         };
-        match (command, self.session(id).account) {
+        match (command, self.session(id).account()) {
             (Command::Nothing, _) => {}
             (Command::Help, _) => {
                 protocol::help().for_each(|line| context.effects.own(id, format_args!("{line}")));
@@ -213,10 +239,10 @@ impl Chat {
         None
     }
 
-    /// When [`Chat::end_delays`] or [`Chat::tell_presence`] has something to do; `None` for never.
+    /// When [`Chat::work`] or [`Chat::tell_presence`] has something to do; `None` for never.
     pub fn due_us(&self) -> Option<Micros> {
-        let delayed = self.delayed.first().map(|&(due, _)| due);
-        [delayed, self.presence.due_us()].into_iter().flatten().min()
+        let hashing = self.hashing.due_us(&self.throttle);
+        [hashing, self.presence.due_us()].into_iter().flatten().min()
     }
 
     /// Tells everyone who came and went, where it is time for that.
@@ -240,14 +266,25 @@ impl Chat {
     }
 
     fn resume(&mut self, id: SessionId, effects: &mut Effects) {
-        self.session_mut(id).waiting = Waiting::No;
-        effects.push(Effect::Resume(id));
+        if self.stop_waiting(id) {
+            effects.push(Effect::Resume(id));
+        }
+    }
+
+    /// Lets a session take lines again, unless it is about to end. Whether it does.
+    fn stop_waiting(&mut self, id: SessionId) -> bool {
+        let waiting = &mut self.session_mut(id).waiting;
+        if matches!(waiting, Waiting::ForEnd) {
+            return false;
+        }
+        *waiting = Waiting::No;
+        true
     }
 
     fn set_replay(&mut self, id: SessionId, account: Option<AccountId>, count: u32, effects: &mut Effects) {
         match account {
             Some(account) => self.accounts.set_replay(account, count),
-            None => self.session_mut(id).replay = Some(count),
+            None => self.session_mut(id).state = State::Outside { replay: Some(count) },
         }
         effects.own(id, format_args!("* replay {count}"));
     }
@@ -279,15 +316,6 @@ impl Chat {
         if let Some(line) = stage(id, &from, Some(&recipient.name), text, context) {
             context.effects.push(Effect::Whisper { from: id, author: account, to, offline, line });
         }
-    }
-
-    fn unlink(&mut self, id: SessionId, account: AccountId, older: Option<SessionId>) {
-        if self.accounts[account].newest_session == Some(id) {
-            self.accounts[account].newest_session = older;
-            return;
-        }
-        let newer = self.sessions_of(account).find(|&other| self.session(other).older == Some(id));
-        self.session_mut(newer.expect("it is one of the account's")).older = older;
     }
 }
 

@@ -8,7 +8,7 @@ use crate::limits::USER_RECORDS_PER_TURN_MAX;
 use crate::login::SaveReason;
 use crate::name::Name;
 use crate::protocol::HistoryRange;
-use crate::users::{Credential, UserRecord};
+use crate::users::UserRecord;
 use crate::world::{Now, World};
 
 /// What a turn gives to everything that happens in it.
@@ -73,6 +73,8 @@ pub enum Effect {
     Ask(SessionId, Ask),
     /// The session takes lines again.
     Resume(SessionId),
+    /// The session ends, for this reason; its last line comes before.
+    Close(SessionId, &'static str),
 }
 
 /// An answer that is made when all earlier ones are sent.
@@ -100,12 +102,10 @@ pub struct Save {
 }
 
 impl Save {
-    /// The password that the name has after these records, if they change it.
-    pub fn credential(&self) -> Option<Credential> {
-        self.records.iter().rev().find_map(|record| match *record {
-            UserRecord::Credential { credential, .. } => Some(credential),
-            _ => None,
-        })
+    /// Whether the name has another password after these records.
+    pub fn changes(&self, name: &Name) -> bool {
+        let is_credential = |record: &UserRecord| matches!(record, UserRecord::Credential { .. });
+        self.name == *name && self.records.iter().any(is_credential)
     }
 }
 

@@ -52,6 +52,11 @@ impl Batch {
         self.lines.len() >= BATCH_BYTES_MAX
     }
 
+    /// Returns the moment at which something is issued, or expires: the later of the wall clock and the last message.
+    pub fn time(&self, wall_us: Micros) -> Timestamp {
+        Timestamp::from_micros(wall_us).max(self.stamper.last())
+    }
+
     /// Formats a message, for the only time. Returns `None` if the clock is past the last timestamp that there is.
     pub fn stage(&mut self, wall_us: Micros, from: &Name, to: Option<&Name>, text: &str) -> Option<Staged> {
         let start = self.lines.len() as u32;

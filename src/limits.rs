@@ -66,6 +66,8 @@ pub const WORK_STEP_ROUNDS: u32 = 256;
 pub const WORK_ROUNDS_PER_TURN_MAX: u32 = 1 << 16;
 /// Logins and registrations waiting for their turn at hashing.
 pub const HASHING_QUEUE_MAX: usize = 64;
+/// Changes of passwords among them.
+pub const HASHING_CHANGES_MAX: usize = 16;
 /// Rounds of PBKDF2-HMAC-SHA256 for a new password (OWASP, 2023).
 pub const KDF_ROUNDS_DEFAULT: u32 = 600_000;
 /// Rounds of a stored password, at most: more would keep all other logins waiting.
@@ -104,14 +106,34 @@ pub const CONNECTIONS_PER_ADDRESS: u32 = 32;
 pub const REGISTRATIONS_PER_ADDRESS: u32 = 10;
 /// The window for [`REGISTRATIONS_PER_ADDRESS`].
 pub const REGISTRATION_WINDOW_US: Micros = 3600 * SECOND_US;
-/// Failed logins, of one address or one account, before the next one has to wait.
-pub const FAILURES_FREE: u32 = 3;
-/// The longest that a login is made to wait for earlier failures.
-pub const FAILURE_DELAY_MAX_US: Micros = 30 * SECOND_US;
-/// After this long without a failure all earlier ones are forgotten.
-pub const FAILURE_MEMORY_US: Micros = 900 * SECOND_US;
-/// Addresses and accounts remembered for their failures or registrations; past that the oldest go first.
-pub const THROTTLE_ENTRIES_MAX: usize = 4096;
+/// How many times as much as an IPv6 network of 64 bits the one of 48 bits around it may do.
+pub const WIDE_FACTOR: u32 = 4;
+/// New accounts within an hour, from all addresses together; `--accounts-per-hour`.
+pub const ACCOUNTS_PER_HOUR: u32 = 100;
+/// Accounts in all; `--max-accounts`.
+pub const ACCOUNTS_MAX: usize = 100_000;
+/// What a failed login weighs on its address: that drains as time goes by.
+pub const FAILURE_US: Micros = 3600 * SECOND_US;
+/// Failed logins of an address after which the next one has to wait.
+pub const FAILURES_FREE: u64 = 3;
+/// The most failures that are counted: after a day without one all are forgotten.
+pub const FAILURES_MAX: u64 = 24;
+/// The first delay after failed logins of an address; each further failure doubles it.
+pub const FAILURE_DELAY_MIN_US: Micros = 5 * SECOND_US;
+/// The longest delay after failed logins of an address.
+pub const FAILURE_DELAY_MAX_US: Micros = 3600 * SECOND_US;
+/// What a refused attempt weighs on its address.
+pub const PRESSURE_US: Micros = 10 * SECOND_US;
+/// The most that refused attempts weigh.
+pub const PRESSURE_MAX_US: Micros = FAILURE_US / 3;
+/// Between two attempts of strangers at one account.
+pub const STRANGER_PAUSE_US: Micros = 5 * SECOND_US;
+/// Attempts of strangers that wait for one account once it is guessed at.
+pub const STRANGERS_WAITING_MAX: usize = 3;
+/// Addresses remembered for each account from which it was logged in to.
+pub const FAMILIAR_ADDRESSES_MAX: usize = 4;
+/// Addresses, and pairs of address and account, remembered for their failures; and registrations of the last hour.
+pub const THROTTLE_ENTRIES_MAX: usize = 16_384;
 /// Sessions of one account.
 pub const SESSIONS_PER_ACCOUNT_MAX: u32 = 16;
 

@@ -17,7 +17,9 @@ pub struct Attempt {
     password: PreparedPassword,
     /// What is tried next if that is wrong: the password of a login with the blanks around it. Version 0.1 stored
     /// them.
-    with_blanks: Option<PreparedPassword>,
+    other: Option<PreparedPassword>,
+    /// The two have changed places.
+    tried_other: bool,
     /// Rounds and salt of the derivation under way.
     rounds: u32,
     salt: Salt,
@@ -40,6 +42,9 @@ pub struct Fresh {
 enum Purpose {
     /// To see whether a password is right; `None` for an account that is not there, at the same cost.
     Login(Option<(AccountId, Credential)>),
+    /// To let a wrong password take as long as it does with today's rounds: an account whose rounds are fewer would
+    /// show by its time that it is there.
+    Pad,
     /// To see whether one of the ways to divide the two passwords begins with the right one.
     CheckOld { credential: Credential, passwords: Box<str>, split: usize },
     /// To store a password.
@@ -85,9 +90,9 @@ impl Attempt {
         let checked = account.map(|(_, credential)| credential);
         // Whether or not there is such an account, and whenever it was made, so that the time does not tell.
         let bare = password.trim_matches(is_blank);
-        let with_blanks = (bare != password).then(|| prepare(password));
+        let other = (bare != password).then(|| prepare(password));
         let attempt = Attempt::new(name, Purpose::Login(account), prepare(bare), (rounds, salt), fresh);
-        Attempt { checked, with_blanks, ..attempt }
+        Attempt { checked, other, ..attempt }
     }
 
     /// To register; `None` without a salt.
@@ -113,8 +118,18 @@ impl Attempt {
         fresh: Fresh,
     ) -> Attempt {
         let derivation = Derivation::new(password.clone(), &salt, rounds);
-        let with_blanks = None;
-        Attempt { name, purpose, password, with_blanks, rounds, salt, derivation, fresh, checked: None }
+        Attempt {
+            name,
+            purpose,
+            password,
+            other: None,
+            tried_other: false,
+            rounds,
+            salt,
+            derivation,
+            fresh,
+            checked: None,
+        }
     }
 
     /// The name that was given.
@@ -127,22 +142,45 @@ impl Attempt {
         self.checked.as_ref()
     }
 
+    /// Whether it is to make an account.
+    pub fn is_registration(&self) -> bool {
+        matches!(self.purpose, Purpose::Store(SaveReason::Registered))
+    }
+
     /// Checks the password of a login again, against what stands by now. Whether it does: a change of password
     /// has to be asked for again.
     pub fn check_again(&mut self, account: AccountId, standing: Credential) -> bool {
-        if !matches!(self.purpose, Purpose::Login(_) | Purpose::Store(SaveReason::Upgraded)) {
+        if !matches!(self.purpose, Purpose::Login(_) | Purpose::Pad | Purpose::Store(SaveReason::Upgraded)) {
             return false;
         }
         let purpose = Purpose::Login(Some((account, standing)));
         let rounds_and_salt = (standing.rounds, standing.salt);
         let again = Attempt::new(self.name, purpose, self.password.clone(), rounds_and_salt, self.fresh);
-        *self = Attempt { checked: Some(standing), ..again };
+        *self = Attempt { checked: Some(standing), other: self.other.take(), ..again };
         true
+    }
+
+    /// Returns how many passwords were found to be wrong, once the attempt has failed.
+    pub fn failures(&self) -> u32 {
+        match &self.purpose {
+            Purpose::CheckOld { split, .. } => *split as u32,
+            _ => 1 + u32::from(self.tried_other),
+        }
     }
 
     /// Does up to `rounds` rounds; `None` while there are more to do.
     pub fn step(&mut self, rounds: u32) -> Option<Verdict> {
-        self.derivation.step(rounds).map(|key| self.derived(key))
+        let key = self.derivation.step(rounds)?;
+        let missing = self.fresh.rounds.saturating_sub(self.rounds) * self.failures();
+        match self.derived(key) {
+            Verdict::Wrong if missing > 0 && matches!(self.purpose, Purpose::Login(_)) => {
+                self.purpose = Purpose::Pad;
+                // The first of these rounds is done at once.
+                self.derivation = Derivation::new(self.password.clone(), &self.salt, missing);
+                (missing == 1).then_some(Verdict::Wrong)
+            }
+            verdict => Some(verdict),
+        }
     }
 
     fn derived(&mut self, key: Key) -> Verdict {
@@ -154,14 +192,14 @@ impl Attempt {
                     None => Verdict::Right(account),
                 }
             }
-            Purpose::Login(_) => match self.with_blanks.take() {
-                Some(password) => {
-                    self.password = password;
-                    self.derivation = Derivation::new(self.password.clone(), &self.salt, self.rounds);
-                    Verdict::Again
-                }
-                None => Verdict::Wrong,
-            },
+            Purpose::Login(_) if !self.tried_other && self.other.is_some() => {
+                self.tried_other = true;
+                let other = self.other.replace(self.password.clone());
+                self.password = other.expect("looked at just now");
+                self.derivation = Derivation::new(self.password.clone(), &self.salt, self.rounds);
+                Verdict::Again
+            }
+            Purpose::Login(_) | Purpose::Pad => Verdict::Wrong,
             Purpose::CheckOld { credential, passwords, split } => {
                 if kdf::equal(&key, &credential.key) {
                     let (_, new) = password_splits(passwords).nth(*split).expect("the one under way");
@@ -262,6 +300,30 @@ mod tests {
         let mut attempt = Attempt::login(name(), None, "password", FRESH);
         assert!(attempt.step(FRESH.rounds - 2).is_none());
         assert!(matches!(attempt.step(1), Some(Verdict::Wrong)));
+    }
+
+    #[test]
+    fn a_wrong_password_takes_the_rounds_of_today_for_an_account_of_fewer() {
+        for rounds in 1..=5 {
+            let old = account("correct-horse", rounds);
+            let fresh = Fresh { rounds: 5, ..FRESH };
+            let mut attempt = Attempt::login(name(), Some(old), "wrong-horse", fresh);
+            let mut steps = 0;
+            while attempt.step(1).is_none() {
+                steps += 1;
+            }
+            // The first round of each of the two derivations is done without a step.
+            assert!((2..=4).contains(&steps), "{rounds} rounds: {steps}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_old_password_counts_for_every_way_to_divide_the_words() {
+        let (_, credential) = account("correct horse staple", 3);
+        let mut attempt =
+            Attempt::change(name(), credential, "aaaaaaaa bbbbbbbb cccccccc dddddddd", FRESH).unwrap();
+        while !matches!(attempt.step(1), Some(Verdict::Wrong)) {}
+        assert_eq!(attempt.failures(), 3);
     }
 
     #[test]

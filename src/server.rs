@@ -272,7 +272,6 @@ impl<N: Net, S: Storage> Server<N, S> {
         let (now, batch, effects) = (self.now, &mut self.batch, &mut self.effects);
         let mut context = Context { now, world, batch, effects };
         self.chat.work(&mut context);
-        self.chat.end_delays(&mut context);
     }
 
     /// One append and one sync for all messages of the turn, and the same for all accounts: the only gate.

@@ -1,190 +1,477 @@
-//! What an address or an account may still do: registrations in an hour, and logins after failures. Bounded in
-//! memory: where too many are remembered, the one that was quiet for longest is forgotten.
+//! Who may try a password, and when.
+//!
+//! Every failure counts against its address, and against the pair of address and account. An address that failed
+//! three times waits before its next attempt is judged: 5 s, then twice as long each time, up to an hour. The count
+//! drains by one an hour, so no address makes more than twelve guesses in an hour. Addresses that nobody has logged
+//! in to an account from are *strangers* to it; after one of them failed, the next one is judged 5 s later, whoever
+//! it is: all strangers together make at most 720 guesses an hour at one account. An account's owner at a usual
+//! address waits for neither: only failures of that address at that account count there.
+//!
+//! Names are treated alike whether or not there is such an account.
 
-use std::collections::HashMap;
+mod ledger;
+mod registrations;
+
+use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 
+use self::ledger::Ledger;
+use self::registrations::Registrations;
+pub use self::registrations::TooMany;
+
 use crate::limits::{
-    FAILURE_DELAY_MAX_US, FAILURE_MEMORY_US, FAILURES_FREE, Micros, REGISTRATION_WINDOW_US,
-    REGISTRATIONS_PER_ADDRESS, SECOND_US, THROTTLE_ENTRIES_MAX,
+    FAILURE_US, FAMILIAR_ADDRESSES_MAX, Micros, PRESSURE_MAX_US, PRESSURE_US, STRANGER_PAUSE_US,
+    THROTTLE_ENTRIES_MAX, WIDE_FACTOR,
 };
 use crate::name::Name;
 
-/// Who counts as one: an IPv4 address, or an IPv6 network of 64 bits, which is what one customer gets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Origin(IpAddr);
+/// Who counts as one: an IPv4 address, or an IPv6 network of 64 bits, which is what one customer gets; or the network
+/// of 48 bits around several of those.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Origin(u64);
+
+/// Prefixes of IPv6 that no peer can have, as they are for multicast.
+const V4: u64 = 0xff04 << 48;
+const WIDE: u64 = 0xff06 << 48;
 
 impl From<IpAddr> for Origin {
     fn from(address: IpAddr) -> Origin {
-        // An IPv4 peer of a socket for both is written as an IPv6 address; all of those share 64 bits.
+        // A socket for both families reports IPv4 peers as mapped addresses, which would all share one network.
         Origin(match address.to_canonical() {
-            IpAddr::V6(address) => IpAddr::V6((address.to_bits() >> 64 << 64).into()),
-            v4 => v4,
+            IpAddr::V4(address) => V4 | u64::from(address.to_bits()),
+            IpAddr::V6(address) => (address.to_bits() >> 64) as u64,
         })
     }
 }
 
-/// What is remembered of an address or an account.
-#[derive(Clone, Copy, Default)]
-struct Entry {
-    count: u32,
-    /// Registrations: when the window began. Failures: when the last one was.
-    since_us: Micros,
-    /// Failures: not before this may the next one be tried.
-    not_before_us: Micros,
+impl Origin {
+    /// Returns the network of 48 bits around one of 64; `None` for IPv4.
+    pub fn wide(self) -> Option<Origin> {
+        (self.0 >> 48 != V4 >> 48).then_some(Origin(WIDE | self.0 >> 16))
+    }
+}
+
+/// An attempt to be judged.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim {
+    /// Where it comes from.
+    pub origin: Origin,
+    /// The account whose password it gives; `None` for a registration.
+    pub account: Option<Name>,
+    /// Whether its session is logged in already.
+    pub is_inside: bool,
+}
+
+/// How much speaks against an attempt; less is better. Equal ones go by other criteria.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Standing {
+    /// Failures of the address at this account.
+    pub at_account: u32,
+    /// What weighs on the address: [`FAILURE_US`] for each failure, less for each attempt that was refused.
+    pub weight_us: Micros,
+}
+
+impl Standing {
+    /// Returns the failures of the address.
+    pub fn failures(&self) -> u32 {
+        failures(self.weight_us)
+    }
+}
+
+fn failures(weight_us: Micros) -> u32 {
+    ((weight_us + FAILURE_US / 2) / FAILURE_US) as u32
 }
 
 /// Counts per address and account.
 #[derive(Default)]
 pub struct Throttle {
-    registrations: HashMap<Origin, Entry>,
-    failures_by_origin: HashMap<Origin, Entry>,
-    failures_by_name: HashMap<Name, Entry>,
+    registrations: Registrations,
+    by_origin: Ledger<Origin>,
+    by_pair: Ledger<(Name, Origin)>,
+    /// The addresses that an account was logged in to from, the latest first.
+    familiar: HashMap<Name, Vec<Origin>>,
+    /// When a stranger's attempt at an account was last judged, unless it succeeded.
+    judged: HashMap<Name, Micros>,
+    /// The same in the order of time.
+    judged_order: VecDeque<(Micros, Name)>,
     /// Addresses are not looked at: `--per-address off`.
     ignores_origins: bool,
 }
 
 impl Throttle {
-    /// Looks at addresses, or only at accounts.
-    pub fn new(ignores_origins: bool) -> Throttle {
-        Throttle { ignores_origins, ..Throttle::default() }
+    /// Looks at addresses, or only at accounts. `accounts_per_hour`: of all addresses together.
+    pub fn new(ignores_origins: bool, accounts_per_hour: Option<u32>) -> Throttle {
+        let registrations = Registrations::new(accounts_per_hour);
+        Throttle { registrations, ignores_origins, ..Throttle::default() }
     }
 
-    /// Whether an account may be made from here now.
-    pub fn may_register(&self, origin: Origin, now_us: Micros) -> bool {
-        self.ignores_origins
-            || self.registrations.get(&origin).is_none_or(|entry| {
-                entry.count < REGISTRATIONS_PER_ADDRESS || now_us - entry.since_us >= REGISTRATION_WINDOW_US
-            })
+    // Registrations
+
+    /// Checks that an account may be made from here now.
+    ///
+    /// # Errors
+    /// Which limit is reached.
+    pub fn may_register(&mut self, origin: Origin, now_us: Micros) -> Result<(), TooMany> {
+        if self.ignores_origins { Ok(()) } else { self.registrations.check(origin, now_us) }
     }
 
-    /// An account was made from here.
+    /// Counts a new account.
     pub fn registered(&mut self, origin: Origin, now_us: Micros) {
+        if !self.ignores_origins {
+            self.registrations.add(origin, now_us);
+        }
+    }
+
+    /// Takes back what [`Throttle::registered`] counted: the disk did not take the account.
+    pub fn not_registered(&mut self, origin: Origin) {
+        self.registrations.take_back(origin);
+    }
+
+    // Attempts
+
+    /// Whether an attempt has to queue with the other strangers at its account.
+    pub fn is_stranger(&self, claim: &Claim) -> bool {
+        claim.account.is_some() && !claim.is_inside && !self.is_familiar(claim)
+    }
+
+    /// Returns the moment from which an attempt may be judged as far as its address goes.
+    pub fn address_not_before_us(&self, claim: &Claim) -> Micros {
+        if self.ignores_origins {
+            return 0;
+        }
+        if let Some(name) = claim.account.filter(|_| self.is_familiar(claim)) {
+            return self.by_pair.not_before_us(&(name, claim.origin));
+        }
+        let keys = [Some(claim.origin), claim.origin.wide()];
+        keys.iter().flatten().map(|key| self.by_origin.not_before_us(key)).max().unwrap_or(0)
+    }
+
+    /// Returns the moment from which the next stranger may be judged at an account.
+    pub fn strangers_not_before_us(&self, name: &Name) -> Micros {
+        self.judged.get(name).map_or(0, |judged_us| judged_us + STRANGER_PAUSE_US)
+    }
+
+    /// Returns the moment from which an attempt may be judged.
+    pub fn not_before_us(&self, claim: &Claim) -> Micros {
+        let of_account = claim.account.filter(|_| self.is_stranger(claim));
+        let of_account = of_account.map_or(0, |name| self.strangers_not_before_us(&name));
+        of_account.max(self.address_not_before_us(claim))
+    }
+
+    /// Returns about when an attempt may be judged if so many strangers are before it.
+    pub fn expected_us(&self, claim: &Claim, ahead: usize) -> Micros {
+        let of_address = self.address_not_before_us(claim);
+        match claim
+            .account
+            .filter(|_| self.is_stranger(claim))
+            .map(|name| self.strangers_not_before_us(&name))
+        {
+            Some(next_us @ 1..) => of_address.max(next_us + ahead as Micros * STRANGER_PAUSE_US),
+            _ => of_address,
+        }
+    }
+
+    /// Whether two attempts are of one address, and so judged one after the other.
+    pub fn are_one(&self, one: &Claim, other: &Claim) -> bool {
+        !self.ignores_origins && one.origin == other.origin
+    }
+
+    /// Returns what speaks against an attempt.
+    pub fn standing(&self, claim: &Claim, now_us: Micros) -> Standing {
+        if self.ignores_origins {
+            return Standing { at_account: 0, weight_us: 0 };
+        }
+        let pair_us = claim.account.map_or(0, |name| self.by_pair.weight_us(&(name, claim.origin), now_us));
+        let weight_us = if self.is_familiar(claim) {
+            pair_us
+        } else {
+            let keys = [Some(claim.origin), claim.origin.wide()];
+            keys.iter().flatten().map(|key| self.by_origin.weight_us(key, now_us)).max().unwrap_or(0)
+        };
+        Standing { at_account: failures(pair_us), weight_us }
+    }
+
+    /// Notes that an attempt is being judged.
+    pub fn begun(&mut self, claim: &Claim, now_us: Micros) {
+        while let Some(&(judged_us, name)) = self.judged_order.front()
+            && (judged_us + STRANGER_PAUSE_US <= now_us || self.judged_order.len() > THROTTLE_ENTRIES_MAX)
+        {
+            self.judged_order.pop_front();
+            if self.judged.get(&name) == Some(&judged_us) {
+                self.judged.remove(&name);
+            }
+        }
+        if let Some(name) = claim.account.filter(|_| self.is_stranger(claim)) {
+            self.judged.insert(name, now_us);
+            self.judged_order.push_back((now_us, name));
+        }
+    }
+
+    /// Counts `count` wrong passwords, or as many names that were taken. At a usual address of the account only the
+    /// pair of both counts, so that a success forgives no more than what waited for its delays.
+    pub fn failed(&mut self, claim: &Claim, count: u32, now_us: Micros) {
         if self.ignores_origins {
             return;
         }
-        let entry = entry_of(&mut self.registrations, origin, now_us);
-        if now_us - entry.since_us >= REGISTRATION_WINDOW_US {
-            *entry = Entry { since_us: now_us, ..Entry::default() };
+        let is_familiar = self.is_familiar(claim);
+        for _ in 0..count {
+            if !is_familiar {
+                self.by_origin.fail(claim.origin, FAILURE_US, now_us);
+                if let Some(wide) = claim.origin.wide() {
+                    self.by_origin.fail(wide, FAILURE_US / Micros::from(WIDE_FACTOR), now_us);
+                }
+            }
+            if let Some(name) = claim.account {
+                self.by_pair.fail((name, claim.origin), FAILURE_US, now_us);
+            }
         }
-        entry.count += 1;
     }
 
-    /// An account that was said to be made from here was not: the disk did not take it.
-    pub fn not_registered(&mut self, origin: Origin) {
-        if let Some(entry) = self.registrations.get_mut(&origin) {
-            entry.count = entry.count.saturating_sub(1);
-        }
-    }
-
-    /// How long a login to this account has to wait here.
-    pub fn login_delay_us(&self, origin: Origin, name: &Name, now_us: Micros) -> Micros {
-        let by_origin = self.failures_by_origin.get(&origin).filter(|_| !self.ignores_origins);
-        let by_name = self.failures_by_name.get(name);
-        let not_before = |entry: Option<&Entry>| entry.map_or(0, |entry| entry.not_before_us);
-        not_before(by_origin).max(not_before(by_name)).saturating_sub(now_us)
-    }
-
-    /// A login failed.
-    pub fn failed(&mut self, origin: Origin, name: &Name, now_us: Micros) {
+    /// Notes that an attempt found the queue full and was refused. It weighs a little, so that whoever tries
+    /// without a pause comes after the others.
+    pub fn refused(&mut self, claim: &Claim, now_us: Micros) {
         if !self.ignores_origins {
-            count_failure(entry_of(&mut self.failures_by_origin, origin, now_us), now_us);
+            self.by_origin.press(claim.origin, PRESSURE_US, PRESSURE_MAX_US, now_us);
         }
-        count_failure(entry_of(&mut self.failures_by_name, *name, now_us), now_us);
     }
 
-    /// A login succeeded. Its address is not forgiven: else one account of one's own would open all others.
-    pub fn succeeded(&mut self, name: &Name) {
-        self.failures_by_name.remove(name);
+    /// Notes a successful login. What the address failed at other accounts stays: else an account of one's own would
+    /// open all others.
+    pub fn succeeded(&mut self, origin: Origin, name: &Name, now_us: Micros) {
+        self.judged.remove(name);
+        let pair_us = self.by_pair.weight_us(&(*name, origin), now_us);
+        self.by_pair.forgive(&(*name, origin), pair_us, now_us);
+        let mut origins = self.familiar.remove(name).unwrap_or_default();
+        match origins.iter().position(|&other| other == origin) {
+            Some(at) => {
+                origins.remove(at);
+            }
+            None => {
+                self.by_origin.forgive(&origin, pair_us, now_us);
+                if let Some(wide) = origin.wide() {
+                    self.by_origin.forgive(&wide, pair_us / Micros::from(WIDE_FACTOR), now_us);
+                }
+            }
+        }
+        origins.insert(0, origin);
+        while origins.len() > FAMILIAR_ADDRESSES_MAX {
+            let last = origins.pop();
+            last.into_iter().for_each(|other| self.estrange(other, name, now_us));
+        }
+        self.familiar.insert(*name, origins);
     }
-}
 
-fn count_failure(entry: &mut Entry, now_us: Micros) {
-    if now_us - entry.since_us >= FAILURE_MEMORY_US {
-        *entry = Entry::default();
+    /// Forgets all addresses of an account but the one that its new password was set from.
+    pub fn password_changed(&mut self, origin: Origin, name: &Name, now_us: Micros) {
+        let origins = self.familiar.remove(name).unwrap_or_default();
+        let (stay, go): (Vec<Origin>, Vec<Origin>) = origins.into_iter().partition(|&other| other == origin);
+        go.into_iter().for_each(|other| self.estrange(other, name, now_us));
+        self.familiar.insert(*name, stay);
     }
-    entry.count += 1;
-    entry.since_us = now_us;
-    if let Some(beyond) = entry.count.checked_sub(FAILURES_FREE) {
-        // 1 s after the last free one, then 2, 4, 8 …
-        entry.not_before_us = now_us + (SECOND_US << beyond.min(20)).min(FAILURE_DELAY_MAX_US);
-    }
-}
 
-fn entry_of<K: Copy + Eq + std::hash::Hash>(
-    entries: &mut HashMap<K, Entry>,
-    key: K,
-    now_us: Micros,
-) -> &mut Entry {
-    if entries.len() >= THROTTLE_ENTRIES_MAX && !entries.contains_key(&key) {
-        let oldest = entries.iter().min_by_key(|(_, entry)| entry.since_us).map(|(key, _)| *key);
-        oldest.map(|oldest| entries.remove(&oldest));
+    /// An address is a stranger to an account again. What it failed there does not weigh on the address, so a later
+    /// success may not take that off it.
+    fn estrange(&mut self, origin: Origin, name: &Name, now_us: Micros) {
+        self.by_pair.forgive(&(*name, origin), Micros::MAX, now_us);
     }
-    entries.entry(key).or_insert(Entry { since_us: now_us, ..Entry::default() })
+
+    fn is_familiar(&self, claim: &Claim) -> bool {
+        let familiar = claim.account.and_then(|name| self.familiar.get(&name));
+        !self.ignores_origins && familiar.is_some_and(|origins| origins.contains(&claim.origin))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::SECOND_US;
+
+    const HOUR_US: Micros = 3600 * SECOND_US;
 
     fn origin(text: &str) -> Origin {
         text.parse::<IpAddr>().unwrap().into()
     }
 
+    fn claim(from: &str, name: &str) -> Claim {
+        let account = Some(Name::parse(name.as_bytes()).unwrap());
+        Claim { origin: origin(from), account, is_inside: false }
+    }
+
+    fn throttle() -> Throttle {
+        Throttle::new(false, None)
+    }
+
+    /// Guesses of an attempt that is made again as soon as it may be, within an hour.
+    fn guesses(throttle: &mut Throttle, claims: &[Claim]) -> usize {
+        let mut count = 0;
+        let mut now_us = SECOND_US;
+        while now_us < HOUR_US + SECOND_US {
+            let may = |claim: &&Claim| throttle.not_before_us(claim) <= now_us;
+            match claims.iter().find(may) {
+                Some(claim) => {
+                    throttle.begun(claim, now_us);
+                    throttle.failed(claim, 1, now_us);
+                    count += 1;
+                }
+                None => {
+                    let next_us = claims.iter().map(|claim| throttle.not_before_us(claim)).min().unwrap();
+                    now_us = next_us;
+                }
+            }
+        }
+        count
+    }
+
     #[test]
-    fn addresses_count_by_64_bits_in_ipv6_and_whole_in_ipv4() {
+    fn addresses_count_by_64_and_48_bits_in_ipv6_and_whole_in_ipv4() {
         assert_eq!(origin("2001:db8::1"), origin("2001:db8::ffff:2"));
         assert_ne!(origin("2001:db8::1"), origin("2001:db8:0:1::1"));
+        assert_eq!(origin("2001:db8::1").wide(), origin("2001:db8:0:1::1").wide());
+        assert_ne!(origin("2001:db8::1").wide(), origin("2001:db8:1::1").wide());
         assert_ne!(origin("10.0.0.1"), origin("10.0.0.2"));
+        assert_eq!(origin("10.0.0.1").wide(), None);
         assert_eq!(origin("::ffff:10.0.0.1"), origin("10.0.0.1"));
+        assert_ne!(origin("::1"), origin("0.0.0.1"));
     }
 
     #[test]
-    fn ten_accounts_an_hour_from_one_address() {
-        let mut throttle = Throttle::new(false);
-        let (here, there) = (origin("10.0.0.1"), origin("10.0.0.2"));
-        for _ in 0..REGISTRATIONS_PER_ADDRESS {
-            assert!(throttle.may_register(here, 5));
-            throttle.registered(here, 5);
+    fn one_address_guesses_twelve_times_an_hour_at_one_account_or_at_many() {
+        assert_eq!(guesses(&mut throttle(), &[claim("10.0.0.1", "alice")]), 12);
+        let many: Vec<_> = (0..50).map(|number| claim("10.0.0.1", &format!("n{number}"))).collect();
+        assert_eq!(guesses(&mut throttle(), &many), 12);
+        let network: Vec<_> = (0..50).map(|number| claim(&format!("2001:db8::{number}"), "alice")).collect();
+        assert_eq!(guesses(&mut throttle(), &network), 12);
+    }
+
+    #[test]
+    fn a_network_of_48_bits_guesses_forty_eight_times_an_hour_at_most() {
+        let many: Vec<_> = (0..200)
+            .map(|number| claim(&format!("2001:db8:0:{number:x}::1"), &format!("n{number}")))
+            .collect();
+        let count = guesses(&mut throttle(), &many);
+        assert!((24..=48).contains(&count), "{count}");
+    }
+
+    #[test]
+    fn all_strangers_together_guess_720_times_an_hour_at_one_account() {
+        let many: Vec<_> = (0..1000)
+            .map(|number| claim(&format!("10.0.{}.{}", number / 250, number % 250), "alice"))
+            .collect();
+        assert_eq!(guesses(&mut throttle(), &many), 720);
+    }
+
+    #[test]
+    fn the_owner_at_a_usual_address_waits_for_no_stranger() {
+        let mut throttle = throttle();
+        let (owner, stranger) = (claim("10.0.0.1", "alice"), claim("10.0.0.2", "alice"));
+        throttle.succeeded(owner.origin, &owner.account.unwrap(), 5);
+        throttle.begun(&stranger, 5);
+        throttle.failed(&stranger, 1, 5);
+        assert_eq!(throttle.not_before_us(&stranger), 5 + STRANGER_PAUSE_US);
+        assert_eq!(throttle.not_before_us(&claim("10.0.0.3", "alice")), 5 + STRANGER_PAUSE_US);
+        assert_eq!(throttle.not_before_us(&owner), 0);
+        // Nor for what others do at the same address to other accounts.
+        throttle.failed(&claim("10.0.0.1", "bob"), 12, 5);
+        assert_eq!(throttle.not_before_us(&owner), 0);
+        assert_eq!(throttle.standing(&owner, 5), Standing { at_account: 0, weight_us: 0 });
+        assert!(throttle.not_before_us(&claim("10.0.0.1", "carol")) > 600 * SECOND_US);
+        // Its own failures count there.
+        throttle.failed(&owner, 3, 5);
+        assert_eq!(throttle.not_before_us(&owner), 5 + 5 * SECOND_US);
+    }
+
+    #[test]
+    fn an_account_has_a_few_usual_addresses_and_a_new_password_leaves_one() {
+        let mut throttle = throttle();
+        let from = |number: usize| claim(&format!("10.0.0.{number}"), "alice");
+        let name = from(0).account.unwrap();
+        for number in 0..FAMILIAR_ADDRESSES_MAX + 2 {
+            throttle.succeeded(from(number).origin, &name, 5);
         }
-        assert!(!throttle.may_register(here, REGISTRATION_WINDOW_US));
-        assert!(throttle.may_register(there, 5));
-        assert!(throttle.may_register(here, REGISTRATION_WINDOW_US + 5));
-        throttle.registered(here, REGISTRATION_WINDOW_US + 5);
-        assert!(throttle.may_register(here, REGISTRATION_WINDOW_US + 6));
+        assert!(throttle.is_stranger(&from(1)) && !throttle.is_stranger(&from(2)));
+        throttle.password_changed(from(3).origin, &name, 5);
+        assert!(throttle.is_stranger(&from(2)) && !throttle.is_stranger(&from(3)));
+        assert!(!throttle.is_stranger(&Claim { is_inside: true, ..from(2) }));
     }
 
     #[test]
-    fn the_delay_grows_after_three_failures_per_address_and_per_account() {
-        let mut throttle = Throttle::new(false);
-        let (here, there) = (origin("10.0.0.1"), origin("10.0.0.2"));
-        let (alice, bob) = (Name::parse(b"alice").unwrap(), Name::parse(b"bob").unwrap());
-        let mut delays = Vec::new();
-        for _ in 0..10 {
-            throttle.failed(here, &alice, 0);
-            delays.push(throttle.login_delay_us(here, &alice, 0) / SECOND_US);
+    fn a_success_forgives_what_failed_at_that_account_and_no_more() {
+        let mut throttle = throttle();
+        let (own, other) = (claim("10.0.0.1", "mallory"), claim("10.0.0.1", "alice"));
+        throttle.failed(&other, 4, 5);
+        throttle.failed(&own, 4, 5);
+        assert_eq!(throttle.standing(&other, 5).failures(), 8);
+        throttle.succeeded(own.origin, &own.account.unwrap(), 5);
+        assert_eq!(throttle.standing(&other, 5), Standing { at_account: 4, weight_us: 4 * FAILURE_US });
+        assert_eq!(throttle.standing(&own, 5), Standing { at_account: 0, weight_us: 0 });
+        assert_eq!(throttle.not_before_us(&other), 5 + 10 * SECOND_US);
+    }
+
+    #[test]
+    fn an_account_of_ones_own_does_not_wash_off_failures_at_others() {
+        let mut throttle = throttle();
+        let (own, other) = (claim("10.0.0.1", "mallory"), claim("10.0.0.1", "alice"));
+        throttle.succeeded(own.origin, &own.account.unwrap(), 5);
+        throttle.failed(&other, 100, 5);
+        for _ in 0..100 {
+            throttle.failed(&own, 5, 5);
+            throttle.succeeded(own.origin, &own.account.unwrap(), 5);
         }
-        assert_eq!(delays, [0, 0, 1, 2, 4, 8, 16, 30, 30, 30]);
-        assert_eq!(throttle.login_delay_us(here, &bob, 0), FAILURE_DELAY_MAX_US, "the address");
-        assert_eq!(throttle.login_delay_us(there, &alice, 0), FAILURE_DELAY_MAX_US, "the account");
-        assert_eq!(throttle.login_delay_us(there, &bob, 0), 0);
-        assert_eq!(throttle.login_delay_us(here, &alice, FAILURE_DELAY_MAX_US), 0);
-        throttle.succeeded(&alice);
-        assert_eq!(throttle.login_delay_us(there, &alice, 0), 0);
-        throttle.failed(here, &bob, FAILURE_MEMORY_US);
-        assert_eq!(throttle.login_delay_us(here, &bob, FAILURE_MEMORY_US), 0, "forgotten");
+        assert_eq!(throttle.standing(&other, 5).failures(), 24);
+        assert_eq!(throttle.not_before_us(&other), 5 + HOUR_US);
+        // Not even after other addresses took the place of this one.
+        throttle.failed(&own, 11, 5);
+        for number in 2..2 + FAMILIAR_ADDRESSES_MAX {
+            throttle.succeeded(claim(&format!("10.0.0.{number}"), "x").origin, &own.account.unwrap(), 5);
+        }
+        throttle.succeeded(own.origin, &own.account.unwrap(), 5);
+        assert_eq!(throttle.standing(&other, 5).failures(), 24);
     }
 
     #[test]
-    fn what_is_remembered_is_bounded() {
-        let mut throttle = Throttle::new(false);
+    fn thousands_of_other_addresses_do_not_make_it_forget() {
+        let mut throttle = throttle();
+        let known = claim("10.0.0.1", "alice");
+        throttle.failed(&known, 8, 0);
         for number in 0..2 * THROTTLE_ENTRIES_MAX as u32 {
-            let here = IpAddr::from(number.to_be_bytes()).into();
-            throttle.registered(here, number.into());
-            throttle.failed(here, &Name::parse(format!("n{number}").as_bytes()).unwrap(), number.into());
+            let origin = IpAddr::from((number + (11 << 24)).to_be_bytes()).into();
+            throttle.failed(&Claim { origin, ..known }, 1, number.into());
         }
-        assert_eq!(throttle.registrations.len(), THROTTLE_ENTRIES_MAX);
-        assert_eq!(throttle.failures_by_origin.len(), THROTTLE_ENTRIES_MAX);
-        assert_eq!(throttle.failures_by_name.len(), THROTTLE_ENTRIES_MAX);
+        assert_eq!(throttle.standing(&known, 0).at_account, 8);
+        assert_eq!(throttle.not_before_us(&known), 160 * SECOND_US);
+        assert_eq!(throttle.by_origin.len(), THROTTLE_ENTRIES_MAX);
+        assert_eq!(throttle.by_pair.len(), THROTTLE_ENTRIES_MAX);
+    }
+
+    #[test]
+    fn what_is_remembered_of_the_last_seconds_is_bounded() {
+        let mut throttle = throttle();
+        for number in 0..2 * THROTTLE_ENTRIES_MAX {
+            throttle.begun(&claim("10.0.0.1", &format!("n{number}")), 5);
+        }
+        assert!(throttle.judged.len() <= THROTTLE_ENTRIES_MAX + 1);
+        throttle.begun(&claim("10.0.0.1", "x"), 5 + STRANGER_PAUSE_US);
+        assert_eq!((throttle.judged.len(), throttle.judged_order.len()), (1, 1));
+    }
+
+    #[test]
+    fn refusals_weigh_less_than_a_failure_and_delay_nothing() {
+        let mut throttle = throttle();
+        let here = claim("10.0.0.1", "alice");
+        throttle.refused(&here, 5);
+        assert!(throttle.standing(&here, 5).weight_us > 0);
+        (0..100_000).for_each(|_| throttle.refused(&here, 5));
+        assert!(throttle.standing(&here, 5).weight_us <= FAILURE_US);
+        assert_eq!(throttle.not_before_us(&here), 0);
+    }
+
+    #[test]
+    fn without_addresses_only_the_account_is_guarded() {
+        let mut throttle = Throttle::new(true, Some(1));
+        let here = claim("127.0.0.1", "alice");
+        (0..50).for_each(|_| throttle.registered(here.origin, 5));
+        assert_eq!(throttle.may_register(here.origin, 5), Ok(()));
+        throttle.succeeded(here.origin, &here.account.unwrap(), 5);
+        assert_eq!(guesses(&mut throttle, &[here]), 720);
     }
 }

@@ -30,7 +30,7 @@ const GOODBYE_MAX: Duration = Duration::from_secs(2);
 /// Reads before the user is listened to again.
 const READS_PER_TURN_MAX: usize = 64;
 /// Refusals of a login that may be over soon.
-const PASSING: [&str; 4] = ["busy", "too-many-sessions", "not-saved", "no-randomness"];
+const PASSING: [&str; 3] = ["busy", "not-saved", "no-randomness"];
 /// From one attempt to the next; the last one stays.
 const PAUSE_SECONDS: [u64; 6] = [1, 2, 4, 8, 15, 30];
 /// A peer that is gone without a word is noticed after this much silence, and some questions.

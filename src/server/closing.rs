@@ -71,7 +71,7 @@ impl<N: Net, S: Storage> Server<N, S> {
                 self.is_stranger_again(id, peer.ip());
             }
         }
-        self.chat.close(id, reason);
+        self.chat.close(id, reason, self.now);
     }
 
     pub(super) fn reap(&mut self) {

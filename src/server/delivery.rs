@@ -21,7 +21,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         effects.clear();
         for save in &saves {
             let outcome = gate.accounts.as_ref().map(|saved| *saved).map_err(String::as_str);
-            self.chat.saved(save, outcome, &mut effects);
+            self.chat.saved(save, outcome, self.now, &mut effects);
         }
         // Now, while those who came in this turn do not follow the feed yet and need not be told of themselves.
         self.chat.tell_presence(self.now, &mut effects);
@@ -55,6 +55,7 @@ impl<N: Net, S: Storage> Server<N, S> {
                 Effect::Enter { session, replay, is_new } => self.enter(session, replay, is_new),
                 Effect::Ask(id, ask) => self.begin(id, Task::Ask(ask)),
                 Effect::Resume(id) => self.resume(id),
+                Effect::Close(id, reason) => self.hang_up(id, reason),
             }
         }
     }

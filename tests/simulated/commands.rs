@@ -531,6 +531,7 @@ fn of_two_who_register_a_name_at_once_one_gets_it() {
          b< ! name-taken: Alice is registered already
          b> /login alice battery-staple
          b< ! bad-login: wrong name or password
+         @ 5
          b> /login alice correct-horse
          b< * welcome alice",
     );
@@ -582,6 +583,7 @@ fn a_changed_password_is_the_only_one_from_then_on() {
          alice< * password changed
          b> /login alice correct-horse
          b< ! bad-login: wrong name or password
+         @ 5
          b> /login alice battery staple
          b< * welcome alice",
     );
@@ -590,6 +592,7 @@ fn a_changed_password_is_the_only_one_from_then_on() {
         &mut sim,
         "b> /login alice correct-horse
          b< ! bad-login: wrong name or password
+         @ 5
          b> /login alice battery staple
          b< * welcome alice",
     );

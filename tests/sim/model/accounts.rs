@@ -5,6 +5,15 @@ use std::collections::VecDeque;
 /// Missed public messages that a login shows.
 const REPLAY: u64 = 50;
 
+/// A change of a password, acknowledged to a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Changed {
+    pub by: usize,
+    pub turn: u64,
+    /// Where the log ended then.
+    pub end: usize,
+}
+
 #[derive(Debug)]
 pub struct Account {
     /// One of these is its password, or `None`: it is not there.
@@ -15,6 +24,8 @@ pub struct Account {
     changed: u64,
     /// Connections that asked for it to be made, or to have another password.
     changing: Vec<usize>,
+    /// The last change of the password that was acknowledged.
+    pub changed_by: Option<Changed>,
     /// One of these many missed messages is shown, unless a session chose.
     pub replays: Vec<u64>,
     /// Up to this place in the log everything that it may see was written to one of its sessions, or was not to
@@ -35,6 +46,7 @@ impl Default for Account {
             past: Vec::new(),
             changed: 0,
             changing: Vec::new(),
+            changed_by: None,
             replays: vec![REPLAY],
             handed: 0,
             all_handed: VecDeque::new(),
@@ -64,6 +76,11 @@ impl Account {
     /// Whether it is there for certain, and nobody is about to change its password.
     pub fn is_settled(&self) -> bool {
         self.certain().is_some() && self.changing.is_empty()
+    }
+
+    /// Whether the password may have changed since a turn.
+    pub fn may_have_changed(&self, since: u64) -> bool {
+        self.changed >= since || !self.changing.is_empty()
     }
 
     /// A connection asked for it to have this password.
@@ -167,6 +184,7 @@ impl Account {
     pub fn restarted(&mut self) {
         self.replays = vec![REPLAY];
         self.changing.clear();
+        self.changed_by = None;
         self.all_handed.clear();
         self.unnoted = 0;
     }

@@ -1,6 +1,6 @@
 //! Every line that a server writes: what kind it is of, and whether it is an answer to what was asked.
 
-use super::asked::{Asked, is_official, line_bytes, twin_of};
+use super::asked::{Asked, line_bytes};
 use super::connection::{Offline, Waiting};
 use super::log::is_name;
 use super::{Fate, Guarantee, Model, broken, hold, key};
@@ -10,12 +10,8 @@ const TIMING_MARK: &[u8] = b"\xff\xfc\x06\n";
 const GREETING: [&str; 3] =
     ["* chinwag ", "* new here? /register NAME PASSWORD", "* have an account? /login NAME PASSWORD"];
 const MEANWHILE: &str = "* who came and went meanwhile was not shown; /users tells who is here";
-/// Logins that may wait for their password to be checked.
-const LOGINS_WAITING: usize = 64;
-pub(super) const SESSIONS: usize = 16;
-const REGISTRATIONS: usize = 10;
 
-enum Fit {
+pub(super) enum Fit {
     /// It answers the line.
     Answer,
     /// It does, and more is to come.
@@ -131,9 +127,11 @@ impl Model {
         } else if text.starts_with("! server-full: ") {
             connection.account.is_none() && self.open.len() > self.rules.connections_max
         } else if text.starts_with("! replaced: ") {
-            self.may_be_replaced(id)
+            self.may_be_replaced(id) || self.is_ended_by_another(id, text)
         } else if text.starts_with("! history-unavailable: ") {
             self.trouble.read_failed > 0
+        } else if text.starts_with("! signed-out: ") {
+            self.is_ended_by_another(id, text)
         } else {
             return false;
         };
@@ -174,6 +172,13 @@ impl Model {
             broken(Guarantee::Private, format!("connection {id} is not logged in and was shown: {text}"));
         };
         hold(Guarantee::Private, record.is_for(&account), || format!("{account} was shown: {text}"));
+        let welcomed = connection.welcomed;
+        let changed = self.accounts[&account].changed_by.filter(|it| it.by != id && welcomed <= it.turn);
+        let is_signed_out = changed.is_some_and(|it| place >= it.end && !self.connections[it.by].may_lag);
+        hold(Guarantee::Accounts, !is_signed_out, || {
+            format!("connection {id} was shown after another changed the password: {text}")
+        });
+        let connection = &mut self.connections[id];
         connection.pass_over_blanks();
         let history = connection.asked.front().and_then(|waiting| match &waiting.asked {
             Asked::History(range) => Some(range),
@@ -225,8 +230,9 @@ impl Model {
         let connection = &mut self.connections[id];
         if let Some(name) = text.strip_suffix(" is offline and will see it at the next login") {
             let offline = connection.offline.take().filter(|it| it.may && key(&name[2..]) == it.name);
-            // Who lags is told so before the receipt.
-            hold(Guarantee::Refused, offline.is_some() || connection.may_lag, || {
+            // A lagging reader is told so before the receipt.
+            let may_lack_receipt = connection.may_lag || self.may_be_ended_by_another(id);
+            hold(Guarantee::Refused, offline.is_some() || may_lack_receipt, || {
                 format!("connection {id}: that is not so: {text}")
             });
             return;
@@ -250,7 +256,10 @@ impl Model {
                 Fit::Part => return self.connections[id].part.push(text.into()),
                 // Blank lines, and messages whose receipts may still come.
                 Fit::No if matches!(waiting.asked, Asked::Nothing) => at += 1,
-                Fit::No if matches!(waiting.asked, Asked::Say { .. }) && self.connections[id].may_lag => {
+                Fit::No
+                    if matches!(waiting.asked, Asked::Say { .. })
+                        && (self.connections[id].may_lag || self.may_be_ended_by_another(id)) =>
+                {
                     at += 1
                 }
                 Fit::No => {
@@ -299,35 +308,17 @@ impl Model {
                     "no-such-user" => is_in && !is_there,
                     _ => return Fit::No,
                 };
-                // Of who lags a refusal overtakes the receipts of the lines before it.
-                if connection.may_lag && self.fates.get(tag) == Some(&Fate::Kept) {
+                // For a lagging reader a refusal overtakes the receipts of the lines before it, and a session that
+                // was ended gets no more of those.
+                let lacks_receipts = connection.may_lag || self.may_be_ended_by_another(id);
+                if lacks_receipts && self.fates.get(tag) == Some(&Fate::Kept) {
                     return Fit::No;
                 }
                 self.refused(*tag, is_explained)
             }
             Asked::Login { name, password } => self.fit_login(id, text, code, name, password, waiting),
             Asked::Register { name, password } => self.fit_register(id, text, code, name, password, waiting),
-            Asked::Passwd { new, is_right } => {
-                let name = connection.account.clone().unwrap_or_default();
-                if text == "* password changed" {
-                    hold(Guarantee::Accounts, *is_right && is_in, || {
-                        format!("{name} changed the password: {new}")
-                    });
-                    let turn = self.turn;
-                    let account = self.account(&name);
-                    account.has(new, turn);
-                    account.ends_to_change(id, turn);
-                    return Fit::Answer;
-                }
-                let is_explained = match code {
-                    "bad-login" => !is_right,
-                    "not-saved" => self.trouble.users_refused >= since,
-                    "no-randomness" => self.trouble.no_random >= since,
-                    "busy" => self.logins_waiting() >= LOGINS_WAITING,
-                    _ => return Fit::No,
-                };
-                self.not_changed(id, new, is_explained)
-            }
+            Asked::Passwd { new, is_right } => self.fit_passwd(id, text, code, new, *is_right, since),
             Asked::History(range) => {
                 if text != "* end of history" {
                     return Fit::No;
@@ -382,106 +373,6 @@ impl Model {
         answer_if(is_explained)
     }
 
-    fn not_changed(&mut self, id: usize, new: &str, is_explained: bool) -> Fit {
-        if is_explained && let Some(name) = self.connections[id].who() {
-            let turn = self.turn;
-            let account = self.account(&name);
-            account.did_not_become(new, turn);
-            account.ends_to_change(id, turn);
-        }
-        answer_if(is_explained)
-    }
-
-    fn fit_login(
-        &mut self,
-        id: usize,
-        text: &str,
-        code: &str,
-        name: &str,
-        password: &str,
-        waiting: &Waiting,
-    ) -> Fit {
-        let (since, turn) = (waiting.turn, self.turn);
-        let is_in = self.connections[id].account.is_some();
-        let (sessions, waits) = (self.sessions_of(name, since), self.logins_waiting());
-        let account = self.account(name);
-        if let Some(welcomed) = text.strip_prefix("* welcome ") {
-            let may = !is_in && key(welcomed) == key(name) && account.may_have_had(Some(password), since);
-            hold(Guarantee::Accounts, may, || format!("{welcomed} is welcome with {password}: {account:?}"));
-            account.is(password, since, turn);
-            self.welcome(id, name, waiting, false);
-            return Fit::Answer;
-        }
-        if let Some(delay) = text.strip_prefix("* after failed logins this one is checked in ") {
-            let seconds = delay.strip_suffix(" s").and_then(|it| it.parse::<u64>().ok());
-            let is_first = self.connections[id].part.is_empty();
-            return if is_first && seconds.is_some_and(|it| it <= 30) { Fit::Part } else { Fit::No };
-        }
-        answer_if(match code {
-            "bad-login" => {
-                hold(Guarantee::Accounts, is_in || !account.had(password, since), || {
-                    format!("{name} cannot log in with {password}: {account:?}")
-                });
-                account.is_not(password, since, turn);
-                !is_in
-            }
-            "busy" => waits >= LOGINS_WAITING,
-            "too-many-sessions" => sessions > SESSIONS,
-            "already-logged-in" => is_in,
-            _ => false,
-        })
-    }
-
-    fn fit_register(
-        &mut self,
-        id: usize,
-        text: &str,
-        code: &str,
-        name: &str,
-        password: &str,
-        waiting: &Waiting,
-    ) -> Fit {
-        let (since, turn, waits) = (waiting.turn, self.turn, self.logins_waiting());
-        let connection = &self.connections[id];
-        let (is_in, address) = (connection.account.is_some(), connection.address);
-        let twin = twin_of(name).and_then(|twin| self.accounts.get(twin));
-        if text == format!("* welcome {name}") {
-            let is_free = !is_official(name) && twin.is_none_or(|twin| !twin.was_there(since));
-            hold(Guarantee::Accounts, is_free, || format!("{name} looks like another name"));
-            let account = self.account(name);
-            let may = !is_in && account.may_have_had(None, since);
-            hold(Guarantee::Accounts, may, || format!("{name} was there already: {account:?}"));
-            account.has(password, turn);
-            account.ends_to_change(id, turn);
-            self.welcome(id, name, waiting, true);
-            return Fit::Answer;
-        }
-        let is_sound = is_name(name) && (8..=128).contains(&password.len());
-        let registered =
-            self.connections.iter().filter(|it| it.address == address && !it.may_be.is_empty()).count();
-        let account = &self.accounts[&key(name)];
-        let is_taken = twin.is_some_and(|twin| !twin.was_absent(since))
-            || account.was_there(since)
-            || account.may_have_had_another(password, since);
-        let is_explained = match code {
-            "already-logged-in" => is_in,
-            "bad-name" => !is_name(name) || is_official(name),
-            "bad-password" => !is_sound,
-            "name-taken" => is_taken || account.may_have_had(Some(password), 0) && !account.may_be_absent(),
-            "not-saved" => self.trouble.users_refused >= since,
-            "no-randomness" => self.trouble.no_random >= since,
-            "busy" => waits >= LOGINS_WAITING,
-            "too-many-accounts" => registered >= REGISTRATIONS,
-            _ => false,
-        };
-        if is_explained {
-            let account = self.account(name);
-            account.did_not_become(password, turn);
-            account.ends_to_change(id, turn);
-        }
-        answer_if(is_explained)
-    }
-
     /// A page of names, or the number of those who are online.
     fn fit_users(&mut self, id: usize, text: &str, since: u64) -> Fit {
         if let Some(names) = text.strip_prefix("* users: ") {
@@ -509,20 +400,8 @@ impl Model {
         }
         Fit::Answer
     }
-
-    /// Logins, registrations and changes of passwords that were not answered.
-    fn logins_waiting(&self) -> usize {
-        self.open.iter().filter(|&&id| self.connections[id].may_wait_for_a_login()).count()
-    }
-
-    /// Sessions that an account may have had since a turn.
-    fn sessions_of(&self, name: &str, since: u64) -> usize {
-        let name = key(name);
-        let of_server = self.connections.iter().rev().take_while(|it| it.turn >= self.first_turn);
-        of_server.filter(|it| it.ended >= since && it.may_be.contains(&name)).count()
-    }
 }
 
-fn answer_if(fits: bool) -> Fit {
+pub(super) fn answer_if(fits: bool) -> Fit {
     if fits { Fit::Answer } else { Fit::No }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::super::disk::{LOG, SimDisk};
 use super::super::net::SimNet;
-use super::answers::SESSIONS;
 use super::connection::Connection;
+use super::logins::SESSIONS;
 use super::{Guarantee, Rules, hold};
 
 // Written down here once more, so that a server whose own numbers grow is seen.

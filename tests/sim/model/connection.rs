@@ -126,6 +126,11 @@ impl Connection {
         self.client == Client::Open && !self.is_hostile
     }
 
+    /// The turn from which on it may have been logged in: a lagging reader is told so late.
+    pub fn inside_since(&self) -> u64 {
+        if self.may_lag { self.turn } else { self.welcomed }
+    }
+
     /// Whether one of the two ends has closed, or is about to.
     pub fn is_over(&self) -> bool {
         self.is_closing || self.client != Client::Open

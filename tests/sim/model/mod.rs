@@ -12,6 +12,7 @@ mod bounds;
 mod connection;
 pub mod hostile;
 mod log;
+mod logins;
 mod seen;
 pub mod stream;
 
@@ -27,6 +28,7 @@ use bounds::{Bounds, Work};
 use connection::{Client, Connection, Waiting};
 use hostile::{AUTHOR, OWN_NAMES, is_own_name};
 use log::{Log, Tag};
+use logins::Logins;
 use seen::Seen;
 use stream::{Between, Stream};
 
@@ -125,6 +127,7 @@ pub struct Model {
     fates: HashMap<Tag, Fate>,
     seen: Seen,
     trouble: Trouble,
+    logins: Logins,
     bounds: Bounds,
     is_shutting_down: bool,
     /// Turns made, of all servers.
@@ -147,6 +150,7 @@ impl Model {
             fates: HashMap::new(),
             seen: Seen::default(),
             trouble: Trouble::from(disk),
+            logins: Logins::default(),
             bounds: Bounds::from(disk),
             is_shutting_down: false,
             turn: 1,
@@ -291,6 +295,8 @@ impl Model {
             let peer = net.peer(connection.peer);
             connection.may_have_left |= peer.is_finished_by_server() || peer.is_gone();
         }
+        self.note_crowds();
+        self.note_ended_by_others();
         for index in 0..self.open.len() {
             let id = self.open[index];
             let connection = &mut self.connections[id];
@@ -339,6 +345,7 @@ impl Model {
         }
         self.seen = Seen::read(disk);
         self.trouble = Trouble::from(disk);
+        self.logins = Logins::default();
         self.bounds = Bounds::from(disk);
         self.is_shutting_down = false;
         self.turn += 1;
@@ -482,6 +489,7 @@ impl Model {
                 return true;
             }
             connection.ended = self.turn;
+            self.logins.note_abandoned(connection);
             for account in self.accounts.values_mut() {
                 account.ends_to_change(id, self.turn);
             }

@@ -1,0 +1,224 @@
+//! Attempts on their way through the queue for hashing: the derivations, the verdicts, and what follows once they
+//! are stored.
+
+use log::{info, warn};
+
+use super::logins::BAD_LOGIN;
+use super::{Chat, Waiting};
+use crate::accounts::SessionId;
+use crate::effects::{Context, Effects, Save};
+use crate::limits::{LOGIN_GRACE_US, WORK_ROUNDS_PER_TURN_MAX, WORK_SLICE_US, WORK_STEP_ROUNDS};
+use crate::login::{SaveReason, Verdict};
+use crate::name::Name;
+use crate::record::Timestamp;
+use crate::throttle::Claim;
+use crate::users::{Credential, UserRecord};
+use crate::users_file::RecordsSaved;
+use crate::world::Now;
+
+impl Chat {
+    /// Whether a session waits for its password to be derived.
+    pub fn is_hashing(&self, id: SessionId) -> bool {
+        self.is_open(id) && matches!(self.session(id).waiting, Waiting::ForHash(_))
+    }
+
+    /// Whether [`Chat::work`] is in the middle of something.
+    pub fn has_work(&self) -> bool {
+        self.hashing.current().is_some()
+    }
+
+    /// Returns how many sessions wait for their password to be hashed.
+    pub fn logins_waiting(&self) -> usize {
+        self.hashing.len()
+    }
+
+    /// Hashes passwords for a bounded time.
+    pub fn work(&mut self, context: &mut Context<'_>) {
+        if self.hashing.is_empty() {
+            return;
+        }
+        self.refuse_delayed(context);
+        let started_us = context.world.now().mono_us;
+        for _ in 0..WORK_ROUNDS_PER_TURN_MAX / WORK_STEP_ROUNDS {
+            let Some(id) = self.next_to_hash(context) else { break };
+            let Waiting::ForHash(attempt) = &mut self.session_mut(id).waiting else {
+                unreachable!("sessions in the queue have an attempt");
+            };
+            let verdict = attempt.step(WORK_STEP_ROUNDS);
+            self.quantum_rounds = self.quantum_rounds.saturating_add(WORK_STEP_ROUNDS);
+            match verdict {
+                None if self.quantum_rounds < self.rules.kdf_rounds => {}
+                // The next derivation, and the rest of one with more rounds than today's, wait for another turn.
+                None | Some(Verdict::Again) => self.hashing.turn_over(),
+                Some(verdict) => self.judge(id, verdict, context),
+            }
+            if context.world.now().mono_us.saturating_sub(started_us) >= WORK_SLICE_US {
+                break;
+            }
+        }
+    }
+
+    /// Refuses attempts whose address has failed since they came, and has to wait for too long now.
+    fn refuse_delayed(&mut self, context: &mut Context<'_>) {
+        let until_us = context.now.mono_us + LOGIN_GRACE_US;
+        while let Some((id, claim)) = self.hashing.remove_delayed(&self.throttle, until_us) {
+            self.is_delayed_for_long(id, &claim, context);
+            self.resume(id, context.effects);
+        }
+    }
+
+    /// Returns the session whose attempt is being served, after choosing another one if that is due.
+    fn next_to_hash(&mut self, context: &mut Context<'_>) -> Option<SessionId> {
+        let now_us = context.now.mono_us;
+        while self.hashing.current().is_none() {
+            let (id, claim, begins) = self.hashing.select(&self.throttle, now_us)?;
+            self.quantum_rounds = 0;
+            if begins {
+                self.throttle.begun(&claim, now_us);
+                self.start(id, &claim, context);
+            }
+        }
+        self.hashing.current()
+    }
+
+    /// Checks once more that a registration may be made, before it costs a derivation.
+    fn start(&mut self, id: SessionId, claim: &Claim, context: &mut Context<'_>) {
+        let Waiting::ForHash(attempt) = &self.session(id).waiting else { return };
+        let name = *attempt.name();
+        if attempt.is_registration()
+            && let Err(refusal) = self.check_registration(claim, &name, context)
+        {
+            self.hashing.remove(id);
+            context.effects.own(id, format_args!("{refusal}"));
+            self.resume(id, context.effects);
+        }
+    }
+
+    /// Tells a session that there is no room for its attempt.
+    pub(super) fn refuse_busy(&mut self, id: SessionId, context: &mut Context<'_>) {
+        let claim = self.claim_of_attempt(id);
+        self.throttle.refused(&claim, context.now.mono_us);
+        context.effects.own(id, format_args!("! busy: too many logins at once; please try again"));
+        self.resume(id, context.effects);
+    }
+
+    /// Takes the attempt of a session that is about to end out of the queue. If its work had begun it counts as a
+    /// failure: else a guess would cost nothing to whoever leaves before its answer.
+    pub(super) fn abandon(&mut self, id: SessionId, now: Now) {
+        if let Some(claim) = self.hashing.remove(id) {
+            self.throttle.failed(&claim, 1, now.mono_us);
+        }
+    }
+
+    fn judge(&mut self, id: SessionId, verdict: Verdict, context: &mut Context<'_>) {
+        let claim = self.claim_of_attempt(id);
+        let Waiting::ForHash(mut attempt) =
+            std::mem::replace(&mut self.session_mut(id).waiting, Waiting::ForAnswer)
+        else {
+            unreachable!("only attempts are judged");
+        };
+        let name = *attempt.name();
+        let mut verdict = verdict;
+        // Another session may have changed the password since this one gave it, or be about to.
+        if let Some(account) = self.accounts.find(&name).filter(|_| attempt.checked().is_some()) {
+            let standing = self.accounts[account].credential();
+            let is_changing = context.effects.saves().iter().any(|save| save.changes(&name));
+            if is_changing || attempt.checked() != standing.as_ref() {
+                if standing.is_some_and(|standing| attempt.check_again(account, standing)) {
+                    self.session_mut(id).waiting = Waiting::ForHash(attempt);
+                    return self.hashing.turn_over();
+                }
+                verdict = Verdict::Wrong;
+            }
+        }
+        self.hashing.remove(id);
+        match verdict {
+            Verdict::Again => unreachable!("an attempt that goes on is not judged"),
+            Verdict::Wrong => self.wrong(id, &claim, &name, attempt.failures(), context),
+            Verdict::Right(account) => self.enter(id, account, false, context.now, context.effects),
+            Verdict::Store(credential, reason) => {
+                if reason == SaveReason::Registered {
+                    // Others may have registered while this one was hashed.
+                    if let Err(refusal) = self.check_registration(&claim, &name, context) {
+                        context.effects.own(id, format_args!("{refusal}"));
+                        return self.resume(id, context.effects);
+                    }
+                    self.throttle.registered(claim.origin, context.now.mono_us);
+                }
+                let time = context.batch.time(context.now.wall_us);
+                let record = self.credential_record(name, credential, time);
+                context.effects.save(Save { session: id, name, records: vec![record], reason });
+            }
+        }
+    }
+
+    /// The record of a new password. An account keeps its spelling and the time of its registration.
+    fn credential_record(&self, name: Name, credential: Credential, now: Timestamp) -> UserRecord {
+        let account = self.accounts.find(&name).map(|id| &self.accounts[id]);
+        let (name, registered) = account.map_or((name, now), |it| (it.name, it.registered));
+        UserRecord::Credential { name, credential, registered }
+    }
+
+    fn wrong(&mut self, id: SessionId, claim: &Claim, name: &Name, failures: u32, context: &mut Context<'_>) {
+        warn!("{}: wrong name or password for {name}", self.session(id).peer);
+        self.throttle.failed(claim, failures, context.now.mono_us);
+        let words = if claim.is_inside { "! bad-login: wrong password" } else { BAD_LOGIN };
+        context.effects.own(id, format_args!("{words}"));
+        self.resume(id, context.effects);
+        while let Some(refused) = self.hashing.trim(name, &self.throttle, context.now.mono_us) {
+            self.refuse_busy(refused, context);
+        }
+    }
+
+    /// Goes on after a credential was stored, or not. Nothing of it is told before.
+    pub fn saved(
+        &mut self,
+        save: &Save,
+        outcome: Result<RecordsSaved, &str>,
+        now: Now,
+        effects: &mut Effects,
+    ) {
+        let id = save.session;
+        let (name, is_new) = (save.name, save.reason == SaveReason::Registered);
+        let account = match outcome {
+            Ok(_) => save.records.iter().map(|record| self.accounts.apply(record)).last(),
+            Err(_) => self.accounts.find(&name),
+        };
+        if save.reason == SaveReason::PasswordChanged
+            && outcome.is_ok()
+            && let Some(account) = account
+        {
+            self.sign_out_others(id, account, now, effects);
+        }
+        if !self.is_open(id) {
+            return;
+        }
+        let peer = self.session(id).peer;
+        if is_new && outcome.is_err() {
+            self.throttle.not_registered(peer.ip().into());
+        }
+        match (outcome, save.reason, account) {
+            (Ok(_), SaveReason::PasswordChanged, _) => {
+                info!("{peer}: {name} changed the password");
+                self.throttle.succeeded(peer.ip().into(), &name, now.mono_us);
+                self.throttle.password_changed(peer.ip().into(), &name, now.mono_us);
+                effects.own(id, format_args!("* password changed"));
+            }
+            (Ok(_), SaveReason::Registered | SaveReason::Upgraded, Some(account))
+            | (Err(_), SaveReason::Upgraded, Some(account)) => {
+                return self.enter(id, account, is_new, now, effects);
+            }
+            (Err(refusal), ..) => effects.own(id, format_args!("{refusal}")),
+            (Ok(_), _, None) => unreachable!("the account was set above"),
+        }
+        self.resume(id, effects);
+    }
+
+    fn claim_of_attempt(&self, id: SessionId) -> Claim {
+        let Waiting::ForHash(attempt) = &self.session(id).waiting else {
+            unreachable!("only sessions with an attempt are asked for");
+        };
+        let account = Some(*attempt.name()).filter(|_| !attempt.is_registration());
+        self.claim(id, account)
+    }
+}
