@@ -264,6 +264,11 @@ impl Client {
         self.name.as_ref()
     }
 
+    /// Who wrote the last private message, and would receive a `/reply`.
+    pub fn correspondent(&self) -> Option<&Name> {
+        self.correspondent.as_ref()
+    }
+
     /// Who is online, as far as it is known.
     pub fn online(&self) -> &BTreeSet<Name> {
         &self.online

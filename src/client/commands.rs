@@ -6,9 +6,8 @@ use crate::name::Name;
 use crate::protocol;
 
 /// What the client itself understands beside the server's commands.
-const OWN_COMMANDS: [(&str, &str); 4] = [
-    ("/reply TEXT", "a private message to who wrote you the last one"),
-    ("/me TEXT", "says what you do, as in: * alice waves"),
+const OWN_COMMANDS: [(&str, &str); 3] = [
+    ("/reply TEXT", "a private message to whoever wrote you the last one"),
     ("/ignore NAME", "hides what somebody says; /ignore alone tells who is ignored"),
     ("/unignore NAME", "shows it again"),
 ];
@@ -37,13 +36,13 @@ impl Client {
                     self.refuse(id, line, Refusal::parse(words));
                 }
             },
-            ("me", _) if rest.is_empty() => self.refuse(id, line, usage(1)),
-            ("me", _) => self.send_line(id, line, &format!("//me {rest}")),
+            // In the form that a server of version 0.1 knows as well.
+            ("me", _) if !rest.is_empty() => self.send_line(id, line, &format!("//me {rest}")),
             ("ignore", _) if rest.is_empty() => self.tell_ignored(),
             ("ignore", Some(name)) => self.ignore(name),
             ("unignore", Some(name)) => self.unignore(&name),
-            ("ignore", None) => self.refuse(id, line, usage(2)),
-            ("unignore", None) => self.refuse(id, line, usage(3)),
+            ("ignore", None) => self.refuse(id, line, usage(1)),
+            ("unignore", None) => self.refuse(id, line, usage(2)),
             _ => return false,
         }
         true

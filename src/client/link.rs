@@ -129,11 +129,22 @@ impl Link {
         Ok(Link { wishes, waits: manner.holds_lines, waker, thread: Some(thread) })
     }
 
-    /// Passes on what the user wants. A script waits here where the server is far behind.
+    /// Passes on what the user wants. A script waits here if the server is far behind.
     pub fn send(&self, command: Command) {
+        self.pass_on(command);
+    }
+
+    /// Passes on a line. Returns whether anything will become of it: after the session has ended, it is not sent, and no
+    /// event says so.
+    pub fn submit(&self, line: &str) -> bool {
+        self.pass_on(Command::Submit(line.to_owned()))
+    }
+
+    fn pass_on(&self, command: Command) -> bool {
         let waits = self.waits && !matches!(command, Command::Leave);
-        self.wishes.add(command, waits);
+        let is_added = self.wishes.add(command, waits);
         let _ = self.waker.wake();
+        is_added
     }
 
     /// Waits for the end, and for all that is told of it.
@@ -194,8 +205,15 @@ impl<F: FnMut(&Client, Update)> Worker<F> {
                 break end;
             }
         };
-        let mut unacknowledged: Vec<String> = self.client.unacknowledged().map(str::to_owned).collect();
-        unacknowledged.extend(self.wishes.end());
+        let unacknowledged = self.client.unacknowledged().map(str::to_owned).collect();
+        if self.stream.take().is_some() {
+            self.client.disconnected();
+        }
+        // Without a connection, each of them is not sent.
+        for line in self.wishes.end() {
+            self.client.submit(&line);
+        }
+        self.tell();
         (self.update)(&self.client, Update::Ended(End { why: end, unacknowledged }));
     }
 

@@ -13,6 +13,26 @@ pub fn mention(text: &str, name: &Name) -> Option<usize> {
     })
 }
 
+/// A text in pieces: which of them are the name as a word of its own.
+pub fn mentions<'a>(text: &'a str, name: &'a Name) -> impl Iterator<Item = (&'a str, bool)> {
+    let mut rest = text;
+    let mut found = None;
+    std::iter::from_fn(move || {
+        let is_name = found.is_some();
+        let end = found.take().unwrap_or_else(|| match mention(rest, name) {
+            Some(at) => {
+                found = Some(name.as_bytes().len());
+                at
+            }
+            None => rest.len(),
+        });
+        let (piece, behind) = rest.split_at(end);
+        rest = behind;
+        (!piece.is_empty() || found.is_some()).then_some((piece, is_name))
+    })
+    .filter(|(piece, _)| !piece.is_empty())
+}
+
 /// The place of a name among so many colours, the same in every client. FNV-1a.
 pub fn colour_index(name: &Name, colours: usize) -> usize {
     let hash = name.as_bytes().iter().fold(0x811c_9dc5_u32, |hash, byte| {
@@ -33,12 +53,20 @@ pub fn presence(names: &[Name], others: u32, verb: &str) -> String {
     }
 }
 
-/// A line without what is a password in it, or may be meant as one: that is not shown again.
+/// Commands whose arguments are secret.
+const SECRET: [&str; 6] = ["/passwd ", "/password ", "/login ", "/register ", "/resume ", "/code "];
+
+/// A line without the passwords, tokens and codes in it, which are not shown again: only up to the command. What stands
+/// before the command does not matter, because it may be a slip of the keyboard.
 pub fn without_secrets(line: &str) -> &str {
-    let word = line.split(' ').next().unwrap_or(line);
-    let has_secrets =
-        ["/passwd", "/password", "/login", "/register"].iter().any(|it| it.eq_ignore_ascii_case(word));
-    if has_secrets { word } else { line }
+    let lower = line.to_ascii_lowercase();
+    let ends = SECRET.iter().filter_map(|word| Some(lower.find(word)? + word.len() - 1));
+    &line[..ends.min().unwrap_or(line.len())]
+}
+
+/// Whether there is a password, a token or a code in a line, so that it is neither shown nor recalled.
+pub fn has_secrets(line: &str) -> bool {
+    without_secrets(line).len() < line.len()
 }
 
 #[cfg(test)]
@@ -52,6 +80,10 @@ mod tests {
         assert_eq!(without_secrets("/login alice correct-horse"), "/login");
         assert_eq!(without_secrets("/msg bob psst"), "/msg bob psst");
         assert_eq!(without_secrets("/passwds are secret"), "/passwds are secret");
+        assert_eq!(without_secrets(" /login alice correct-horse"), " /login");
+        assert_eq!(without_secrets("\u{fffd}[A/passwd a /login b"), "\u{fffd}[A/passwd");
+        assert_eq!(without_secrets("/resume alice 00112233"), "/resume");
+        assert!(has_secrets("/code 0011") && !has_secrets("/code") && !has_secrets("hello"));
     }
 
     #[test]
@@ -62,5 +94,12 @@ mod tests {
         assert_eq!(mention("also al-bert", &name), None);
         assert_eq!(mention("é al", &name), Some(3));
         assert_eq!(mention("a", &name), None);
+        let pieces = |text: &str| {
+            mentions(text, &name).map(|(piece, is)| format!("{piece}{}", u8::from(is))).collect::<Vec<_>>()
+        };
+        assert_eq!(pieces("al, AL and albert: al"), ["al1", ", 0", "AL1", " and albert: 0", "al1"]);
+        assert_eq!(pieces("al al"), ["al1", " 0", "al1"]);
+        assert_eq!(pieces("hello"), ["hello0"]);
+        assert_eq!(pieces(""), [""; 0]);
     }
 }

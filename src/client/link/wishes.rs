@@ -29,14 +29,19 @@ impl Wishes {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a command; one that `waits` waits until there are few.
-    pub fn add(&self, command: Command, waits: bool) {
+    /// Adds a command; one that `waits` waits until there are few. Returns whether it was added: after the end nothing
+    /// is.
+    pub fn add(&self, command: Command, waits: bool) -> bool {
         let mut state = self.lock();
         while waits && state.commands.len() >= COMMANDS_MAX && !state.is_over {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+        if state.is_over {
+            return false;
+        }
         state.leaves |= matches!(command, Command::Leave);
         state.commands.push_back(command);
+        true
     }
 
     /// Takes the next one.
@@ -51,7 +56,7 @@ impl Wishes {
         self.lock().leaves
     }
 
-    /// No more is taken. Returns the lines that were not.
+    /// No more is added. Returns the lines that were not taken.
     pub fn end(&self) -> Vec<String> {
         let mut state = self.lock();
         state.is_over = true;
