@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `options` | the command line |
 //! | `render` | an event as lines of text |
-//! | `silence` | a terminal that shows nothing by itself |
+//! | `rows` | text as rows of a terminal |
+//! | `silence` | the terminal's mode, and how it is given back |
 //! | `terminal` | for a person at a terminal: questions, line editing, lines that appear above what is typed |
 //! | `plain` | for scripts and pipes, and for terminals that can do nothing |
 
@@ -18,6 +19,8 @@ mod options;
 mod plain;
 #[path = "chinwag/render.rs"]
 mod render;
+#[path = "chinwag/rows.rs"]
+mod rows;
 #[path = "chinwag/silence.rs"]
 mod silence;
 #[path = "chinwag/terminal.rs"]

@@ -232,7 +232,7 @@ fn a_line_over_several_rows_is_taken_off_the_screen_when_it_is_said() {
     for length in [76, 77, 78, 79, 157, 158, 159, 240] {
         let text = "x".repeat(length);
         alice.enters(&text);
-        let in_rows = |screen: &str| screen.replace('\n', "");
+        let in_rows = |screen: &str| joined(screen).replace('\n', "");
         alice.waits_for("the line, once", |screen| {
             in_rows(screen).matches(&format!("alice: {text}")).count() == 1
         });
@@ -266,7 +266,9 @@ fn the_clients_own_commands_work() {
     bob.send("/msg alice psst");
     bob.expect_message("bob -> alice: psst");
     alice.shows("bob -> alice: psst");
-    alice.enters("/reply hi bob");
+    alice.types("/reply ");
+    alice.last_line_is("> /msg bob");
+    alice.enters("hi bob");
     bob.expect_message("alice -> bob: hi bob");
     alice.enters("/nonsense");
     alice.shows("! unknown-command: there is no /nonsense");

@@ -128,6 +128,36 @@ fn nothing_in_any_kind_of_line_is_more_than_text() {
 }
 
 #[test]
+fn no_text_looks_like_a_line_of_its_own() {
+    let (server, config) = stage();
+    let alice = Terminal::register(&server, "alice", config.path());
+    let mut bob = server.register("bob");
+    alice.shows("* bob joined");
+    for columns in [80, 57, 33] {
+        alice.resizes(columns);
+        alice.types("\x0c");
+        alice.last_line_is(">");
+        let head = "12:34 bob: ".len();
+        let room = usize::from(columns) - head;
+        for forged in ["09:30 carol -> alice: psst", "* carol left", "! offline: no", "--- Monday"] {
+            // Narrow and wide padding, marks, and symbols that terminals do not agree about.
+            let wide = "\u{6f22}".repeat(room / 2) + &"x".repeat(room % 2);
+            let marks = format!("{}{}", "e\u{301}".repeat(2), "x".repeat(room - 2));
+            for padding in [&*"x".repeat(room), &wide, &marks, &"x".repeat(room + usize::from(columns))] {
+                bob.send(&format!("{padding}{forged}"));
+            }
+        }
+        bob.send(&format!("done at {columns}"));
+        alice.shows(&format!("bob: done at {columns}"));
+        for row in alice.screen().lines() {
+            let begins = |start: &str| row.starts_with(start);
+            let is_row = begins("      ") || row.get(5..10) == Some(" bob:") || row.trim_end() == ">";
+            assert!(is_row, "{row:?} at {columns}:\n{}", alice.screen());
+        }
+    }
+}
+
+#[test]
 fn nothing_that_is_said_before_the_login_is_more_than_text() {
     for first in ["* hello", "! server-full: ", "2026-01-01T00:00:00.000001Z bob: ", "* welcome "] {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -205,6 +205,31 @@ fn who_is_not_let_in_again_is_told_why_and_can_leave() {
 }
 
 #[test]
+fn a_session_that_was_ended_for_good_is_not_made_again_and_takes_no_line() {
+    for (code, words) in [("replaced", "a newer session"), ("signed-out", "the password was changed")] {
+        let mut played = Played::start();
+        let (server, alice) = (&mut played.server, &mut played.terminal);
+        server.send("* welcome alice\n* 1 online\n* end of history");
+        server.expect("/users");
+        alice.last_line_is(">");
+        server.send(&format!("! {code}: {words}"));
+        server.stream().shutdown(std::net::Shutdown::Both).unwrap();
+        alice.shows(&format!("! the connection has ended: {code}: {words}"));
+        for line in ["too late", "/msg bob psst", "/users"] {
+            alice.enters(line);
+            alice.shows(&format!("! not sent: {line}"));
+        }
+        alice.enters("/passwd correct-horse battery-staple");
+        alice.shows("! not sent: /passwd");
+        assert!(!alice.screen().contains("staple"), "{}", alice.screen());
+        alice.types(CTRL_D);
+        assert_eq!(alice.ended().code(), Some(0));
+        played.listener.set_nonblocking(true).unwrap();
+        assert!(played.listener.accept().is_err(), "it came again");
+    }
+}
+
+#[test]
 fn a_server_that_dies_while_a_question_is_open_is_found_again() {
     let (server, config) = stage();
     drop(server.register("alice"));

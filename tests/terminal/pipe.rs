@@ -1,7 +1,7 @@
 //! In scripts: lines in, lines out, and an exit status.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
@@ -128,6 +128,20 @@ fn another_kind_of_server_is_recognised() {
     drop(other.join().unwrap());
     assert_eq!(outcome.code, Some(1));
     assert_eq!(outcome.err, "chinwag: that is not a chinwag server; it says: SSH-2.0-OpenSSH_9.2p1\n");
+}
+
+#[test]
+fn a_server_that_waits_for_the_first_word_is_told_nothing() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let other = std::thread::spawn(move || {
+        let mut received = Vec::new();
+        listener.accept().unwrap().0.read_to_end(&mut received).map(|_| received)
+    });
+    let outcome = pipe(&address, &BOT, "hi\n");
+    assert_eq!(outcome.code, Some(1));
+    assert_eq!(outcome.err, "chinwag: no greeting within 10 s; is it a chinwag server?\n");
+    assert_eq!(other.join().unwrap().unwrap(), b"");
 }
 
 #[test]

@@ -111,6 +111,11 @@ impl Terminal {
         terminal
     }
 
+    /// The program's process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Types keys.
     pub fn types(&self, keys: &str) {
         self.types_bytes(keys.as_bytes());
@@ -181,7 +186,7 @@ impl Terminal {
 
     /// Waits until this is on the screen.
     pub fn shows(&self, text: &str) {
-        self.waits_for(text, |screen| screen.contains(text));
+        self.waits_for(text, |screen| screen.contains(text) || joined(screen).contains(text));
     }
 
     /// Waits until the last line of the screen is this one.
@@ -231,6 +236,11 @@ impl Played {
         server.expect(&format!("/login alice {PASSWORD}"));
         Played { terminal, server, listener, config }
     }
+}
+
+/// The screen with each line's rows put together again.
+pub fn joined(screen: &str) -> String {
+    screen.replace("\n      ", "")
 }
 
 /// A server, and a directory for settings.

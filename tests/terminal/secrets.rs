@@ -107,6 +107,36 @@ fn a_password_in_the_line_of_passwd_cannot_be_recalled() {
 }
 
 #[test]
+fn a_typed_password_is_neither_said_nor_shown_again_however_its_command_is_written() {
+    let (server, config) = stage();
+    let alice = Terminal::register(&server, "alice", config.path());
+    alice.enters("hello");
+    alice.shows("alice: hello");
+    for line in [
+        "/login alice battery-staple",
+        "/LOGIN alice battery-staple",
+        "/register bob battery-staple",
+        "  /login alice battery-staple",
+        "/resume alice battery-staple",
+        "/code battery-staple",
+        " /passwd battery-staple battery-staple",
+        "/passwd battery-staple short",
+        "/passwd battery-staple",
+    ] {
+        alice.types("\x0c");
+        alice.last_line_is(">");
+        alice.enters(line);
+        alice.shows("! ");
+        alice.last_line_is(">");
+        assert!(!alice.screen().contains("staple"), "{line}: {}", alice.screen());
+        alice.types(UP);
+        alice.last_line_is("> hello");
+        alice.types(CTRL_C);
+    }
+    assert_eq!(server.history().lines().count(), 1, "{}", server.history());
+}
+
+#[test]
 fn what_is_kept_for_the_next_time_is_kept_for_each_server_at_home() {
     let (one, two) = (Server::start(&QUICK), Server::start(&QUICK));
     let home = TempDir::new().unwrap();

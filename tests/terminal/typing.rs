@@ -49,9 +49,71 @@ fn a_pasted_text_is_taken_off_the_screen_when_it_is_said_and_nothing_else_is() {
         let screen = alice.screen();
         assert!(screen.contains("* alice was here before"), "{lengths:?}: {screen}");
         // The prompt, the line before, and three lines; a date may stand between.
+        let screen = joined(&screen);
         let shown: Vec<&str> = screen.lines().filter(|row| !row.starts_with("---")).collect();
         assert_eq!(shown.len(), 5, "{lengths:?}: {screen}");
     }
+}
+
+#[test]
+fn pasted_tabs_and_control_characters_leave_nothing_behind() {
+    let (server, config) = stage();
+    let alice = Terminal::register(&server, "alice", config.path());
+    for text in ["one\ttwo", "\t\tthree", "four\tfive\rsix\t", "a\x1b[31mb\x1b[2Jc\x07", &"wide\t".repeat(20)]
+    {
+        alice.types(&format!("{PASTE}{text}{PASTED}"));
+        alice.types(&format!(".{ENTER}"));
+        alice.enters("/me is done");
+        alice.waits_for("the line after it", |screen| {
+            screen.trim_end().ends_with("* alice is done\n>") || screen.trim_end().ends_with("is done\n>")
+        });
+        let screen = alice.screen();
+        assert_eq!(screen.matches('>').count(), 1, "{text:?}: {screen}");
+        assert_eq!(
+            alice.count("\x1b[31m") + alice.count("\x1b[2J"),
+            0,
+            "nothing pasted controls the terminal"
+        );
+        alice.types("\x0c");
+        alice.last_line_is(">");
+    }
+}
+
+#[test]
+fn a_reply_is_addressed_before_it_is_sent_and_stays_so() {
+    let (server, config) = stage();
+    let alice = Terminal::register(&server, "alice", config.path());
+    let (mut bob, mut carol) = (server.register("bob"), server.register("carol"));
+    let whispers = |from: &mut Client, name: &str, text: &str| {
+        from.send(&format!("/msg alice {text}"));
+        alice.shows(&format!("{name} -> alice: {text}"));
+    };
+    whispers(&mut bob, "bob", "one");
+    alice.types("/REPLY ");
+    alice.last_line_is("> /msg bob");
+    whispers(&mut carol, "carol", "meanwhile");
+    alice.last_line_is("> /msg bob");
+    alice.enters("for bob");
+    alice.shows("alice -> bob: for bob");
+    // By completion; pasted; and put together afterwards.
+    whispers(&mut bob, "bob", "two");
+    alice.types(&format!("/reply{TAB}"));
+    alice.last_line_is("> /msg bob");
+    alice.types(&format!("x{ENTER}"));
+    alice.shows("alice -> bob: x");
+    alice.types(&format!("{PASTE}/reply pasted{PASTED}{ENTER}"));
+    alice.last_line_is("> /msg bob pasted");
+    whispers(&mut carol, "carol", "again");
+    alice.types(ENTER);
+    alice.shows("alice -> bob: pasted");
+    alice.types("reply late\x01/");
+    alice.types(&[ENTER, ENTER].concat());
+    alice.last_line_is("> /msg carol late");
+    alice.types(ENTER);
+    alice.shows("alice -> carol: late");
+    // A text that only mentions it is a text.
+    alice.enters("use /reply now");
+    alice.shows("alice: use /reply now");
 }
 
 #[test]

@@ -31,7 +31,8 @@ use rustyline::{
 };
 use unicode_width::UnicodeWidthStr;
 
-use crate::silence::Silence;
+use crate::rows::drawn;
+use crate::silence::{Silence, columns};
 
 const PROMPT: &str = "> ";
 /// What is printed in one go; in between, keys are looked at.
@@ -47,6 +48,8 @@ struct Shared {
     something_waits: Condvar,
     gate: Gate,
     names: Mutex<BTreeSet<String>>,
+    /// Who would receive a `/reply`.
+    correspondent: Mutex<Option<String>>,
     drawn: Mutex<Drawn>,
 }
 
@@ -132,6 +135,11 @@ impl Screen {
     /// The names that are completed.
     pub fn set_names(&self, names: BTreeSet<String>) {
         *lock(&self.0.names) = names;
+    }
+
+    /// Who would receive a `/reply`.
+    pub fn set_correspondent(&self, name: Option<String>) {
+        *lock(&self.0.correspondent) = name;
     }
 
     /// Takes what did not appear yet, for when no line is edited any more.
@@ -300,6 +308,11 @@ impl LineEditor {
         }
     }
 
+    /// Lets this appear above the line that is being typed.
+    pub fn show(&self, text: &str) {
+        self.screen.show(text);
+    }
+
     /// Keeps a line, so that it can be recalled.
     pub fn remember(&mut self, line: &str) {
         // It is only a convenience.
@@ -308,11 +321,8 @@ impl LineEditor {
 
     /// Takes a line that was just submitted off the screen: it will appear as the server has it.
     pub fn erase(&mut self, line: &str) {
-        let Some(rows) =
-            self.editor.dimensions().and_then(|(columns, _)| rows_of(line, usize::from(columns)))
-        else {
-            return;
-        };
+        let columns = columns();
+        let Some(rows) = rows_of(&drawn(line, PROMPT.len(), columns), columns) else { return };
         let mut out = io::stdout();
         let _ = write!(out, "\x1b[{rows}A\r\x1b[J").and_then(|()| out.flush());
     }
@@ -353,6 +363,16 @@ impl ConditionalEventHandler for Keys {
         if let Some(secret) = &mut *lock(&self.secret.0) {
             return Some(hidden(secret, key));
         }
+        // A reply is addressed before it is sent, so that its recipient is seen and stays the same.
+        let is_at_end = now.pos() == now.line().len();
+        let is_space = key == KeyEvent(KeyCode::Char(' '), Modifiers::NONE);
+        if is_space && is_at_end && addressed(&format!("{} ", now.line()), &self.screen).is_some() {
+            return Some(Cmd::Complete);
+        }
+        let is_enter = key.0 == KeyCode::Enter || ctrl('J') || ctrl('M');
+        if is_enter && addressed(now.line(), &self.screen).is_some() {
+            return Some(if is_at_end { Cmd::Complete } else { Cmd::Move(Movement::EndOfBuffer) });
+        }
         if ctrl('C') {
             // It clears the line and stays, as in any shell.
             return Some(Cmd::Kill(Movement::WholeLine));
@@ -367,6 +387,23 @@ impl ConditionalEventHandler for Keys {
         }
         None
     }
+}
+
+/// The text with `/msg NAME ` for each `/reply ` at the beginning of a line; `None` if there is none, or nobody to reply
+/// to.
+fn addressed(text: &str, screen: &Screen) -> Option<String> {
+    let name = lock(&screen.0.correspondent).clone()?;
+    let address = |line: &str| match reply_text(line) {
+        Some(reply) => format!("/msg {name} {reply}"),
+        None => line.to_owned(),
+    };
+    let has_reply = text.split('\n').any(|line| reply_text(line).is_some());
+    has_reply.then(|| text.split('\n').map(address).collect::<Vec<_>>().join("\n"))
+}
+
+fn reply_text(line: &str) -> Option<&str> {
+    let (word, text) = line.split_once(' ')?;
+    word.eq_ignore_ascii_case("/reply").then(|| text.trim_start())
 }
 
 /// The line stays empty meanwhile, so that nothing is drawn, and nothing can be recalled or yanked.
@@ -395,7 +432,11 @@ impl Helper for Assistant {}
 impl Highlighter for Assistant {
     fn highlight<'l>(&self, line: &'l str, at: usize) -> Cow<'l, str> {
         self.screen.drew(line, at);
-        Cow::Borrowed(line)
+        if line.contains(char::is_control) {
+            Cow::Owned(drawn(line, PROMPT.len(), columns()))
+        } else {
+            Cow::Borrowed(line)
+        }
     }
 
     /// So that nothing is drawn but through `highlight`.
@@ -427,7 +468,14 @@ impl Completer for Assistant {
     type Candidate = String;
 
     fn complete(&self, line: &str, at: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<String>)> {
-        Ok(completions(&line[..at], &lock(&self.screen.0.names)))
+        let line = &line[..at];
+        let with_space = format!("{line} ");
+        if let Some(addressed) =
+            addressed(line, &self.screen).or_else(|| addressed(&with_space, &self.screen))
+        {
+            return Ok((0, vec![addressed]));
+        }
+        Ok(completions(line, &lock(&self.screen.0.names)))
     }
 }
 

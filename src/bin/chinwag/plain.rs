@@ -10,6 +10,7 @@ use chinwag::client::{Client, Credentials, Event, Refusal, Token};
 
 use crate::options::Options;
 use crate::render::{Renderer, Style};
+use crate::silence::Guard;
 use crate::{Failure, WRONG_PASSWORDS_MAX, complain};
 use chinwag::client::link::{Command, End, Link, Manner, Update};
 use chinwag::client::settings::Settings;
@@ -27,6 +28,8 @@ enum Told {
 
 /// Runs until the input has ended and everything is acknowledged. `asks` where a person is there to be asked.
 pub fn run(options: Options, asks: bool) -> Result<(), Failure> {
+    // While a password is typed the terminal shows nothing. Without a terminal there is nothing to guard.
+    let _guard = Guard::new();
     let entrance = Entrance::prepare(&options, asks)?;
     let (tell, told) = channel();
     let mut printer = Printer {
@@ -68,7 +71,13 @@ fn thread_is_gone() -> Failure {
 fn speak(link: &Link) {
     for line in io::stdin().lock().split(b'\n') {
         match line {
-            Ok(line) => link.send(Command::Submit(String::from_utf8_lossy(&line).into_owned())),
+            Ok(line) => {
+                let line = String::from_utf8_lossy(&line).into_owned();
+                if !link.submit(&line) {
+                    // The program is about to end.
+                    return complain(&format!("not sent: {}", without_secrets(&line)));
+                }
+            }
             Err(error) => {
                 complain(&format!("reading the input: {error}"));
                 break;

@@ -1,11 +1,14 @@
 //! An event as lines of text. What came from the server is clean already: the client has seen to that.
 
-use chinwag::client::words::{colour_index, mention, presence, without_secrets};
+use chinwag::client::words::{colour_index, mention, mentions, presence, without_secrets};
 use chinwag::client::{Event, Message, Origin, Refusal};
 use chinwag::name::Name;
 use chinwag::record::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+
+use crate::rows::push_wrapped;
+use crate::silence::columns;
 
 /// How lines are to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,15 +80,23 @@ impl Renderer {
 
     /// A line of the client itself.
     pub fn notice(&self, text: &str, out: &mut String) {
-        let text = format!("* {text}");
-        out.push_str(&self.paint(DIM, &text));
-        out.push('\n');
+        self.line(&self.paint(DIM, &format!("* {text}")), out);
     }
 
     /// Something that did not work.
     pub fn error(&self, what: &str, about: &str, out: &mut String) {
-        out.push_str(&self.paint(ERROR, &format!("! {what}: {about}")));
-        out.push('\n');
+        self.line(&self.paint(ERROR, &format!("! {what}: {about}")), out);
+    }
+
+    /// A line, in rows where people read it.
+    fn line(&self, line: &str, out: &mut String) {
+        match self.style {
+            Style::Wire => {
+                out.push_str(line);
+                out.push('\n');
+            }
+            Style::Plain | Style::Colour => push_wrapped(line, columns(), out),
+        }
     }
 
     fn refused(&self, line: &str, refusal: &Refusal, out: &mut String) {
@@ -121,7 +132,7 @@ impl Renderer {
             true => self.marked(text),
             false => text.to_owned(),
         };
-        out.push_str(&format!("{} {head} {text}\n", self.paint(DIM, &time)));
+        self.line(&format!("{} {head} {text}", self.paint(DIM, &time)), out);
         let is_for_me = called || (message.to.is_some() && !mine);
         if self.rings && is_for_me && !mine && message.origin != Origin::Asked {
             out.insert(0, '\x07');
@@ -136,8 +147,7 @@ impl Renderer {
         let local = moment.to_zoned_datetime(self.zone.clone());
         if self.day != Some(local.date()) {
             self.day = Some(local.date());
-            out.push_str(&self.paint(DIM, &format!("--- {} ---", local.strftime("%A, %-d %B %Y"))));
-            out.push('\n');
+            self.line(&self.paint(DIM, &format!("--- {} ---", local.strftime("%A, %-d %B %Y"))), out);
         }
         local.strftime("%H:%M").to_string()
     }
@@ -150,14 +160,11 @@ impl Renderer {
     /// The text with one's own name marked in it.
     fn marked(&self, text: &str) -> String {
         let Some(own) = &self.own else { return text.to_owned() };
-        let (mut rest, mut marked) = (text, String::new());
-        while let Some(at) = mention(rest, own) {
-            let end = at + own.as_str().len();
-            marked.push_str(&rest[..at]);
-            marked.push_str(&self.paint(CALLED, &rest[at..end]));
-            rest = &rest[end..];
-        }
-        marked + rest
+        let paint = |(piece, is_name): (&str, bool)| match is_name {
+            true => self.paint(CALLED, piece),
+            false => piece.to_owned(),
+        };
+        mentions(text, own).map(paint).collect()
     }
 
     fn name(&self, name: &Name) -> String {

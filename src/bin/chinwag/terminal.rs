@@ -15,6 +15,7 @@ use crate::render::{Renderer, Style};
 use crate::{Failure, WRONG_PASSWORDS_MAX};
 use chinwag::client::link::{Command, End, Link, Manner, Update};
 use chinwag::client::settings::Settings;
+use chinwag::client::words::{has_secrets, without_secrets};
 
 /// Somebody who looks at the screen can say it again.
 const MANNER: Manner = Manner { reconnects: true, holds_lines: false };
@@ -33,14 +34,12 @@ enum Arrival {
 
 /// Runs until the user leaves.
 pub fn run(options: Options) -> Result<(), Failure> {
-    let has_colours = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let settings = Settings::find();
     let screen = Screen::default();
     let (arrivals, arrived) = channel();
     let (ends, ended) = channel();
-    let style = if has_colours { Style::Colour } else { Style::Plain };
     let mut shell = Shell {
-        renderer: Renderer::new(style, !options.no_bell),
+        renderer: Renderer::new(style(), !options.no_bell),
         screen: screen.clone(),
         settings: settings.clone(),
         server: options.server.clone(),
@@ -80,6 +79,11 @@ pub fn run(options: Options) -> Result<(), Failure> {
     }
 }
 
+fn style() -> Style {
+    let has_colours = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    if has_colours { Style::Colour } else { Style::Plain }
+}
+
 fn failed(error: impl std::fmt::Display) -> Failure {
     Failure::new(format!("the terminal: {error}"))
 }
@@ -102,30 +106,48 @@ fn talk(editor: &mut LineEditor, link: &Link) -> Result<(), ReadlineError> {
 
 /// Whether a line that was submitted need not stand there: it comes back from the server, or is nothing, or secret.
 fn is_shown_again(text: &str) -> bool {
-    let word = text.trim_end().split([' ', '\n']).next().unwrap_or("").to_ascii_lowercase();
-    !word.starts_with('/')
-        || word.starts_with("//")
-        || matches!(&*word, "/msg" | "/me" | "/reply" | "/passwd")
+    let first = text.lines().next().unwrap_or("").trim_end();
+    matches!(
+        protocol::parse(first),
+        Ok(Spoken::Nothing | Spoken::Say(_) | Spoken::Whisper { .. } | Spoken::Passwd { .. })
+    ) || is_bare_passwd(first)
+        || word_of(first) == "/reply"
+        || has_secrets(text)
 }
 
 /// Whether the user stays.
 fn submit(line: &str, editor: &mut LineEditor, link: &Link) -> Result<bool, ReadlineError> {
-    let word = line.split(' ').next().unwrap_or("").to_ascii_lowercase();
-    match word.as_str() {
-        "" if line.is_empty() => {}
-        "/quit" if matches!(protocol::parse(line), Ok(Spoken::Quit)) => return Ok(false),
-        "/passwd" if line.contains(' ') => link.send(Command::Submit(line.into())),
-        "/passwd" => {
-            if let Some(line) = ask_for_passwords(editor)? {
-                link.send(Command::Submit(line));
-            }
+    if is_bare_passwd(line) {
+        if let Some(line) = ask_for_passwords(editor)? {
+            send(&line, editor, link);
         }
-        _ => {
+    } else if protocol::parse(line) == Ok(Spoken::Quit) {
+        return Ok(false);
+    } else if !line.is_empty() {
+        if !has_secrets(line) {
             editor.remember(line);
-            link.send(Command::Submit(line.into()));
         }
+        send(line, editor, link);
     }
     Ok(true)
+}
+
+fn word_of(line: &str) -> String {
+    line.split(' ').next().unwrap_or("").to_ascii_lowercase()
+}
+
+/// Whether the passwords are still to be asked for.
+fn is_bare_passwd(line: &str) -> bool {
+    matches!(&*word_of(line), "/passwd" | "/password") && !line.contains(' ')
+}
+
+/// Passes on a line. After the session has ended, it is said not to be sent.
+fn send(line: &str, editor: &LineEditor, link: &Link) {
+    if !link.submit(line) {
+        let mut text = String::new();
+        Renderer::new(style(), false).error("not sent", without_secrets(line), &mut text);
+        editor.show(&text);
+    }
 }
 
 /// `/passwd OLD NEW`, asked for so that nothing of it is seen; `None` where the user gave up.
@@ -363,6 +385,7 @@ impl Shell {
         }
         self.renderer.event(event, text);
         self.screen.set_names(client.online().iter().map(Name::to_string).collect());
+        self.screen.set_correspondent(client.correspondent().map(Name::to_string));
     }
 
     fn kept(&self, outcome: io::Result<()>, text: &mut String) {
