@@ -12,9 +12,11 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Waker};
 use socket2::{SockRef, TcpKeepalive};
 
+pub use self::messages::{Command, End, Manner, Update};
 use self::wishes::Wishes;
-use super::{Client, Credentials, Event, Token};
+use super::{Client, Event};
 
+mod messages;
 mod wishes;
 
 const SOCKET: mio::Token = mio::Token(0);
@@ -35,52 +37,6 @@ const PASSING: [&str; 3] = ["busy", "not-saved", "no-randomness"];
 const PAUSE_SECONDS: [u64; 6] = [1, 2, 4, 8, 15, 30];
 /// A peer that is gone without a word is noticed after this much silence, and some questions.
 const KEEPALIVE: Duration = Duration::from_secs(30);
-
-/// How it behaves.
-#[derive(Clone, Copy, Debug)]
-pub struct Manner {
-    /// A lost connection is made again.
-    pub reconnects: bool,
-    /// Lines wait until one is logged in; otherwise it is told at once that they were not sent.
-    pub holds_lines: bool,
-}
-
-/// What the user wants.
-pub enum Command {
-    /// To log in with a password.
-    LogIn(Credentials),
-    /// To log in with a token.
-    Resume {
-        /// The account's name.
-        name: String,
-        /// Issued for it earlier.
-        token: Token,
-    },
-    /// To say something, or have something done.
-    Submit(String),
-    /// To leave now.
-    Leave,
-    /// To leave once everything is answered.
-    Finish,
-}
-
-/// What has happened.
-pub enum Update {
-    /// The client has something to tell.
-    Event(Event),
-    /// The connection is gone; it is tried again after the pause.
-    Lost(String, Duration),
-    /// It is all over.
-    Ended(End),
-}
-
-/// How it was over.
-pub struct End {
-    /// Why it could not go on; `None` where the user left.
-    pub why: Option<String>,
-    /// What was said and never acknowledged.
-    pub unacknowledged: Vec<String>,
-}
 
 /// The user's end of the connection. The user leaves where it is dropped.
 pub struct Link {
@@ -134,7 +90,7 @@ impl Link {
         self.pass_on(command);
     }
 
-    /// Passes on a line. Returns whether anything will become of it: after the session has ended, it is not sent, and no
+    /// Passes on a line. Returns whether it was passed on: after the session has ended, a line is not sent, and no
     /// event says so.
     pub fn submit(&self, line: &str) -> bool {
         self.pass_on(Command::Submit(line.to_owned()))

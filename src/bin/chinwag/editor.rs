@@ -389,8 +389,8 @@ impl ConditionalEventHandler for Keys {
     }
 }
 
-/// The text with `/msg NAME ` for each `/reply ` at the beginning of a line; `None` if there is none, or nobody to reply
-/// to.
+/// The text with `/msg NAME ` for each `/reply ` at the beginning of a line; `None` if there is none, or nobody to
+/// reply to.
 fn addressed(text: &str, screen: &Screen) -> Option<String> {
     let name = lock(&screen.0.correspondent).clone()?;
     let address = |line: &str| match reply_text(line) {
