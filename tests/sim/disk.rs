@@ -153,8 +153,10 @@ impl Disk {
     pub fn may_show(&self, line: &[u8]) -> bool {
         let stamp = &line[..line.len().min(27)];
         let at = self.shown.partition_point(|(shown, _)| shown.as_slice() < stamp);
-        let Some((_, start)) = self.shown.get(at) else { return false };
-        self.inodes[self.names[LOG]].bytes[*start..].starts_with(line)
+        let Some(&log) = self.names.get(LOG) else { return false };
+        let is_at = |(_, start): &(Vec<u8>, usize)| self.inodes[log].bytes[*start..].starts_with(line);
+        // Timestamps rise, unless somebody changed the file.
+        self.shown.get(at).is_some_and(is_at) || self.shown.iter().any(is_at)
     }
 }
 
@@ -186,6 +188,11 @@ impl SimDisk {
     /// How often the end of a file was cut off.
     pub fn cuts(&self, name: &str) -> usize {
         self.state().inode(name).cuts
+    }
+
+    /// Whether there is such a file.
+    pub fn has(&self, name: &str) -> bool {
+        self.state().names.contains_key(name)
     }
 
     /// Takes a file away.

@@ -8,7 +8,7 @@ use super::tally::Tally;
 use super::world::{SimWorld, XorShift};
 
 /// Every kind of trouble, by the name that it is counted by where it comes about.
-pub const KINDS: [&str; 49] = [
+pub const KINDS: [&str; 56] = [
     "short read",
     "short write",
     "blocked write",
@@ -58,6 +58,13 @@ pub const KINDS: [&str; 49] = [
     "clock that stands still",
     "clock before 1970",
     "clock millennia ahead",
+    "flipped bits",
+    "zeroed sectors",
+    "file cut short",
+    "older copy of a file",
+    "removed file",
+    "start that damage refused",
+    "start on a damaged directory",
 ];
 
 /// What is left to a run to do, since it ends the server.

@@ -4,8 +4,8 @@
 //! holds; a test states what it is about as a transcript ([`transcript`]) or step by step ([`harness::Sim`]).
 //!
 //! With a seed, everything happens at once ([`run`]): [`people`] talk, an [`adversary`] attacks, [`faults`] befall
-//! the machine, its [`clock`] goes wrong, and a [`model`] that sees only what is visible from outside decides
-//! whether the guarantees hold.
+//! the machine, its [`clock`] goes wrong, files [`rot`] between two runs, and a [`model`] that sees only what is
+//! visible from outside decides whether the guarantees hold.
 
 #![allow(dead_code, reason = "not every test program that shares this needs all of it")]
 
@@ -18,6 +18,7 @@ pub mod harness;
 pub mod model;
 pub mod net;
 pub mod people;
+pub mod rot;
 pub mod run;
 pub mod tally;
 pub mod transcript;

@@ -14,6 +14,7 @@ use super::harness::options;
 use super::model::{Guarantee, Model, Rules, broken, hold};
 use super::net::{Habits, SimNet};
 use super::people::{People, Stage};
+use super::rot::BitRot;
 use super::tally::Tally;
 use super::world::{SimWorld, XorShift};
 
@@ -40,6 +41,7 @@ pub struct Run {
     is_clock_wild: bool,
     /// What it does then.
     clock_random: XorShift,
+    bit_rot: BitRot,
     tally: Tally,
     turn: u64,
     is_loud: bool,
@@ -98,6 +100,7 @@ impl Run {
             hostile_random,
             is_clock_wild: clock_random.below(3) == 0,
             clock_random,
+            bit_rot: BitRot::new(XorShift::new(seed + 5)),
             tally: Tally::default(),
             turn: 0,
             is_loud,
@@ -247,6 +250,9 @@ impl Run {
         self.people.are_cut_off();
         self.adversary.is_cut_off();
         self.model.restarted(&self.disk);
+        if self.turn.is_multiple_of(2) {
+            self.bit_rot.examine(&self.disk, &self.model, &self.world, &mut self.tally);
+        }
     }
 
     /// Takes over what was counted on this machine.

@@ -10,6 +10,7 @@ mod answers;
 pub mod asked;
 mod bounds;
 mod connection;
+mod facts;
 pub mod hostile;
 mod log;
 mod logins;

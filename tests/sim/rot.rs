@@ -1,0 +1,345 @@
+//! Bit rot between two runs of a server: one file has other bytes than the server left there.
+//!
+//! A rotten directory is examined on a copy. A server starts on it, or refuses to; if it starts, strangers try to take
+//! every name, and every account logs in and reads all it may see. Then the copy is dropped, as if the operator had
+//! restored a backup, and the seed goes on with the directory as it was.
+//!
+//! # What holds under which damage
+//!
+//! | | `seen.txt`, any | `users.txt`, any | the log: flips, zeroes | the log: cut, older, removed |
+//! |---|---|---|---|---|
+//! | the server starts | yes | it may refuse | it may refuse | it may refuse |
+//! | no name of an account, the log or `seen.txt` is free | yes | yes (1) | yes (1) | yes (1) |
+//! | nobody enters an account with another's password | yes | yes | yes | yes |
+//! | an account's own password opens it | yes | it may be an earlier password, or none (2) | yes | yes |
+//! | a line is shown as it was said | yes | yes | damaged lines may differ (3) | yes |
+//! | a line is shown only to those it is for | yes | yes | damaged lines may name others (3) | yes |
+//! | an undamaged line is shown to all it is for | yes | yes | yes (4) | yes, up to the cut |
+//! | a missed private line is shown at the next login | yes, but see (5) | yes | yes | yes |
+//!
+//! 1. As the files say after the damage: a name is known by its account, by a line that names it, or by its mark. If
+//!    the only place that knew a name is gone, nothing is left that could reserve it, and nothing that is addressed
+//!    to it either.
+//!    A line of `users.txt` behind a zeroed sector counts as torn if it is within an append's length of the end.
+//! 2. If `users.txt` is cut at the end of a line, is an older copy, or is gone. Other damage to it breaks the chain
+//!    of checksums, and the server does not start.
+//! 3. Nothing in the log itself tells that a byte of it changed. A flip can turn one text into another, one sender or
+//!    recipient into another, and a private line into a public one. This ends only when the blocks of the log
+//!    have checksums. Lines that the damage did not touch are not affected.
+//! 4. Except for what is taken for a torn append: behind the first zeroed sector, within an append's length of the end.
+//! 5. `seen.txt` has no checksums. A flip can move one mark to another moment within the log, and the private lines
+//!    before it are then found by `/history` only. All other damage to it repeats lines and hides none.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::disk::{LOG, SEEN, SimDisk, USERS};
+use super::harness::{Sim, options};
+use super::model::{Guarantee, Model, broken, hold};
+use super::tally::Tally;
+use super::world::{SimWorld, XorShift};
+
+/// An append to the log that a power failure tore is at most this long.
+const APPEND_MAX: usize = (128 << 10) + 4096;
+const SECTOR_BYTES: usize = 512;
+/// The newest missed private lines of which every one must be shown at a login. There is a bound for each sender.
+const MISSED_CHECKED: usize = 50;
+
+/// What happened to a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Rot {
+    /// Bits changed, at these offsets.
+    Flipped(Vec<usize>),
+    /// Sectors are zeroes.
+    Zeroed(Range<usize>),
+    /// It ends here, at the end of a line or not.
+    Cut(usize),
+    /// It is what it was at some earlier start.
+    Older,
+    Removed,
+}
+
+/// Older copies of the files, and the choices of what rots.
+pub struct BitRot {
+    random: XorShift,
+    older: BTreeMap<&'static str, Vec<u8>>,
+}
+
+/// A file, and what happened to it.
+struct Case {
+    file: &'static str,
+    rot: Rot,
+    /// The bytes that the file had before.
+    before: Vec<u8>,
+}
+
+impl BitRot {
+    pub fn new(random: XorShift) -> BitRot {
+        BitRot { random, older: BTreeMap::new() }
+    }
+
+    /// Lets a file of a copy of the directory rot, between two servers, and examines what comes of it.
+    pub fn examine(&mut self, disk: &SimDisk, model: &Model, world: &SimWorld, tally: &mut Tally) {
+        let copy = disk.crash(|_, unsynced| unsynced.to_vec());
+        if let Some(case) = self.spoil(&copy, tally) {
+            examine(&copy, &case, model, world, tally);
+        }
+        for file in [LOG, USERS, SEEN] {
+            if self.random.below(3) == 0 && disk.has(file) {
+                self.older.insert(file, disk.bytes_from(file, 0));
+            }
+        }
+    }
+
+    fn spoil(&mut self, disk: &SimDisk, tally: &mut Tally) -> Option<Case> {
+        let file = self.random.one_of(&FILES);
+        if !disk.has(file) || disk.length(file) == 0 {
+            return None;
+        }
+        let before = disk.bytes_from(file, 0);
+        let mut bytes = before.clone();
+        let length = bytes.len() as u64;
+        let rot = match self.random.below(10) {
+            0..4 => {
+                let count = self.random.one_of(&[1, 1, 1, 2, 5]);
+                let offsets: Vec<usize> = (0..count).map(|_| self.random.below(length) as usize).collect();
+                offsets.iter().for_each(|&offset| bytes[offset] ^= 1 << self.random.below(8));
+                tally.count("flipped bits");
+                Rot::Flipped(offsets)
+            }
+            4 | 5 => {
+                let first = self.random.below(length) as usize / SECTOR_BYTES * SECTOR_BYTES;
+                let count = self.random.one_of(&[1, 1, 3, 40]);
+                let range = first..bytes.len().min(first + count * SECTOR_BYTES);
+                bytes[range.clone()].fill(0);
+                tally.count("zeroed sectors");
+                Rot::Zeroed(range)
+            }
+            6 | 7 => {
+                let mut end = self.random.below(length) as usize;
+                if self.random.below(2) == 0 {
+                    end = bytes[..end].iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+                }
+                bytes.truncate(end);
+                tally.count("file cut short");
+                Rot::Cut(end)
+            }
+            8 => {
+                bytes = self.older.get(file)?.clone();
+                tally.count("older copy of a file");
+                Rot::Older
+            }
+            _ => {
+                disk.remove(file);
+                tally.count("removed file");
+                return Some(Case { file, rot: Rot::Removed, before });
+            }
+        };
+        if bytes == before {
+            return None;
+        }
+        disk.put(file, &bytes);
+        Some(Case { file, rot, before })
+    }
+}
+
+const FILES: [&str; 3] = [LOG, USERS, SEEN];
+
+impl Case {
+    /// Whether a server may refuse to start.
+    fn may_refuse(&self) -> bool {
+        self.file != SEEN
+    }
+
+    /// Whether an account may have lost its password, or have an earlier one.
+    fn may_forget_passwords(&self) -> bool {
+        self.file == USERS
+    }
+
+    /// Whether the damage is in the lines of the log, so that these can say anything.
+    fn is_in_lines(&self) -> bool {
+        self.file == LOG && matches!(self.rot, Rot::Flipped(_) | Rot::Zeroed(_))
+    }
+
+    /// Up to where `users.txt` cannot be taken for a torn append.
+    fn users_kept(&self) -> usize {
+        match &self.rot {
+            Rot::Zeroed(range) if self.file == USERS => range.start,
+            _ => usize::MAX,
+        }
+    }
+
+    /// Whether missed lines may not be shown at a login.
+    fn may_hide_missed(&self) -> bool {
+        self.file == SEEN && matches!(self.rot, Rot::Flipped(_) | Rot::Zeroed(_))
+    }
+
+    /// Whether the line at these offsets of the log was there before, and still is.
+    fn leaves(&self, line: &Range<usize>, disk: &SimDisk) -> bool {
+        if self.file != LOG {
+            return true;
+        }
+        // The ending of the line before it belongs to it too: without that, it is no line.
+        let from = line.start.saturating_sub(1);
+        match &self.rot {
+            Rot::Flipped(offsets) => !offsets.iter().any(|offset| (from..line.end).contains(offset)),
+            Rot::Zeroed(range) => {
+                let is_behind = line.end > range.start;
+                let may_be_torn = range.start + APPEND_MAX >= self.before.len();
+                let is_touched = from < range.end && is_behind;
+                !(is_touched || is_behind && may_be_torn)
+            }
+            Rot::Cut(_) | Rot::Older | Rot::Removed => line.end <= disk.length(LOG),
+        }
+    }
+}
+
+fn examine(disk: &SimDisk, case: &Case, model: &Model, world: &SimWorld, tally: &mut Tally) {
+    let mut options = options();
+    // Whoever examines comes from addresses of its own, and has much to ask.
+    options.rate = None;
+    let spoilt = disk.crash(|_, unsynced| unsynced.to_vec());
+    let mut sim = match Sim::try_on(disk.crash(|_, unsynced| unsynced.to_vec()), options) {
+        Ok(sim) => sim,
+        Err(error) => {
+            tally.count("start that damage refused");
+            hold(Guarantee::Durable, case.may_refuse(), || format!("{case}, and it does not start: {error}"));
+            return;
+        }
+    };
+    tally.count("start on a damaged directory");
+    (sim.world.wall_us, sim.world.mono_us) = (world.wall_us, world.mono_us);
+    // It reads the log once in the background.
+    sim.run_seconds(5);
+    let known = known_names(&spoilt, case);
+    for name in &known {
+        take_a_name(&mut sim, case, name);
+    }
+    let accounts = model.certain_accounts();
+    for (name, password) in &accounts {
+        for (other, stolen) in accounts.iter().filter(|(other, _)| other != name) {
+            if other.bytes().next() == name.bytes().next().map(|it| it ^ 1) || *other == accounts[0].0 {
+                enter_with_a_wrong_password(&mut sim, case, name, stolen);
+            }
+        }
+        look_around(&mut sim, case, model, &spoilt, name, password);
+    }
+}
+
+/// All names that the files know, by the form of their lines.
+fn known_names(disk: &SimDisk, case: &Case) -> Vec<String> {
+    let mut names = Vec::new();
+    let users = disk.bytes_from(USERS, 0);
+    let kept = &users[..users.len().min(case.users_kept())];
+    // A line without its ending is torn.
+    let whole = kept.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+    for line in String::from_utf8_lossy(&kept[..whole]).lines() {
+        names.extend(line.split_once(':').map(|(name, _)| name.to_owned()));
+    }
+    // Damaged marks can name anyone.
+    let marks = if case.file == SEEN { String::new() } else { disk.read(SEEN) };
+    for line in marks.lines() {
+        names.extend(line.split_once(' ').map(|(name, _)| name.to_owned()));
+    }
+    let is_name = |name: &String| {
+        name.len() <= 20
+            && name.starts_with(|it: char| it.is_ascii_alphabetic())
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+    };
+    names.retain(is_name);
+    names.iter_mut().for_each(|name| name.make_ascii_lowercase());
+    names.sort();
+    names.dedup();
+    names
+}
+
+fn take_a_name(sim: &mut Sim, case: &Case, name: &str) {
+    let answer = ask(sim, &format!("/register {name} stolen-by-registering"), 5);
+    let is_in = answer.iter().any(|line| line.starts_with("* welcome"));
+    hold(Guarantee::Accounts, !is_in, || format!("{case}, and the name {name} is free"));
+}
+
+fn enter_with_a_wrong_password(sim: &mut Sim, case: &Case, name: &str, password: &str) {
+    let answer = ask(sim, &format!("/login {name} {password}"), 60);
+    let is_in = answer.iter().any(|line| line.starts_with("* welcome"));
+    hold(Guarantee::Accounts, !is_in, || format!("{case}, and {name} is entered with another's password"));
+}
+
+/// One line on a connection of its own. Returns what was shown within some seconds.
+fn ask(sim: &mut Sim, line: &str, seconds: u64) -> Vec<String> {
+    sim.connect("stranger");
+    sim.say("stranger", line);
+    sim.run_seconds(seconds);
+    let output = sim.output("stranger");
+    sim.peer("stranger").close();
+    sim.settle();
+    output
+}
+
+/// Logs in to an account and compares all that it is shown with what was said.
+fn look_around(sim: &mut Sim, case: &Case, model: &Model, spoilt: &SimDisk, name: &str, password: &str) {
+    sim.connect("owner");
+    sim.say("owner", &format!("/login {name} {password}"));
+    sim.run_seconds(60);
+    let missed = sim.output("owner");
+    let is_in = missed.iter().any(|line| line.starts_with("* welcome"));
+    hold(Guarantee::Accounts, is_in || case.may_forget_passwords(), || {
+        format!("{case}, and {name} cannot log in: {missed:?}")
+    });
+    if !is_in {
+        sim.peer("owner").close();
+        return sim.turns(1);
+    }
+    sim.say("owner", "/history");
+    sim.run_seconds(60);
+    let history = sim.output("owner");
+    hold(Guarantee::Progress, history.iter().any(|line| line == "* end of history"), || {
+        format!("{case}, and {name}'s history does not end: {:?}", history.last())
+    });
+    let mut last = "";
+    for line in history.iter().filter(|line| is_message(line)) {
+        hold(Guarantee::Ordered, last < &line[..27], || format!("{case}, and time does not rise: {line}"));
+        last = &line[..27];
+    }
+    for line in missed.iter().chain(&history).filter(|line| is_message(line)) {
+        match model.is_for(line, name) {
+            Some(is_for) => {
+                hold(Guarantee::Private, is_for, || format!("{case}, and {name} was shown: {line}"));
+            }
+            None => hold(Guarantee::Durable, case.is_in_lines(), || {
+                format!("{case}, and {name} was shown what nobody said: {line}")
+            }),
+        }
+    }
+    let is_left = |range: &Range<usize>| !case.is_in_lines() && case.leaves(range, spoilt);
+    let lost = model.lines_for(name).find(|(range, line)| is_left(range) && !shows(&history, line));
+    if let Some((range, line)) = lost {
+        broken(Guarantee::Durable, format!("{case}, and {name} was not shown what is at {range:?}: {line}"));
+    }
+    if !case.may_hide_missed() {
+        let private = model.missed_private(name).filter(|(range, _)| is_left(range));
+        let private: Vec<_> = private.collect();
+        let newest = &private[private.len().saturating_sub(MISSED_CHECKED)..];
+        let hidden = newest.iter().find(|(_, line)| !shows(&missed, line));
+        hold(Guarantee::Ordered, hidden.is_none(), || {
+            format!("{case}, and {name} did not see at the login: {:?}", hidden.expect("it is there"))
+        });
+    }
+    sim.peer("owner").close();
+    sim.turns(1);
+}
+
+fn is_message(line: &str) -> bool {
+    line.starts_with(|first: char| first.is_ascii_digit())
+}
+
+/// Whether a line is among those shown, whose timestamps rise.
+fn shows(shown: &[String], line: &str) -> bool {
+    shown.iter().any(|it| it == line)
+}
+
+impl std::fmt::Display for Case {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} was damaged ({:?})", self.file, self.rot)
+    }
+}
