@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 
 use log::info;
 
-use crate::accounts::{AccountId, Accounts, SessionId};
+use crate::accounts::{Account, AccountId, Accounts, SessionId};
 use crate::effects::{Ask, Context, Effect, Effects};
 use crate::hashing::HashingQueue;
 use crate::journal::Staged;
@@ -22,7 +22,8 @@ use crate::login::Attempt;
 use crate::name::Name;
 use crate::presence::Presence;
 use crate::protocol::{self, Command, Input};
-use crate::record;
+use crate::quota::{ByteLimits, OverQuota, Quotas};
+use crate::record::{self, Timestamp};
 use crate::throttle::Throttle;
 use crate::world::Now;
 
@@ -82,6 +83,8 @@ pub struct Rules {
     pub replay: u32,
     /// Whether an address is limited in what it may do.
     pub limits_addresses: bool,
+    /// How much an account may say.
+    pub bytes: ByteLimits,
 }
 
 /// The chat.
@@ -89,6 +92,8 @@ pub struct Chat {
     rules: Rules,
     /// All accounts.
     pub accounts: Accounts,
+    /// What they sent lately.
+    pub quotas: Quotas,
     /// By their numbers.
     sessions: Vec<Option<Session>>,
     presence: Presence,
@@ -104,6 +109,7 @@ impl Chat {
         Chat {
             rules,
             accounts,
+            quotas: Quotas::default(),
             sessions: Vec::with_capacity(sessions),
             presence: Presence::default(),
             throttle: Throttle::new(!rules.limits_addresses, None),
@@ -290,8 +296,7 @@ impl Chat {
     }
 
     fn say(&mut self, id: SessionId, account: AccountId, text: &str, context: &mut Context<'_>) {
-        let from = self.accounts[account].name;
-        if let Some(staged) = stage(id, &from, None, text, context) {
+        if let Some(staged) = self.stage(id, account, None, text, context) {
             context.effects.push(Effect::Say(id, staged));
         }
     }
@@ -304,7 +309,6 @@ impl Chat {
         text: &str,
         context: &mut Context<'_>,
     ) {
-        let from = self.accounts[account].name;
         let Some(to_name) = Name::parse(to.as_bytes()) else {
             return context.effects.own(id, format_args!("! no-such-user: that is no name"));
         };
@@ -313,34 +317,45 @@ impl Chat {
         };
         let recipient = &self.accounts[to];
         let offline = recipient.newest_session.is_none();
-        if let Some(line) = stage(id, &from, Some(&recipient.name), text, context) {
+        let recipient = recipient.name;
+        if let Some(line) = self.stage(id, account, Some(&recipient), text, context) {
             context.effects.push(Effect::Whisper { from: id, author: account, to, offline, line });
         }
     }
-}
 
-/// Formats a message into the batch, unless its line would be too long.
-fn stage(
-    id: SessionId,
-    from: &Name,
-    to: Option<&Name>,
-    text: &str,
-    context: &mut Context<'_>,
-) -> Option<Staged> {
-    let length = record::line_length(from, to, text);
-    if length > LINE_BYTES_MAX {
-        let over = length - LINE_BYTES_MAX;
-        context.effects.own(
-            id,
-            format_args!("! line-too-long: with time and name the message is {over} bytes too long"),
-        );
-        return None;
+    /// Formats a message into the batch, unless its line would be too long, or more than its author may say.
+    fn stage(
+        &mut self,
+        id: SessionId,
+        account: AccountId,
+        to: Option<&Name>,
+        text: &str,
+        context: &mut Context<'_>,
+    ) -> Option<Staged> {
+        let Account { name, registered, .. } = self.accounts[account];
+        let length = record::line_length(&name, to, text);
+        if let Some(over) = length.checked_sub(LINE_BYTES_MAX).filter(|&over| over > 0) {
+            context.effects.own(
+                id,
+                format_args!("! line-too-long: with time and name the message is {over} bytes too long"),
+            );
+            return None;
+        }
+        if let Err(over) = self.quotas.charge(account, registered, length, self.rules.bytes, context.now) {
+            let OverQuota { left, limit, resumes_us } = over;
+            let resumes = Timestamp::from_micros(resumes_us);
+            context.effects.own(
+                id,
+                format_args!("! over-quota: {left} of {limit} bytes a day are left until {resumes}"),
+            );
+            return None;
+        }
+        let staged = context.batch.stage(context.now.wall_us, &name, to, text);
+        if staged.is_none() {
+            let words = "! not-saved: the server's clock is at the end of the year 9999, and no time is left to \
+                         stamp it";
+            context.effects.own(id, format_args!("{words}"));
+        }
+        staged
     }
-    let staged = context.batch.stage(context.now.wall_us, from, to, text);
-    if staged.is_none() {
-        let words =
-            "! not-saved: the server's clock is at the end of the year 9999, and no time is left to stamp it";
-        context.effects.own(id, format_args!("{words}"));
-    }
-    staged
 }

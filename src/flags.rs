@@ -19,7 +19,11 @@ usage: chinwagd [FLAG]...
                           when messages are synced to disk (default always, before anyone sees them;
                           with the others a crash can lose what was shown)
   --kdf-rounds N          rounds of PBKDF2-HMAC-SHA256 for passwords (default 600000)
-  --rate N|off            lines a second that one session may send, with a burst of twice that (default 10)
+  --rate N|off            lines a second that one account may send, with a burst of twice that (default 10);
+                          off lifts everything that is counted per account
+  --daily-bytes SIZE|off  bytes of messages of one account in a day, such as 64M (default 64M)
+  --first-day-bytes SIZE|off
+                          the same on the first day of an account (default 4M)
   --replay N              missed public messages shown at a login (default 50)
   --max-connections N     connections at a time (default: what the limit on open files allows)
   --per-address N|off     connections of one address at a time (default 32); off also lifts the limits
@@ -86,8 +90,8 @@ pub fn parse_flags(arguments: impl Iterator<Item = OsString>) -> Result<Parsed, 
                 flags.check = true;
                 continue;
             }
-            "--listen" | "--data" | "--sync" | "--kdf-rounds" | "--rate" | "--replay"
-            | "--max-connections" | "--per-address" => {}
+            "--listen" | "--data" | "--sync" | "--kdf-rounds" | "--rate" | "--daily-bytes"
+            | "--first-day-bytes" | "--replay" | "--max-connections" | "--per-address" => {}
             _ if !flag.starts_with('-') => return Err(format!("{flag}: unexpected argument; see --help")),
             _ => return Err(format!("{flag}: unknown flag; --help tells what there is")),
         }
@@ -117,6 +121,12 @@ fn set_flag(flags: &mut Flags, flag: &str, value: String) -> Result<(), String> 
             )
             .map_err(|problem| format!("{problem}, or off")),
     };
+    let size_or_off = || match value.as_str() {
+        "off" => Ok(None),
+        _ => size(&value)
+            .map(Some)
+            .ok_or_else(|| bad("a number of bytes such as 4096, 512K, 64M or 1G, or off")),
+    };
     match flag {
         "--listen" => {
             let has_port = value
@@ -139,6 +149,8 @@ fn set_flag(flags: &mut Flags, flag: &str, value: String) -> Result<(), String> 
         }
         "--kdf-rounds" => flags.options.rules.kdf_rounds = number(1)?,
         "--rate" => flags.options.rate = number_or_off(1_000_000)?,
+        "--daily-bytes" => flags.options.rules.bytes.daily = size_or_off()?,
+        "--first-day-bytes" => flags.options.rules.bytes.first_day = size_or_off()?,
         "--replay" => flags.options.rules.replay = number(0)?,
         "--max-connections" => flags.max_connections = Some(number(1)? as usize),
         "--per-address" => {
@@ -148,6 +160,22 @@ fn set_flag(flags: &mut Flags, flag: &str, value: String) -> Result<(), String> 
         _ => unreachable!("parse_flags knows the same flags"),
     }
     Ok(())
+}
+
+/// A number of bytes, with an optional binary unit.
+fn size(text: &str) -> Option<u64> {
+    let (digits, shift) = match text.strip_suffix(['K', 'M', 'G']) {
+        Some(digits) => (
+            digits,
+            match text.as_bytes()[digits.len()] {
+                b'K' => 10,
+                b'M' => 20,
+                _ => 30,
+            },
+        ),
+        None => (text, 0),
+    };
+    digits.parse::<u64>().ok().filter(|&number| number > 0)?.checked_mul(1 << shift)
 }
 
 #[cfg(test)]
@@ -176,6 +204,18 @@ mod tests {
         let flags = parse(&["--per-address", "off"]).expect("it is a value");
         assert_eq!(flags.options.per_address, None);
         assert!(!flags.options.rules.limits_addresses);
+    }
+
+    #[test]
+    fn sizes_have_binary_units() {
+        let sizes = ["1", "4096", "512K", "64M", "2G"].map(size);
+        assert_eq!(sizes, [1, 4096, 512 << 10, 64 << 20, 2 << 30].map(Some));
+        assert!(["", "0", "K", "1.5M", "4k", "99999999999G", "-1"].iter().all(|text| size(text).is_none()));
+        let flags = parse(&["--daily-bytes=off", "--first-day-bytes", "1M"]).expect("both are known");
+        assert_eq!(
+            (flags.options.rules.bytes.daily, flags.options.rules.bytes.first_day),
+            (None, Some(1 << 20))
+        );
     }
 
     #[test]

@@ -37,6 +37,7 @@
 //! | 1 | [`accounts`] | the table of accounts: the sum of those lines |
 //! | 1 | [`users_file`], [`marks`] | users.txt and seen.txt |
 //! | 1 | [`throttle`], [`hashing`], [`login`] | what an address may do; whose password is next; an attempt to log in |
+//! | 1 | [`quota`] | how much an account may send |
 //! | 1 | [`presence`] | who came and who went |
 //! | 1 | [`effects`] | what is to happen once the turn is on disk |
 //! | 1 | [`chat`] | sessions and commands: a line comes in, effects come out |
@@ -110,6 +111,7 @@ pub mod net;
 pub mod outbox;
 pub mod presence;
 pub mod protocol;
+pub mod quota;
 pub mod reactor;
 pub mod record;
 pub mod recovery;

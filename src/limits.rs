@@ -137,10 +137,19 @@ pub const THROTTLE_ENTRIES_MAX: usize = 16_384;
 /// Sessions of one account.
 pub const SESSIONS_PER_ACCOUNT_MAX: u32 = 16;
 
-/// Lines a second that a session may send; `--rate`.
+/// Lines a second that an account may send, or a connection without a login; `--rate`.
 pub const RATE_LINES_PER_SECOND: u32 = 10;
 /// The burst is this many seconds' worth of the rate.
 pub const RATE_BURST_SECONDS: u64 = 2;
+
+/// A day.
+pub const DAY_US: Micros = 86_400 * SECOND_US;
+/// Bytes of messages that an account may add to the log in a day; `--daily-bytes`.
+pub const DAILY_BYTES: u64 = 64 << 20;
+/// The same on the first day of an account; `--first-day-bytes`.
+pub const FIRST_DAY_BYTES: u64 = 4 << 20;
+/// Accounts whose use is remembered before outdated entries are dropped.
+pub const QUOTA_ENTRIES_MIN: usize = 1024;
 
 /// Public messages of what one missed, shown at login; `--replay`.
 pub const REPLAY_DEFAULT: u32 = 50;

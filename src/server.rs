@@ -18,6 +18,7 @@ use log::{info, warn};
 
 use self::admission::Strangers;
 use self::answers::Task;
+use self::input::line_due_us;
 pub use self::options::Options;
 pub use self::usage::Usage;
 
@@ -32,6 +33,7 @@ use crate::limits::{
 };
 use crate::marks::SeenFile;
 use crate::net::{ConnectionId, Net};
+use crate::quota::ByteLimits;
 use crate::reactor::{Attention, Reactor};
 use crate::record::Timestamp;
 use crate::storage::{AppendError, Storage};
@@ -131,6 +133,10 @@ impl<N: Net, S: Storage> Server<N, S> {
             0 => info!("accounts: {}; history: empty", accounts.len()),
             end => info!("accounts: {}; history: {end} bytes, up to {}", accounts.len(), journal.last()),
         }
+        let mut rules = options.rules;
+        if options.rate.is_none() {
+            rules.bytes = ByteLimits { daily: None, first_day: None };
+        }
         let reserved = options.max_connections.min(CONNECTIONS_RESERVED_MAX);
         Ok(Server {
             options,
@@ -141,7 +147,7 @@ impl<N: Net, S: Storage> Server<N, S> {
             journal,
             users,
             seen,
-            chat: Chat::new(options.rules, accounts, reserved),
+            chat: Chat::new(rules, accounts, reserved),
             feed: Feed::default(),
             flushed: 0,
             effects: Effects::default(),
@@ -225,7 +231,8 @@ impl<N: Net, S: Storage> Server<N, S> {
     fn look_at(&mut self, id: ConnectionId) {
         let now_us = self.now.mono_us;
         let Some(connection) = self.reactor.connection(id) else { return };
-        let (since_us, line_due_us) = (connection.since_us, connection.line_due_us);
+        let since_us = connection.since_us;
+        let line_due_us = line_due_us(self.options.rate, connection);
         let is_logged_in = connection.is_logged_in;
         let stalled_since_us = connection.stalled_since_us();
         if connection.is_lingering() {
@@ -262,7 +269,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         if !is_open {
             return;
         }
-        match self.line_due_after(line_due_us) {
+        match line_due_us {
             due_us if due_us > now_us => self.reactor.arm(id, due_us),
             _ => self.reactor.schedule(id),
         }

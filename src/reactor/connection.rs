@@ -35,7 +35,8 @@ pub struct Connection<S> {
     pub since_us: Micros,
     /// When bytes last came from the peer.
     pub heard_us: Micros,
-    /// The theoretical arrival time of the next line (generic cell rate algorithm, ITU-T I.371).
+    /// Before the login, the theoretical arrival time of the next line (generic cell rate algorithm, ITU-T I.371).
+    /// After it, the place that the next line has claimed of its account's; 0 for none.
     pub line_due_us: Micros,
     /// Its entry in the deadlines; 0 for none.
     pub(super) deadline_us: Micros,

@@ -3,12 +3,12 @@
 use super::Server;
 use super::answers::Task;
 use crate::effects::Context;
-use crate::limits::{
-    LINE_BYTES_MAX, LINES_PER_TURN_MAX, Micros, RATE_BURST_SECONDS, SECOND_US, UNENDED_BYTES_MAX,
-};
+use crate::limits::{LINE_BYTES_MAX, LINES_PER_TURN_MAX, Micros, SECOND_US, UNENDED_BYTES_MAX};
 use crate::line::{Next, Protocol, TIMING_MARK_ANSWER};
 use crate::net::{ConnectionId, Net};
 use crate::protocol;
+use crate::quota::line_due_after;
+use crate::reactor::Connection;
 use crate::storage::Storage;
 use crate::world::World;
 
@@ -65,8 +65,7 @@ impl<N: Net, S: Storage> Server<N, S> {
     /// Whether the rate leaves no room for reading from a connection that is not logged in.
     fn must_wait_to_read(&mut self, id: ConnectionId) -> bool {
         let Some(connection) = self.reactor.connection(id) else { return true };
-        !connection.is_logged_in
-            && line_due_after(self.options.rate, connection.line_due_us) > self.now.mono_us
+        !connection.is_logged_in && line_due_us(self.options.rate, connection) > self.now.mono_us
     }
 
     /// Before the login, bytes that make no line, such as endless telnet negotiations, cost as much as long lines do.
@@ -96,9 +95,14 @@ impl<N: Net, S: Storage> Server<N, S> {
                 return self.reactor.schedule(id);
             }
             let Some(connection) = self.reactor.connection(id) else { return };
-            let line_due_us = connection.line_due_us;
-            let due_us = line_due_after(self.options.rate, line_due_us);
             let has_more = !connection.input.is_empty() || (!connection.is_logged_in && connection.readable);
+            if has_more
+                && connection.line_due_us == 0
+                && let (Some(account), Some(rate)) = (self.chat.account_of(id), self.options.rate)
+            {
+                connection.line_due_us = self.chat.quotas.claim_line(account, rate, now_us);
+            }
+            let due_us = line_due_us(self.options.rate, connection);
             if due_us > now_us && has_more {
                 return self.reactor.arm(id, due_us);
             }
@@ -113,12 +117,12 @@ impl<N: Net, S: Storage> Server<N, S> {
             match connection.input.next_line() {
                 Next::Line(line) => {
                     let input = protocol::read(line, text);
-                    connection.line_due_us = next_line_due(self.options.rate, line_due_us, now_us);
+                    count_line(self.options.rate, connection, now_us);
                     let (now, batch) = (self.now, &mut self.batch);
                     self.chat.line(id, input, &mut Context { now, world, batch, effects });
                 }
                 Next::TooLong => {
-                    connection.line_due_us = next_line_due(self.options.rate, line_due_us, now_us);
+                    count_line(self.options.rate, connection, now_us);
                     effects.own(
                         id,
                         format_args!(
@@ -164,26 +168,26 @@ impl<N: Net, S: Storage> Server<N, S> {
             self.begin(id, Task::Leave);
         }
     }
-
-    pub(super) fn line_due_after(&self, line_due_us: Micros) -> Micros {
-        line_due_after(self.options.rate, line_due_us)
-    }
 }
 
-/// Not before this may a line be handled, by what is known of the earlier ones.
-fn line_due_after(rate: Option<u32>, line_due_us: Micros) -> Micros {
+/// From when on the next line of a connection may be handled: at the place that it claimed of its account, or at its
+/// own rate before the login.
+pub(super) fn line_due_us<S>(rate: Option<u32>, connection: &Connection<S>) -> Micros {
     match rate {
-        Some(rate) => {
-            let interval_us = SECOND_US / Micros::from(rate);
-            line_due_us.saturating_sub(RATE_BURST_SECONDS * SECOND_US - interval_us)
-        }
+        Some(rate) if !connection.is_logged_in => line_due_after(rate, connection.line_due_us),
+        Some(_) => connection.line_due_us,
         None => 0,
     }
 }
 
-/// The theoretical arrival time of the line after one that is handled now.
-fn next_line_due(rate: Option<u32>, line_due_us: Micros, now_us: Micros) -> Micros {
-    rate.map_or(0, |rate| line_due_us.max(now_us) + SECOND_US / Micros::from(rate))
+/// Takes note that a line of a connection is handled.
+fn count_line<S>(rate: Option<u32>, connection: &mut Connection<S>, now_us: Micros) {
+    connection.line_due_us = match rate {
+        Some(rate) if !connection.is_logged_in => {
+            connection.line_due_us.max(now_us) + SECOND_US / Micros::from(rate)
+        }
+        _ => 0,
+    };
 }
 
 /// Returns the answer to a client of another protocol, in its own words if it may understand them, without the last

@@ -1,7 +1,8 @@
 //! What the operator chose.
 
 use crate::chat::Rules;
-use crate::limits::{CONNECTIONS_PER_ADDRESS, RATE_LINES_PER_SECOND};
+use crate::limits::{CONNECTIONS_PER_ADDRESS, DAILY_BYTES, FIRST_DAY_BYTES, RATE_LINES_PER_SECOND};
+use crate::quota::ByteLimits;
 use crate::storage::SyncPolicy;
 
 /// What the operator chose.
@@ -11,7 +12,8 @@ pub struct Options {
     pub sync: SyncPolicy,
     /// What the chat is told.
     pub rules: Rules,
-    /// Lines a second that a session may send; `None` for as many as it likes.
+    /// Lines a second that an account may send, or a connection without a login; `None` lifts everything that is
+    /// counted per account.
     pub rate: Option<u32>,
     /// Connections at a time.
     pub max_connections: usize,
@@ -27,6 +29,7 @@ impl Default for Options {
                 kdf_rounds: crate::limits::KDF_ROUNDS_DEFAULT,
                 replay: crate::limits::REPLAY_DEFAULT,
                 limits_addresses: true,
+                bytes: ByteLimits { daily: Some(DAILY_BYTES), first_day: Some(FIRST_DAY_BYTES) },
             },
             rate: Some(RATE_LINES_PER_SECOND),
             max_connections: 1000,

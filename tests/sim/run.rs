@@ -4,6 +4,7 @@ use chinwag::limits::{
     HASHING_QUEUE_MAX, INPUT_BYTES_MAX, OUTBOX_BYTES_MAX, OUTBOX_HIGH_WATER_BYTES, OWN_BYTES_MAX,
     WORK_SLICE_US,
 };
+use chinwag::quota::ByteLimits;
 use chinwag::server::{Options, Server, Turned, Usage};
 
 use super::adversary::Adversary;
@@ -70,6 +71,8 @@ impl Run {
         let mut random = XorShift::new(seed + 1);
         let mut options = options();
         options.rate = random.one_of(&[None, Some(10), Some(100)]);
+        // The model does not count what an account says; tests/simulated/slots.rs does.
+        options.rules.bytes = ByteLimits { daily: None, first_day: None };
         options.rules.kdf_rounds = random.one_of(&[10, 10, 3_000]);
         options.max_connections = random.one_of(&[40, 1_000]);
         options.per_address = random.one_of(&[Some(5), Some(32)]);

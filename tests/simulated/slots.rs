@@ -4,7 +4,9 @@
 use std::net::IpAddr;
 
 use chinwag::limits::SECOND_US;
+use chinwag::quota::ByteLimits;
 
+use crate::sim::disk::LOG;
 use crate::sim::harness::{Sim, options};
 
 fn with_places(count: usize) -> Sim {
@@ -224,4 +226,71 @@ fn slots_bytes_that_never_become_a_line_are_read_slowly_and_not_for_ever() {
         sim.settle();
         assert!(sim.peer("alice").is_finished_by_server(), "{number}");
     }
+}
+
+#[test]
+fn quota_sessions_of_an_account_share_its_rate_and_take_turns() {
+    let mut sim = Sim::new();
+    sim.join("bob");
+    let sessions = ["m1", "m2", "m3", "m4"];
+    for client in sessions {
+        sim.connect(client);
+        sim.enter(client, "mallory");
+    }
+    sim.run_seconds(10);
+    for (number, client) in sessions.into_iter().enumerate() {
+        // The first session has by far the most to say.
+        let count = if number == 0 { 400 } else { 30 };
+        sim.send(client, format!("from {client}\n").repeat(count));
+    }
+    sim.say("bob", "hello");
+    assert!(sim.output("bob").iter().any(|line| line.ends_with("bob: hello")), "others are not delayed");
+    sim.run_seconds(8);
+    let log = sim.disk.read(LOG);
+    let counts = sessions.map(|client| log.matches(&format!("mallory: from {client}\n")).count());
+    let total: usize = counts.iter().sum();
+    assert!((98..=102).contains(&total), "a burst of 20 and ten a second: {counts:?}");
+    // The burst goes to whoever was first; from then on each of them has its turn.
+    assert!(counts[1..].iter().all(|&count| count >= 18), "{counts:?}");
+}
+
+#[test]
+fn quota_an_account_says_so_much_a_day_and_less_on_its_first() {
+    let mut options = options();
+    options.rules.bytes = ByteLimits { daily: Some(10_000), first_day: Some(3_000) };
+    let mut sim = Sim::with(options);
+    sim.join("bob");
+    for client in ["m1", "m2"] {
+        sim.connect(client);
+        sim.enter(client, "mallory");
+    }
+    sim.clear();
+    let line = "x".repeat(950);
+    for client in ["m1", "m2", "m1"] {
+        sim.say(client, &format!("/msg bob {line}"));
+    }
+    sim.clear();
+    // Neither session may say more, to anyone. Whatever stores nothing is still answered.
+    sim.say("m2", &line);
+    let refused = sim.output("m2");
+    assert!(refused[0].starts_with("! over-quota: "), "{refused:?}");
+    assert!(refused[0].contains(" of 3000 bytes a day are left until 2026-11-23T12:"), "{refused:?}");
+    sim.say("m1", "/users");
+    assert!(sim.output("m1").iter().any(|line| line.starts_with("* users: ")));
+    sim.say("bob", "mine is not used up");
+    assert!(sim.output("bob").iter().any(|line| line.ends_with("bob: mine is not used up")));
+    let kept = sim.disk.read(LOG).matches("mallory").count();
+    assert_eq!(kept, 3);
+    // A day later there is more, and more than on the first day.
+    sim.run_seconds(86_400);
+    sim.clear();
+    for _ in 0..9 {
+        sim.say("m1", &line);
+        sim.run_seconds(1);
+    }
+    assert_eq!(sim.disk.read(LOG).matches("mallory").count(), kept + 9);
+    sim.clear();
+    sim.say("m1", &line);
+    sim.say("m1", &line);
+    assert!(sim.output("m1").iter().any(|line| line.contains(" of 10000 bytes a day are left")));
 }
