@@ -37,6 +37,7 @@
 //! | 1 | [`accounts`] | the table of accounts: the sum of those lines |
 //! | 1 | [`users_file`], [`marks`] | users.txt and seen.txt |
 //! | 1 | [`throttle`], [`hashing`], [`login`] | what an address may do; whose password is next; an attempt to log in |
+//! | 1 | [`loglimit`] | how much of the operator's log is about one address |
 //! | 1 | [`quota`] | how much an account may send |
 //! | 1 | [`presence`] | who came and who went |
 //! | 1 | [`effects`] | what is to happen once the turn is on disk |
@@ -105,6 +106,7 @@ pub mod kdf;
 pub mod limits;
 pub mod line;
 pub mod login;
+pub mod loglimit;
 pub mod marks;
 pub mod name;
 pub mod net;

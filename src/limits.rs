@@ -142,6 +142,19 @@ pub const RATE_LINES_PER_SECOND: u32 = 10;
 /// The burst is this many seconds' worth of the rate.
 pub const RATE_BURST_SECONDS: u64 = 2;
 
+/// Lines of the operator's log about one address at once, and the time after which there may be another.
+pub const LOG_BURST: u64 = 60;
+/// See [`LOG_BURST`].
+pub const LOG_INTERVAL_US: Micros = 2 * SECOND_US;
+/// The same for all addresses together.
+pub const LOG_ALL_BURST: u64 = 1000;
+/// See [`LOG_ALL_BURST`].
+pub const LOG_ALL_INTERVAL_US: Micros = SECOND_US / 10;
+/// Addresses whose lines are counted; lines about others are left out while these are busy.
+pub const LOG_ORIGINS_MAX: usize = 4096;
+/// Between two reports of how many lines were left out.
+pub const LOG_REPORT_PAUSE_US: Micros = 10 * SECOND_US;
+
 /// A day.
 pub const DAY_US: Micros = 86_400 * SECOND_US;
 /// Bytes of messages that an account may add to the log in a day; `--daily-bytes`.

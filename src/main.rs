@@ -14,11 +14,12 @@ use chinwag::check::check;
 use chinwag::directory::Directory;
 use chinwag::flags::{Flags, Parsed, parse_flags};
 use chinwag::limits::{
-    CONNECTIONS_PER_ADDRESS, EVICTIONS_PER_TURN_MAX, KDF_ROUNDS_WARN, Micros, RATE_LINES_PER_SECOND,
-    SECOND_US,
+    CONNECTIONS_PER_ADDRESS, EVICTIONS_PER_TURN_MAX, KDF_ROUNDS_WARN, LOG_REPORT_PAUSE_US, Micros,
+    RATE_LINES_PER_SECOND, SECOND_US,
 };
+use chinwag::loglimit::LogLimit;
 use chinwag::net::{MioNet, Unwaited, listen};
-use chinwag::record::Timestamp;
+use chinwag::record::{TIMESTAMP_BYTES, Timestamp};
 use chinwag::server::{Options, Server, Turned};
 use chinwag::storage::SyncPolicy;
 use chinwag::world::{Now, World};
@@ -39,7 +40,7 @@ fn main() -> ExitCode {
     let outcome = if flags.check {
         check(&flags.data, &mut io::stdout().lock()).map_err(|error| error.to_string())
     } else {
-        start_log();
+        start_log(flags.options.per_address.is_some());
         serve(flags).map(|()| true)
     };
     match outcome {
@@ -162,12 +163,15 @@ fn warn_of_weak(options: &Options) {
 }
 
 /// One line an event, with UTC; `RUST_LOG` says of which level.
-fn start_log() {
+fn start_log(limits_addresses: bool) {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info"))
         .format(|out, record| out.write_all(log_line(record.level(), &record.args().to_string()).as_bytes()))
-        .target(env_logger::Target::Pipe(Box::new(LogOutput::new())))
+        .target(env_logger::Target::Pipe(Box::new(LogOutput::new(limits_addresses))))
         .init();
 }
+
+/// Where the text of a line begins, behind its time and level.
+const LOG_TEXT_AT: usize = TIMESTAMP_BYTES + " INFO  ".len();
 
 fn log_line(level: Level, text: &str) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -184,17 +188,26 @@ struct LogOutput {
     lost: u64,
     /// Whether only the beginning of one did.
     torn: bool,
+    /// `None` with `--per-address off`.
+    limit: Option<LogLimit>,
+    started: Instant,
 }
 
 impl LogOutput {
-    fn new() -> LogOutput {
+    fn new(limits_addresses: bool) -> LogOutput {
         // A terminal says that it has room where it has some, and then waits for more.
         let own = io::stderr().is_terminal().then(unwaited_terminal).and_then(Result::ok);
         let stderr = own.map_or_else(
             || Box::new(Unwaited::new(io::stderr())) as Box<dyn Write + Send>,
             |terminal| Box::new(terminal),
         );
-        LogOutput { stderr, lost: 0, torn: false }
+        LogOutput {
+            stderr,
+            lost: 0,
+            torn: false,
+            limit: limits_addresses.then(LogLimit::default),
+            started: Instant::now(),
+        }
     }
 
     /// Writes a line; whether there was room for all of it.
@@ -215,6 +228,30 @@ impl LogOutput {
 impl Write for LogOutput {
     /// Takes a whole line.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        // From one report's pause on, so that the first report need not wait.
+        let now_us = LOG_REPORT_PAUSE_US + self.started.elapsed().as_micros() as Micros;
+        let text = line.get(LOG_TEXT_AT..).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or("");
+        if let Some(limit) = &mut self.limit {
+            if !limit.admits(text, now_us) {
+                return Ok(line.len());
+            }
+            if let Some(count) = limit.take_report(now_us) {
+                let note = format!("lines left out, about addresses that caused too many: {count}");
+                self.write_line(log_line(Level::Warn, &note).as_bytes());
+            }
+        }
+        self.write_line(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl LogOutput {
+    /// Writes a line, or counts it as lost.
+    fn write_line(&mut self, line: &[u8]) {
         if self.lost > 0 {
             let note = format!("lines lost, for which stderr had no room: {}", self.lost);
             let ending = if self.torn { "\n" } else { "" };
@@ -225,11 +262,6 @@ impl Write for LogOutput {
         if self.lost > 0 || !self.put(line) {
             self.lost += 1;
         }
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

@@ -27,6 +27,23 @@ fn full_outputs() -> [(Box<dyn Read + Send>, OwnedFd, usize); 2] {
 }
 
 #[test]
+fn log_lines_about_one_address_are_limited_and_those_left_out_are_counted() {
+    let server = Setup::new(&["--kdf-rounds", "1"]).start();
+    for _ in 0..150 {
+        drop(server.connect());
+    }
+    // Whatever is not about an address is always written; the number comes first.
+    server.signal("TERM");
+    server.logged(&["shutting down"]);
+    let log = server.log();
+    let closed = log.lines().filter(|line| line.contains(": closed: ")).count();
+    assert!((60..=75).contains(&closed), "{closed} of 150:\n{log}");
+    let note = server.logged(&["lines left out, about addresses that caused too many: "]);
+    let count: usize = note.rsplit(' ').next().unwrap().parse().unwrap();
+    assert!(closed + count <= 150 && count >= 70, "{note}");
+}
+
+#[test]
 fn a_log_that_nobody_reads_holds_up_nobody_and_what_it_lacks_is_counted() {
     if !cfg!(target_os = "linux") {
         return skip("how much a pipe holds is known of Linux alone");
