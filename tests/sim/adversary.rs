@@ -70,7 +70,8 @@ const COMMANDS: [&str; 48] = [
     "/\u{200b}msg ann psst",
 ];
 /// Names that nobody may have.
-const BAD_NAMES: [&str; 5] = ["1st", "a:b", "\u{430}nn", "", "twenty-one-characters"];
+const BAD_NAMES: [&str; 9] =
+    ["1st", "a:b", "\u{430}nn", "", "twenty-one-characters", "server", "Admin", "you", "ch1nwag"];
 /// What may stand in front of a command and is not seen.
 const INVISIBLE: [&str; 9] =
     ["\u{200b}", "\u{feff}", "\x1b[A", "\x08", "\x7f", "\u{202e}", "\u{2060}", "\0", "\u{3164}"];
@@ -128,7 +129,7 @@ impl Adversary {
             1 => self.stop_reading(number, stage),
             2 | 3 => self.leave(number, stage),
             4 => self.send(number, b"/msg ann half of a li", stage),
-            5 => self.send(number, stage.random.one_of(&REQUESTS).as_bytes(), stage),
+            5 => self.request(stage),
             6 if stage.random.below(8) == 0 => self.send(number, &vec![b'x'; (1 << 20) + 9_000], stage),
             7..13 => self.enter(number, stage),
             _ => {
@@ -165,6 +166,15 @@ impl Adversary {
     /// The server is gone.
     pub fn is_cut_off(&mut self) {
         self.intruders.clear();
+    }
+
+    /// Speaks HTTP on a new connection, as a web page would.
+    fn request(&mut self, stage: &mut Stage<'_>) {
+        stage.tally.count("request of a web page");
+        self.connect(1, stage);
+        let number = self.intruders.len() - 1;
+        stage.model.must_execute_nothing(self.intruders[number].id);
+        self.send(number, stage.random.one_of(&REQUESTS).as_bytes(), stage);
     }
 
     fn connect(&mut self, count: usize, stage: &mut Stage<'_>) {

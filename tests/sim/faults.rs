@@ -8,7 +8,7 @@ use super::tally::Tally;
 use super::world::{SimWorld, XorShift};
 
 /// Every kind of trouble, by the name that it is counted by where it comes about.
-pub const KINDS: [&str; 56] = [
+pub const KINDS: [&str; 57] = [
     "short read",
     "short write",
     "blocked write",
@@ -53,6 +53,7 @@ pub const KINDS: [&str; 56] = [
     "guess at a password",
     "wrong token or code",
     "adversary that never reads",
+    "request of a web page",
     "clock far back",
     "clock far ahead",
     "clock that stands still",

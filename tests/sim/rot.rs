@@ -306,12 +306,12 @@ fn look_around(sim: &mut Sim, case: &Case, model: &Model, spoilt: &SimDisk, name
             Some(is_for) => {
                 hold(Guarantee::Private, is_for, || format!("{case}, and {name} was shown: {line}"));
             }
-            None => hold(Guarantee::Durable, case.is_in_lines(), || {
+            None => hold(Guarantee::Durable, case.is_in_lines() && Model::has_form(line), || {
                 format!("{case}, and {name} was shown what nobody said: {line}")
             }),
         }
     }
-    let is_left = |range: &Range<usize>| !case.is_in_lines() && case.leaves(range, spoilt);
+    let is_left = |range: &Range<usize>| case.leaves(range, spoilt);
     let lost = model.lines_for(name).find(|(range, line)| is_left(range) && !shows(&history, line));
     if let Some((range, line)) = lost {
         broken(Guarantee::Durable, format!("{case}, and {name} was not shown what is at {range:?}: {line}"));

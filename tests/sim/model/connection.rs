@@ -40,6 +40,8 @@ pub struct Connection {
     pub peer: usize,
     /// Its client is an adversary: what it is answered is not predicted, only looked at ([`super::hostile`]).
     pub is_hostile: bool,
+    /// It speaks HTTP.
+    pub is_web_page: bool,
     pub address: u32,
     /// When it connected.
     pub since_us: u64,
@@ -83,6 +85,7 @@ impl Connection {
         Connection {
             peer,
             is_hostile: false,
+            is_web_page: false,
             address,
             since_us: now_us,
             turn,

@@ -18,6 +18,11 @@ impl Model {
         self.log.place_of(line).map(|place| self.log.record(place).is_for(account))
     }
 
+    /// Whether a line has the form of a message.
+    pub fn has_form(line: &str) -> bool {
+        Record::has_form(line)
+    }
+
     /// All lines that an account may see, and where they are in the log.
     pub fn lines_for<'a>(&'a self, account: &'a str) -> impl Iterator<Item = (Range<usize>, &'a str)> {
         self.lines().filter(move |(_, it)| it.is_for(account)).map(|(range, it)| (range, it.line.as_str()))

@@ -11,6 +11,8 @@ use crate::sim::gate::HTTP_ANSWER;
 pub const OWN_NAMES: [&str; 5] = ["mallory", "Trudy", "oscar-1", "chuck_", "z"];
 /// The password of all of them.
 pub const OWN_PASSWORD: &str = "hostile-password";
+/// Part of the text of every command that an adversary hides, and of nothing else.
+pub const HIDDEN: &str = "hidden-";
 /// The author of every message that an adversary sends, in place of a connection's number.
 pub const AUTHOR: usize = usize::MAX;
 /// The server's last words on a connection that an adversary keeps open.
@@ -45,6 +47,20 @@ impl Model {
             account.handed = usize::MAX;
         }
         id
+    }
+
+    /// What follows on this connection is a request of a web page: no command in it may be executed.
+    pub fn must_execute_nothing(&mut self, id: usize) {
+        self.connections[id].is_web_page = true;
+    }
+
+    /// A message of an adversary is in the log. A command hidden behind invisible characters must not be one.
+    pub(super) fn look_at_hostile_record(&self, place: usize) {
+        let record = self.log.record(place);
+        let is_hidden = record.to.is_none() && record.text.contains(HIDDEN);
+        hold(Guarantee::Private, !is_hidden, || {
+            format!("a hidden command went to everyone: {}", record.line)
+        });
     }
 
     /// A line that was written to an adversary.
@@ -90,6 +106,8 @@ impl Model {
     fn hostile_notice(&mut self, id: usize, text: &str) {
         if let Some(name) = text.strip_prefix("* welcome ") {
             hold(Guarantee::Accounts, is_own_name(name), || format!("an adversary is welcome as {name}"));
+            let is_web_page = self.connections[id].is_web_page;
+            hold(Guarantee::Accounts, !is_web_page, || format!("a web page is welcome as {name}"));
             let turn = self.turn;
             self.account(name).has(OWN_PASSWORD, turn);
             let connection = &mut self.connections[id];

@@ -37,6 +37,14 @@ impl Record {
         self.to.as_deref() == Some(account)
     }
 
+    /// Whether a line has the form of a message, whoever said it.
+    pub fn has_form(line: &str) -> bool {
+        let ends = || line.get(STAMP..)?.strip_prefix(' ')?.split_once(": ");
+        let is_text = |text: &str| !text.chars().any(|it| it.is_control() && it != '\t');
+        line.get(..STAMP).is_some_and(is_stamp)
+            && ends().is_some_and(|(ends, text)| ends.split(" -> ").all(is_name) && is_text(text))
+    }
+
     fn parse(line: &str) -> Option<Record> {
         line.get(..STAMP).filter(|stamp| is_stamp(stamp))?;
         let (ends, text) = line[STAMP..].strip_prefix(' ')?.split_once(": ")?;

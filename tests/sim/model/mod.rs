@@ -429,7 +429,7 @@ impl Model {
     fn look_at_record(&mut self, place: usize) {
         let record = self.log.record(place);
         if record.tag.0 == AUTHOR {
-            return;
+            return self.look_at_hostile_record(place);
         }
         let fate = self.fates.insert(record.tag, Fate::Kept);
         let is_news = matches!(fate, Some(Fate::Open));
