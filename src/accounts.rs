@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 
+use crate::kdf;
 use crate::name::Name;
 use crate::record::Timestamp;
 use crate::users::{Credential, SecretHash, UserRecord};
@@ -142,15 +143,21 @@ impl Accounts {
         self.codes.retain(|code| code.account != id);
     }
 
+    /// Whether the account may be given another token: not all that it can have were issued since then.
+    pub fn may_issue_token(&self, id: AccountId, since: Timestamp) -> bool {
+        let tokens = self.tokens.get(&id).map_or(&[][..], Vec::as_slice);
+        tokens.iter().filter(|token| token.issued > since).count() < TOKENS_PER_ACCOUNT_MAX
+    }
+
     /// Returns when the account's token with this hash was issued, or `None` if it has no such token.
     pub fn token(&self, id: AccountId, hash: &SecretHash) -> Option<Timestamp> {
-        self.tokens.get(&id)?.iter().find(|token| token.hash == *hash).map(|token| token.issued)
+        self.tokens.get(&id)?.iter().find(|token| kdf::equal(&token.hash, hash)).map(|token| token.issued)
     }
 
     /// Returns the account that the code with this hash is for, and when it was issued. Each account has at most
     /// one code, the latest.
     pub fn code(&self, hash: &SecretHash) -> Option<(AccountId, Timestamp)> {
-        self.codes.iter().find(|code| code.hash == *hash).map(|code| (code.account, code.issued))
+        self.codes.iter().find(|code| kdf::equal(&code.hash, hash)).map(|code| (code.account, code.issued))
     }
 
     /// Whether the name can be registered without a code.

@@ -8,10 +8,14 @@
 mod attempts;
 mod logins;
 mod sessions;
+mod tokens;
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use log::info;
+
+use self::tokens::AcceptedCode;
 
 use crate::accounts::{Account, AccountId, Accounts, SessionId};
 use crate::effects::{Ask, Context, Effect, Effects};
@@ -85,6 +89,12 @@ pub struct Rules {
     pub limits_addresses: bool,
     /// How much an account may say.
     pub bytes: ByteLimits,
+    /// Whether anyone may make an account.
+    pub is_registration_open: bool,
+    /// Accounts, in all.
+    pub accounts_max: usize,
+    /// New accounts within an hour, from all addresses together; `None` for any number.
+    pub accounts_per_hour: Option<u32>,
 }
 
 /// The chat.
@@ -101,6 +111,8 @@ pub struct Chat {
     hashing: HashingQueue,
     /// What the attempt that is being served has had of its turn.
     quantum_rounds: u32,
+    /// Of sessions that are about to choose a new password.
+    accepted_codes: HashMap<SessionId, AcceptedCode>,
 }
 
 impl Chat {
@@ -112,9 +124,10 @@ impl Chat {
             quotas: Quotas::default(),
             sessions: Vec::with_capacity(sessions),
             presence: Presence::default(),
-            throttle: Throttle::new(!rules.limits_addresses, None),
+            throttle: Throttle::new(!rules.limits_addresses, rules.accounts_per_hour),
             hashing: HashingQueue::default(),
             quantum_rounds: 0,
+            accepted_codes: HashMap::new(),
         }
     }
 
@@ -140,6 +153,7 @@ impl Chat {
         if self.is_hashing(id) {
             self.abandon(id, now);
         }
+        self.accepted_codes.remove(&id);
         let session = self.sessions.get_mut(id as usize)?.take()?;
         let peer = session.peer;
         let State::Inside { account, older } = session.state else {
@@ -199,7 +213,10 @@ impl Chat {
             }
             (Command::Quit, _) => self.ask(id, Ask::Quit, context.effects),
             (Command::Replay(count), account) => self.set_replay(id, account, count, context.effects),
-            (Command::Register { .. } | Command::Login { .. }, Some(account)) => {
+            (
+                Command::Register { .. } | Command::Login { .. } | Command::Resume { .. } | Command::Code(_),
+                Some(account),
+            ) => {
                 let name = self.accounts[account].name;
                 context.effects.own(id, format_args!("! already-logged-in: as {name}; /quit first"));
             }
@@ -207,6 +224,8 @@ impl Chat {
                 self.register(id, name, password, replaced, context);
             }
             (Command::Login { name, password }, None) => self.login(id, name, password, context),
+            (Command::Resume { name, token }, None) => self.resume_session(id, name, token, context),
+            (Command::Code(code), None) => self.code(id, code, context),
             (_, None) => context.effects.own(
                 id,
                 format_args!("! not-logged-in: first /login NAME PASSWORD, or /register NAME PASSWORD"),
@@ -217,6 +236,7 @@ impl Chat {
                 self.passwd(id, account, passwords, replaced, context);
             }
             (Command::History(range), Some(_)) => self.ask(id, Ask::History(range), context.effects),
+            (Command::Token, Some(account)) => self.token(id, account, context),
             (Command::Users, Some(_)) => self.ask(id, Ask::Users, context.effects),
         }
     }
@@ -264,6 +284,11 @@ impl Chat {
 
     fn session_mut(&mut self, id: SessionId) -> &mut Session {
         self.sessions[id as usize].as_mut().expect("only open sessions are asked for")
+    }
+
+    /// Lets a session wait until something of its own is stored.
+    fn wait_for_save(&mut self, id: SessionId) {
+        self.session_mut(id).waiting = Waiting::ForAnswer;
     }
 
     fn ask(&mut self, id: SessionId, ask: Ask, effects: &mut Effects) {

@@ -320,12 +320,15 @@ impl Client {
                 Some(to) => Asked::Message { to: Some(to), text: text.into() },
                 None => return self.refuse(id, line, Refusal::parse("no-such-user: that is no name")),
             },
-            Ok(Command::Register { .. } | Command::Login { .. }) => {
+            Ok(
+                Command::Register { .. } | Command::Login { .. } | Command::Resume { .. } | Command::Code(_),
+            ) => {
                 let words = format!("already-logged-in: as {own}; /quit first");
                 return self.refuse(id, line, Refusal::parse(&words));
             }
             Ok(Command::Passwd { passwords }) => Asked::Passwd { new: self.new_password(passwords) },
             Ok(Command::History(_)) => Asked::History(Purpose::Show),
+            Ok(Command::Token) => Asked::Token,
             Ok(Command::Users) => Asked::Users { is_shown: true },
             Ok(Command::Replay(_)) => Asked::Replay { is_shown: true },
             Ok(Command::Quit) => Asked::Quit,

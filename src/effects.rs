@@ -168,9 +168,11 @@ impl Effects {
         self.list.push(effect);
     }
 
-    /// Adds what is to be stored.
+    /// Adds what is to be stored. What voids tokens comes last, so that it also voids those of the same turn.
     pub fn save(&mut self, save: Save) {
-        self.saves.push(save);
+        let revokes = |save: &Save| save.records.iter().any(|it| matches!(it, UserRecord::Revoked { .. }));
+        let first = self.saves.iter().position(revokes).filter(|_| !revokes(&save));
+        self.saves.insert(first.unwrap_or(self.saves.len()), save);
     }
 
     /// Adds a notice for everyone, without its ending.

@@ -28,6 +28,11 @@ usage: chinwagd [FLAG]...
   --max-connections N     connections at a time (default: what the limit on open files allows)
   --per-address N|off     connections of one address at a time (default 32); off also lifts the limits
                           on new accounts and failed logins of an address
+  --registration open|closed
+                          whether anyone may make an account (default open)
+  --max-accounts N        accounts in all (default 100000)
+  --accounts-per-hour N|off
+                          new accounts within an hour, from all addresses together (default 100)
   --check                 only verify the data directory, or a copy of one: 0 if all is well, 1 if not
   --help, --version
 
@@ -90,8 +95,19 @@ pub fn parse_flags(arguments: impl Iterator<Item = OsString>) -> Result<Parsed, 
                 flags.check = true;
                 continue;
             }
-            "--listen" | "--data" | "--sync" | "--kdf-rounds" | "--rate" | "--daily-bytes"
-            | "--first-day-bytes" | "--replay" | "--max-connections" | "--per-address" => {}
+            "--listen"
+            | "--data"
+            | "--sync"
+            | "--kdf-rounds"
+            | "--rate"
+            | "--daily-bytes"
+            | "--first-day-bytes"
+            | "--replay"
+            | "--max-connections"
+            | "--per-address"
+            | "--registration"
+            | "--max-accounts"
+            | "--accounts-per-hour" => {}
             _ if !flag.starts_with('-') => return Err(format!("{flag}: unexpected argument; see --help")),
             _ => return Err(format!("{flag}: unknown flag; --help tells what there is")),
         }
@@ -147,6 +163,15 @@ fn set_flag(flags: &mut Flags, flag: &str, value: String) -> Result<(), String> 
                 _ => return Err(bad("always, second or never")),
             }
         }
+        "--registration" => {
+            flags.options.rules.is_registration_open = match value.as_str() {
+                "open" => true,
+                "closed" => false,
+                _ => return Err(bad("open or closed")),
+            }
+        }
+        "--max-accounts" => flags.options.rules.accounts_max = number(1)? as usize,
+        "--accounts-per-hour" => flags.options.rules.accounts_per_hour = number_or_off(1_000_000)?,
         "--kdf-rounds" => flags.options.rules.kdf_rounds = number(1)?,
         "--rate" => flags.options.rate = number_or_off(1_000_000)?,
         "--daily-bytes" => flags.options.rules.bytes.daily = size_or_off()?,

@@ -134,6 +134,12 @@ pub const STRANGERS_WAITING_MAX: usize = 3;
 pub const FAMILIAR_ADDRESSES_MAX: usize = 4;
 /// Addresses, and pairs of address and account, remembered for their failures; and registrations of the last hour.
 pub const THROTTLE_ENTRIES_MAX: usize = 16_384;
+/// How long a login token is good.
+pub const TOKEN_US: Micros = 30 * 24 * 3600 * SECOND_US;
+/// An account is given no more tokens within this time than it can have.
+pub const TOKEN_WINDOW_US: Micros = 3600 * SECOND_US;
+/// How long a code for choosing a new password is good.
+pub const CODE_US: Micros = 24 * 3600 * SECOND_US;
 /// Sessions of one account.
 pub const SESSIONS_PER_ACCOUNT_MAX: u32 = 16;
 

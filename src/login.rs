@@ -1,6 +1,8 @@
 //! One attempt to log in, to register or to change a password: the derivations that it takes, one after another,
 //! and what they come to.
 
+use std::fmt;
+
 use crate::accounts::AccountId;
 use crate::kdf::{self, Derivation, Key, PreparedPassword, Salt};
 use crate::limits::PASSWD_SPLITS_MAX;
@@ -60,6 +62,27 @@ pub enum SaveReason {
     PasswordChanged,
     /// It has the same password with more rounds, and logs in.
     Upgraded,
+    /// It has another password, or its first, chosen with a code; and logs in.
+    Reset,
+    /// It has a token, which is to be told.
+    Token(Secret),
+}
+
+/// A token before it is told.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Secret(pub [u8; 16]);
+
+impl fmt::Display for Secret {
+    /// As it is written on the wire.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
 }
 
 /// What an attempt came to.
@@ -98,6 +121,12 @@ impl Attempt {
     /// To register; `None` without a salt.
     pub fn register(name: Name, password: &str, fresh: Fresh) -> Option<Attempt> {
         let purpose = Purpose::Store(SaveReason::Registered);
+        Some(Attempt::new(name, purpose, prepare(password), (fresh.rounds, fresh.salt?), fresh))
+    }
+
+    /// To choose a password with a code; `None` without a salt.
+    pub fn reset(name: Name, password: &str, fresh: Fresh) -> Option<Attempt> {
+        let purpose = Purpose::Store(SaveReason::Reset);
         Some(Attempt::new(name, purpose, prepare(password), (fresh.rounds, fresh.salt?), fresh))
     }
 
@@ -145,6 +174,11 @@ impl Attempt {
     /// Whether it is to make an account.
     pub fn is_registration(&self) -> bool {
         matches!(self.purpose, Purpose::Store(SaveReason::Registered))
+    }
+
+    /// Whether it chooses a password without giving an earlier one.
+    pub fn chooses_password(&self) -> bool {
+        matches!(self.purpose, Purpose::Store(SaveReason::Registered | SaveReason::Reset))
     }
 
     /// Checks the password of a login again, against what stands by now. Whether it does: a change of password

@@ -85,6 +85,12 @@ fn serve(flags: Flags) -> Result<(), String> {
         },
         options.rules.kdf_rounds
     );
+    if addresses.iter().any(|address| !address.ip().is_loopback()) {
+        match options.rules.is_registration_open {
+            true => warn!("registration is open: whoever reaches this server can make an account"),
+            false => info!("registration is closed: nobody can make an account"),
+        }
+    }
     let mut stdout = Unwaited::new(io::stdout());
     for address in addresses {
         // Whoever closed stdout, or filled it up, does not want to know.

@@ -21,6 +21,12 @@ pub enum Command<'a> {
     Register { name: &'a str, password: &'a str },
     /// `/login NAME PASSWORD`
     Login { name: &'a str, password: &'a str },
+    /// `/token`
+    Token,
+    /// `/resume NAME TOKEN`
+    Resume { name: &'a str, token: &'a str },
+    /// `/code CODE`
+    Code(&'a str),
     /// `/passwd OLD NEW`: where passwords have spaces, only the old one's hash tells which space divides them.
     Passwd { passwords: &'a str },
     /// `/history …`
@@ -97,6 +103,28 @@ const COMMANDS: &[Entry] = &[
         usage: "/login NAME PASSWORD",
         forms: &[("/login NAME PASSWORD", "log in; what you missed follows")],
         read: |_, arguments| two(arguments).map(|(name, password)| Command::Login { name, password }),
+    },
+    Entry {
+        words: &["token"],
+        usage: "/token",
+        forms: &[("/token", "a token for /resume, good for 30 days")],
+        read: |_, arguments| bare(arguments, Command::Token),
+    },
+    Entry {
+        words: &["resume"],
+        usage: "/resume NAME TOKEN",
+        forms: &[("/resume NAME TOKEN", "log in with a token instead of your password")],
+        read: |_, arguments| {
+            two(arguments).map(|(name, token)| Command::Resume { name, token: token.trim_matches(is_blank) })
+        },
+    },
+    Entry {
+        words: &["code"],
+        usage: "/code CODE",
+        forms: &[("/code CODE", "give a code; then /register chooses a new password")],
+        read: |_, arguments| {
+            Some(arguments.trim_matches(is_blank)).filter(|it| !it.is_empty()).map(Command::Code)
+        },
     },
     Entry {
         words: &["passwd", "password"],

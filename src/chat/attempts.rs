@@ -4,6 +4,7 @@
 use log::{info, warn};
 
 use super::logins::BAD_LOGIN;
+use super::tokens::bad_code;
 use super::{Chat, Waiting};
 use crate::accounts::SessionId;
 use crate::effects::{Context, Effects, Save};
@@ -145,9 +146,17 @@ impl Chat {
                     }
                     self.throttle.registered(claim.origin, context.now.mono_us);
                 }
-                let time = context.batch.time(context.now.wall_us);
-                let record = self.credential_record(name, credential, time);
-                context.effects.save(Save { session: id, name, records: vec![record], reason });
+                if reason == SaveReason::Reset && !self.take_code(id, context) {
+                    bad_code(id, context.effects);
+                    return self.resume(id, context.effects);
+                }
+                let at = context.batch.time(context.now.wall_us);
+                let mut records = vec![self.credential_record(name, credential, at)];
+                if matches!(reason, SaveReason::PasswordChanged | SaveReason::Reset) {
+                    // First, so that it voids what was issued before and nothing that comes later.
+                    records.insert(0, UserRecord::Revoked { name: *records[0].name(), at });
+                }
+                context.effects.save(Save { session: id, name, records, reason });
             }
         }
     }
@@ -184,13 +193,13 @@ impl Chat {
             Ok(_) => save.records.iter().map(|record| self.accounts.apply(record)).last(),
             Err(_) => self.accounts.find(&name),
         };
-        if save.reason == SaveReason::PasswordChanged
+        if matches!(save.reason, SaveReason::PasswordChanged | SaveReason::Reset)
             && outcome.is_ok()
             && let Some(account) = account
         {
             self.sign_out_others(id, account, now, effects);
         }
-        if !self.is_open(id) {
+        if !self.is_open(id) || self.is_ending(id) {
             return;
         }
         let peer = self.session(id).peer;
@@ -203,6 +212,12 @@ impl Chat {
                 self.throttle.succeeded(peer.ip().into(), &name, now.mono_us);
                 self.throttle.password_changed(peer.ip().into(), &name, now.mono_us);
                 effects.own(id, format_args!("* password changed"));
+            }
+            (Ok(_), SaveReason::Token(secret), _) => effects.own(id, format_args!("* token {secret}")),
+            (Ok(_), SaveReason::Reset, Some(account)) => {
+                info!("{peer}: {name} has a new password by a code");
+                self.enter(id, account, false, now, effects);
+                return self.throttle.password_changed(peer.ip().into(), &name, now.mono_us);
             }
             (Ok(_), SaveReason::Registered | SaveReason::Upgraded, Some(account))
             | (Err(_), SaveReason::Upgraded, Some(account)) => {
@@ -218,7 +233,7 @@ impl Chat {
         let Waiting::ForHash(attempt) = &self.session(id).waiting else {
             unreachable!("only sessions with an attempt are asked for");
         };
-        let account = Some(*attempt.name()).filter(|_| !attempt.is_registration());
+        let account = Some(*attempt.name()).filter(|_| !attempt.chooses_password());
         self.claim(id, account)
     }
 }

@@ -3,6 +3,7 @@
 
 use log::warn;
 
+use super::tokens::no_randomness;
 use super::{Chat, Waiting};
 use crate::accounts::{AccountId, SessionId, taken_by};
 use crate::effects::{Context, Effects};
@@ -29,11 +30,15 @@ impl Chat {
                 format_args!("! bad-name: a name is a letter, then up to 19 letters, digits, - or _"),
             );
         };
-        if name.looks_official() {
+        let has_code = self.has_code_for(id, &name);
+        if name.looks_official() && !has_code {
             return effects.own(id, format_args!("! bad-name: {name} could be mistaken for the server"));
         }
         if replaced || !is_password(password) {
             return bad_password(id, effects);
+        }
+        if has_code {
+            return self.reset(id, name, password, context);
         }
         let claim = self.claim(id, None);
         if self.is_delayed_for_long(id, &claim, context) {
@@ -49,6 +54,17 @@ impl Chat {
         }
     }
 
+    /// Chooses a password with a code, which the limits on registrations do not concern.
+    fn reset(&mut self, id: SessionId, name: Name, password: &str, context: &mut Context<'_>) {
+        match Attempt::reset(name, password, self.fresh(context.world)) {
+            Some(attempt) => {
+                let claim = Claim { is_inside: true, ..self.claim(id, None) };
+                self.begin(id, attempt, claim, context);
+            }
+            None => no_randomness(id, context.effects),
+        }
+    }
+
     /// Checks that an account of this name may be made now. A name that is taken counts as a failure: else it would
     /// cost nothing to ask which names there are.
     pub(super) fn check_registration(
@@ -57,6 +73,12 @@ impl Chat {
         name: &Name,
         context: &Context<'_>,
     ) -> Result<(), String> {
+        if !self.rules.is_registration_open {
+            return Err("! registration-closed: this server makes no new accounts".into());
+        }
+        if self.accounts.len() >= self.rules.accounts_max {
+            return Err("! too-many-accounts: the server has all that it may have".into());
+        }
         if let Err(too_many) = self.throttle.may_register(claim.origin, context.now.mono_us) {
             let words = match too_many {
                 TooMany::OfAddress => "your address has made enough for now; try again in an hour",
@@ -181,8 +203,4 @@ fn bad_password(id: SessionId, effects: &mut Effects) {
              characters"
         ),
     );
-}
-
-fn no_randomness(id: SessionId, effects: &mut Effects) {
-    effects.own(id, format_args!("! no-randomness: the server's system has none to give; please try again"));
 }

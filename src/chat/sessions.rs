@@ -88,7 +88,7 @@ impl Chat {
         effects.push(Effect::Close(id, reason));
     }
 
-    fn is_ending(&self, id: SessionId) -> bool {
+    pub(super) fn is_ending(&self, id: SessionId) -> bool {
         matches!(self.session(id).waiting, Waiting::ForEnd)
     }
 

@@ -1,7 +1,10 @@
 //! What the operator chose.
 
 use crate::chat::Rules;
-use crate::limits::{CONNECTIONS_PER_ADDRESS, DAILY_BYTES, FIRST_DAY_BYTES, RATE_LINES_PER_SECOND};
+use crate::limits::{
+    ACCOUNTS_MAX, ACCOUNTS_PER_HOUR, CONNECTIONS_PER_ADDRESS, DAILY_BYTES, FIRST_DAY_BYTES,
+    RATE_LINES_PER_SECOND,
+};
 use crate::quota::ByteLimits;
 use crate::storage::SyncPolicy;
 
@@ -30,6 +33,9 @@ impl Default for Options {
                 replay: crate::limits::REPLAY_DEFAULT,
                 limits_addresses: true,
                 bytes: ByteLimits { daily: Some(DAILY_BYTES), first_day: Some(FIRST_DAY_BYTES) },
+                is_registration_open: true,
+                accounts_max: ACCOUNTS_MAX,
+                accounts_per_hour: Some(ACCOUNTS_PER_HOUR),
             },
             rate: Some(RATE_LINES_PER_SECOND),
             max_connections: 1000,

@@ -31,10 +31,11 @@ struct Client {
     partial: Vec<u8>,
 }
 
-/// As the flags' defaults, but with passwords that cost nothing.
+/// As the flags' defaults, but with passwords that cost nothing, and as many accounts as a test likes to make.
 pub fn options() -> Options {
     let mut options = Options::default();
     options.rules.kdf_rounds = 10;
+    options.rules.accounts_per_hour = None;
     options
 }
 

@@ -278,7 +278,8 @@ impl Run {
         self.model.assert_calm();
         let (people, mut stage) = self.stage();
         people.fidget(&mut stage);
-        self.run_seconds(5);
+        // The sessions of an account share its rate of lines.
+        self.run_seconds(70);
         self.model.assert_calm();
         let (people, mut stage) = self.stage();
         if !people.probe(&mut stage) {

@@ -13,3 +13,4 @@ mod presence;
 mod slots;
 mod slow_readers;
 mod sockets;
+mod tokens;
