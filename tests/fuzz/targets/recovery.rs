@@ -8,10 +8,12 @@ mod sim;
 
 use std::collections::BTreeMap;
 
+use chinwag::chunk::Chunk;
 use chinwag::journal::{Journal, verify};
 use chinwag::marks::SeenFile;
 use chinwag::name::Name;
-use chinwag::record::{TIMESTAMP_BYTES, Timestamp};
+use chinwag::record::{TIMESTAMP_BYTES, TimePrefix, Timestamp};
+use chinwag::search::Find;
 use chinwag::storage::{Storage, SyncPolicy};
 use chinwag::users_file::UsersFile;
 use libfuzzer_sys::fuzz_target;
@@ -41,9 +43,13 @@ fn log(bytes: &[u8]) {
     let mut damages = 0;
     verify(&file, |_| damages += 1).expect("it can be read");
     if damages == 0 {
-        let mut offset = 0;
+        let (mut offset, mut chunk) = (0, Chunk::default());
         for line in kept.split_inclusive(|&byte| byte == b'\n') {
-            assert_eq!(again.find(&line[..27]).expect("it can be read"), offset);
+            let time = TimePrefix::parse(&line[..TIMESTAMP_BYTES]).expect("every line begins with one");
+            let mut find = Find::new(time, &again);
+            let mut step = || find.step(&again, &mut chunk).expect("it can be read");
+            let found = std::iter::repeat_with(&mut step).flatten().next();
+            assert_eq!(found, Some(offset));
             offset += line.len() as u64;
         }
     }
