@@ -54,6 +54,8 @@ struct Person {
     password: String,
     /// A change of the password whose outcome is not known yet.
     new_password: Option<(LineId, String)>,
+    /// The old password was tried as well.
+    tried_both: bool,
     /// `None` while there is no connection.
     peer: Option<usize>,
     /// One that the client has given up and the server knows nothing of.
@@ -116,6 +118,7 @@ impl Person {
             client,
             password: "correct-horse".into(),
             new_password: None,
+            tried_both: false,
             peer: None,
             abandoned: None,
             wire: Vec::new(),
@@ -311,6 +314,7 @@ impl Party {
         while let Some(event) = person.client.next_event() {
             match event {
                 Event::Welcome(_) => {
+                    person.tried_both = false;
                     let length = self.sim.visible_to(person.account).len();
                     person.due_from.get_or_insert(length);
                 }
@@ -322,12 +326,19 @@ impl Party {
                 // The user knows which password may be the new one, also where the client cannot tell.
                 Event::TokenRefused { .. } => {
                     let new = person.new_password.as_ref().map(|(_, new)| new.clone());
-                    let password = new.expect("a token is refused only after a change");
+                    // The connection may have broken after the change and before the next token came.
+                    let password = new.unwrap_or_else(|| person.password.clone());
                     person.client.log_in(Credentials {
                         name: person.account.into(),
                         password,
                         is_new: false,
                     });
+                }
+                // A change that broke off may not have been stored.
+                Event::LoginFailed(refusal) if refusal.code == "bad-login" && !person.tried_both => {
+                    person.tried_both = true;
+                    let (name, password) = (person.account.into(), person.password.clone());
+                    person.client.log_in(Credentials { name, password, is_new: false });
                 }
                 Event::LoginFailed(refusal) => panic!("{}, seed {seed}: {refusal}", person.name),
                 Event::Message(message) => {
