@@ -25,7 +25,7 @@ use crate::limits::{LINE_BYTES_MAX, Micros, SECOND_US, USERS_PAGE_BYTES};
 use crate::login::Attempt;
 use crate::name::Name;
 use crate::presence::Presence;
-use crate::protocol::{self, Command, Input};
+use crate::protocol::{self, Command, HistoryRange, Input};
 use crate::quota::{ByteLimits, OverQuota, Quotas};
 use crate::record::{self, Timestamp};
 use crate::throttle::Throttle;
@@ -50,6 +50,8 @@ enum State {
 enum Waiting {
     No,
     ForHash(Box<Attempt>),
+    /// For all names of the history to be known, before a registration.
+    ForNames(Box<Attempt>),
     ForAnswer,
     /// Its last line is written, and the server is about to close it.
     ForEnd,
@@ -113,6 +115,19 @@ pub struct Chat {
     quantum_rounds: u32,
     /// Of sessions that are about to choose a new password.
     accepted_codes: HashMap<SessionId, AcceptedCode>,
+    names: Names,
+    /// Registrations that wait until all names are known.
+    unnamed: Vec<SessionId>,
+}
+
+/// Whether the names are known that occur in the history and may not be registered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Names {
+    /// The history is still being read.
+    Unknown,
+    Known,
+    /// There are too many to be kept: nobody can register.
+    TooMany,
 }
 
 impl Chat {
@@ -128,6 +143,8 @@ impl Chat {
             hashing: HashingQueue::default(),
             quantum_rounds: 0,
             accepted_codes: HashMap::new(),
+            names: Names::Unknown,
+            unnamed: Vec::new(),
         }
     }
 
@@ -152,6 +169,7 @@ impl Chat {
     pub fn close(&mut self, id: SessionId, reason: &str, now: Now) -> Option<AccountId> {
         if self.is_hashing(id) {
             self.abandon(id, now);
+            self.unnamed.retain(|&unnamed| unnamed != id);
         }
         self.accepted_codes.remove(&id);
         let session = self.sessions.get_mut(id as usize)?.take()?;
@@ -235,7 +253,7 @@ impl Chat {
             (Command::Passwd { passwords }, Some(account)) => {
                 self.passwd(id, account, passwords, replaced, context);
             }
-            (Command::History(range), Some(_)) => self.ask(id, Ask::History(range), context.effects),
+            (Command::History { with, range }, Some(_)) => self.history(id, with, range, context.effects),
             (Command::Token, Some(account)) => self.token(id, account, context),
             (Command::Users, Some(_)) => self.ask(id, Ask::Users, context.effects),
         }
@@ -318,6 +336,17 @@ impl Chat {
             None => self.session_mut(id).state = State::Outside { replay: Some(count) },
         }
         effects.own(id, format_args!("* replay {count}"));
+    }
+
+    fn history(&mut self, id: SessionId, with: Option<&str>, range: HistoryRange, effects: &mut Effects) {
+        let with = with.map(|with| Name::parse(with.as_bytes()).ok_or(with));
+        match with {
+            Some(Err(_)) => effects.own(id, format_args!("! no-such-user: that is no name")),
+            Some(Ok(name)) if self.names == Names::Known && self.accounts.is_free(&name) => {
+                effects.own(id, format_args!("! no-such-user: nobody is called {name}"));
+            }
+            _ => self.ask(id, Ask::History(range, with.and_then(Result::ok)), effects),
+        }
     }
 
     fn say(&mut self, id: SessionId, account: AccountId, text: &str, context: &mut Context<'_>) {

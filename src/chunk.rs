@@ -139,6 +139,11 @@ impl Chunk {
         self.start + self.length as u64
     }
 
+    /// Its lines, judged.
+    pub fn lines<'a>(&'a self, judge: &'a mut Judge) -> impl Iterator<Item = Judged<'a>> {
+        judge.lines(&self.buffer[..self.filled], self.length)
+    }
+
     /// Its good lines, and where in the log each begins.
     pub fn good_lines<'a>(&'a self, judge: &'a mut Judge) -> impl Iterator<Item = (u64, &'a [u8])> {
         let buffer = &self.buffer[..self.filled];

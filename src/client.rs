@@ -327,7 +327,7 @@ impl Client {
                 return self.refuse(id, line, Refusal::parse(&words));
             }
             Ok(Command::Passwd { passwords }) => Asked::Passwd { new: self.new_password(passwords) },
-            Ok(Command::History(_)) => Asked::History(Purpose::Show),
+            Ok(Command::History { .. }) => Asked::History(Purpose::Show),
             Ok(Command::Token) => Asked::Token,
             Ok(Command::Users) => Asked::Users { is_shown: true },
             Ok(Command::Replay(_)) => Asked::Replay { is_shown: true },

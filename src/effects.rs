@@ -80,8 +80,8 @@ pub enum Effect {
 /// An answer that is made when all earlier ones are sent.
 #[derive(Clone, Copy, Debug)]
 pub enum Ask {
-    /// A part of the log.
-    History(HistoryRange),
+    /// A part of the log; of everything, or of the conversation with one person.
+    History(HistoryRange, Option<Name>),
     /// The list of those online.
     Users,
     /// Goodbye, and the end.

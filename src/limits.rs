@@ -55,6 +55,16 @@ pub const CATCH_UP_CHUNK_BYTES_MIN: usize = 1 << 10;
 pub const SEARCH_CHUNK_BYTES_MIN: usize = 8 << 10;
 /// Chunks read by all cursors together in one turn.
 pub const CATCH_UPS_PER_TURN_MAX: usize = 16;
+/// Of these, for readers of what they missed at their login, who come first.
+pub const CATCH_UPS_OF_LOGINS_MAX: usize = 8;
+/// Chunks of the log verified in one turn after startup.
+pub const SCAN_CHUNKS_PER_TURN: usize = 4;
+/// How long that waits after an error.
+pub const SCAN_RETRY_US: Micros = SECOND_US;
+/// Names without an account that are kept reserved.
+pub const RESERVED_NAMES_MAX: usize = 100_000;
+/// What the wall clock may be behind the last message, or off from the monotonic clock, without a warning.
+pub const CLOCK_TOLERANCE_US: Micros = 60 * SECOND_US;
 /// Names listed by `/users` before the asker's socket must have taken them.
 pub const USERS_PAGE_BYTES: usize = 4000;
 

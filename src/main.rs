@@ -91,12 +91,13 @@ fn serve(flags: Flags) -> Result<(), String> {
             false => info!("registration is closed: nobody can make an account"),
         }
     }
+    let mut world = System { started: Instant::now() };
+    server.watch_clock(world.now());
     let mut stdout = Unwaited::new(io::stdout());
     for address in addresses {
         // Whoever closed stdout, or filled it up, does not want to know.
         let _ = stdout.write(format!("listening on {address}\n").as_bytes());
     }
-    let mut world = System { started: Instant::now() };
     while server.turn(&mut world).map_err(|error| error.to_string())? == Turned::On {}
     Ok(())
 }

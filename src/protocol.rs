@@ -30,7 +30,7 @@ pub enum Command<'a> {
     /// `/passwd OLD NEW`: where passwords have spaces, only the old one's hash tells which space divides them.
     Passwd { passwords: &'a str },
     /// `/history …`
-    History(HistoryRange),
+    History { with: Option<&'a str>, range: HistoryRange },
     /// `/users`
     Users,
     /// `/replay N`
@@ -152,12 +152,13 @@ const COMMANDS: &[Entry] = &[
     },
     Entry {
         words: &["history"],
-        usage: "/history [N | TIME | N before TIME], TIME as in 2026-11-22T12:03",
+        usage: "/history [NAME] [N | TIME | N before TIME], TIME as in 2026-11-22T12:03",
         forms: &[
             ("/history", "all that you may see; /history N, the last N; /history 2026-11-22, since then"),
             ("/history N before TIME", "the N before a timestamp, to page back"),
+            ("/history NAME", "your private messages with NAME; N and TIME may follow as above"),
         ],
-        read: |_, arguments| history_range(arguments.trim()).map(Command::History),
+        read: |_, arguments| history(arguments.trim()),
     },
     Entry {
         words: &["users", "who", "names"],
@@ -364,6 +365,14 @@ fn bare<'a>(arguments: &str, command: Command<'a>) -> Option<Command<'a>> {
     arguments.trim().is_empty().then_some(command)
 }
 
+fn history(arguments: &str) -> Option<Command<'_>> {
+    // A number and a time begin with a digit, and a name never does.
+    let has_name = arguments.starts_with(|first: char| first.is_ascii_alphabetic());
+    let (name, rest) = if has_name { split_word(arguments) } else { ("", arguments) };
+    let range = history_range(rest.trim())?;
+    Some(Command::History { with: has_name.then_some(name), range })
+}
+
 fn history_range(arguments: &str) -> Option<HistoryRange> {
     if arguments.is_empty() {
         return Some(HistoryRange::All);
@@ -416,6 +425,7 @@ mod tests {
     fn a_line_is_a_command_a_message_or_misuse() {
         use Command::*;
         let time = |text: &str| TimePrefix::parse(text.as_bytes()).unwrap();
+        let of_all = |range| History { with: None, range };
         for (line, expected) in [
             ("", Nothing),
             ("  \t", Nothing),
@@ -439,14 +449,20 @@ mod tests {
             ("/register a pw", Register { name: "a", password: "pw" }),
             ("/register  a \t p w\u{a0}", Register { name: "a", password: "p w" }),
             ("/passwd old new", Passwd { passwords: "old new" }),
-            ("/history", History(HistoryRange::All)),
-            ("/history ", History(HistoryRange::All)),
-            ("/history 5", History(HistoryRange::Last(5))),
-            ("/history 2026", History(HistoryRange::Last(2026))),
-            ("/history 99999999999999999999999", History(HistoryRange::Last(u64::MAX))),
-            ("/history 2026-", History(HistoryRange::Since(time("2026-")))),
-            ("/history 2026-11-22T12:0", History(HistoryRange::Since(time("2026-11-22T12:0")))),
-            ("/history 3 before 2026-11-22", History(HistoryRange::Before(3, time("2026-11-22")))),
+            ("/history Bob", History { with: Some("Bob"), range: HistoryRange::All }),
+            ("/history before  3", History { with: Some("before"), range: HistoryRange::Last(3) }),
+            (
+                "/history bob 3 before 2026-",
+                History { with: Some("bob"), range: HistoryRange::Before(3, time("2026-")) },
+            ),
+            ("/history", of_all(HistoryRange::All)),
+            ("/history ", of_all(HistoryRange::All)),
+            ("/history 5", of_all(HistoryRange::Last(5))),
+            ("/history 2026", of_all(HistoryRange::Last(2026))),
+            ("/history 99999999999999999999999", of_all(HistoryRange::Last(u64::MAX))),
+            ("/history 2026-", of_all(HistoryRange::Since(time("2026-")))),
+            ("/history 2026-11-22T12:0", of_all(HistoryRange::Since(time("2026-11-22T12:0")))),
+            ("/history 3 before 2026-11-22", of_all(HistoryRange::Before(3, time("2026-11-22")))),
             ("/users", Users),
             ("/users ", Users),
             ("/who", Users),
@@ -504,7 +520,7 @@ mod tests {
             assert_eq!(parse(line).unwrap_err().to_string(), expected, "{line:?}");
         }
         for line in
-            ["/history x", "/history -1", "/history 3 before", "/history 3 before 5", "/history 1 2 3 4"]
+            ["/history x y", "/history -1", "/history 3 before", "/history 3 before 5", "/history 1 2 3 4"]
         {
             assert!(
                 matches!(parse(line), Err(Misuse::Usage(usage)) if usage.starts_with("/history")),

@@ -2,14 +2,17 @@
 
 mod admission;
 mod answers;
+mod clock;
 mod closing;
 mod delivery;
 mod input;
 mod options;
+mod rotation;
+mod scan;
 mod seen;
 mod usage;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io;
 use std::time::Duration;
@@ -18,8 +21,11 @@ use log::{info, warn};
 
 use self::admission::Strangers;
 use self::answers::Task;
+use self::clock::Clock;
 use self::input::line_due_us;
 pub use self::options::Options;
+use self::rotation::Rotation;
+use self::scan::Scan;
 pub use self::usage::Usage;
 
 use crate::chat::Chat;
@@ -90,8 +96,14 @@ pub struct Server<N: Net, S: Storage> {
     batch: Batch,
     effects: Effects,
     tasks: HashMap<ConnectionId, Task>,
-    /// Connections with a task that can go on.
-    task_queue: VecDeque<ConnectionId>,
+    /// Connections with a task that can go on: those that read what they missed at their login, and all others.
+    logins: Rotation,
+    readers: Rotation,
+    /// Connections that read what they missed at their login.
+    replaying: HashSet<ConnectionId>,
+    /// The reading of the log after startup, until it is through.
+    scan: Option<Scan>,
+    clock: Clock,
     chunk: Chunk,
     strangers: Strangers,
     now: Now,
@@ -138,6 +150,11 @@ impl<N: Net, S: Storage> Server<N, S> {
             rules.bytes = ByteLimits { daily: None, first_day: None };
         }
         let reserved = options.max_connections.min(CONNECTIONS_RESERVED_MAX);
+        let mut chat = Chat::new(rules, accounts, reserved);
+        let scan = Scan::new(&journal);
+        if scan.is_none() {
+            chat.history_is_empty();
+        }
         Ok(Server {
             options,
             reactor: Reactor::new(net, reserved),
@@ -147,12 +164,16 @@ impl<N: Net, S: Storage> Server<N, S> {
             journal,
             users,
             seen,
-            chat: Chat::new(rules, accounts, reserved),
+            chat,
             feed: Feed::default(),
             flushed: 0,
             effects: Effects::default(),
             tasks: HashMap::new(),
-            task_queue: VecDeque::new(),
+            logins: Rotation::default(),
+            readers: Rotation::default(),
+            replaying: HashSet::new(),
+            scan,
+            clock: Clock::default(),
             chunk: Chunk::default(),
             strangers: Strangers::default(),
             now: Now::default(),
@@ -187,6 +208,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         // After release, so that a cursor which reaches the end of the log has all that the feed holds; and after
         // flush, so that no message waits for those who read the past.
         self.catch_up();
+        self.scan(world);
         // After flush for the same reason. What it comes to is committed and released in the next turn.
         self.work(world);
         self.keep_seen();
@@ -199,6 +221,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         let timeout = self.due_us(world).map(Duration::from_micros);
         let shutdown = self.reactor.wait(timeout).map_err(fatal("waiting for the network"))?;
         self.now = world.now();
+        self.watch_clock(self.now);
         if shutdown && self.stops_at_us.is_none() {
             self.begin_to_stop();
         } else if shutdown {
@@ -211,10 +234,12 @@ impl<N: Net, S: Storage> Server<N, S> {
     fn due_us(&self, world: &mut dyn World) -> Option<Micros> {
         let due_us = if self.stops_at_us.is_some() {
             self.stops_at_us.filter(|_| !self.reactor.has_unflushed()).or(Some(0))
-        } else if self.chat.has_work() || !self.effects.is_empty() || !self.task_queue.is_empty() {
+        } else if self.chat.has_work() || !self.effects.is_empty() || self.has_tasks() {
             Some(0)
         } else {
-            let timers = [self.reactor.due_us(), self.chat.due_us(), self.seen_due_us, self.sync_due_us];
+            let scan_due_us = self.scan.as_ref().map(Scan::due_us);
+            let timers =
+                [self.reactor.due_us(), self.chat.due_us(), self.seen_due_us, self.sync_due_us, scan_due_us];
             timers.into_iter().flatten().min()
         };
         due_us.map(|due_us| due_us.saturating_sub(world.now().mono_us))

@@ -20,7 +20,7 @@ use crate::world::Now;
 impl Chat {
     /// Whether a session waits for its password to be derived.
     pub fn is_hashing(&self, id: SessionId) -> bool {
-        self.is_open(id) && matches!(self.session(id).waiting, Waiting::ForHash(_))
+        self.is_open(id) && matches!(self.session(id).waiting, Waiting::ForHash(_) | Waiting::ForNames(_))
     }
 
     /// Whether [`Chat::work`] is in the middle of something.
@@ -230,7 +230,7 @@ impl Chat {
     }
 
     fn claim_of_attempt(&self, id: SessionId) -> Claim {
-        let Waiting::ForHash(attempt) = &self.session(id).waiting else {
+        let (Waiting::ForHash(attempt) | Waiting::ForNames(attempt)) = &self.session(id).waiting else {
             unreachable!("only sessions with an attempt are asked for");
         };
         let account = Some(*attempt.name()).filter(|_| !attempt.chooses_password());

@@ -4,7 +4,7 @@
 use log::warn;
 
 use super::tokens::no_randomness;
-use super::{Chat, Waiting};
+use super::{Chat, Names, Waiting};
 use crate::accounts::{AccountId, SessionId, taken_by};
 use crate::effects::{Context, Effects};
 use crate::limits::{LOGIN_GRACE_US, PASSWORD_BYTES_MAX, PASSWORD_BYTES_MIN, SECOND_US};
@@ -48,7 +48,16 @@ impl Chat {
         if is_due && let Err(refusal) = self.check_registration(&claim, &name, context) {
             return context.effects.own(id, format_args!("{refusal}"));
         }
+        if self.names == Names::TooMany {
+            return registration_closed(id, context.effects);
+        }
         match Attempt::register(name, password, self.fresh(context.world)) {
+            Some(attempt) if self.names == Names::Unknown => {
+                let words = "* the server is still reading its history; your registration follows";
+                context.effects.own(id, format_args!("{words}"));
+                self.session_mut(id).waiting = Waiting::ForNames(Box::new(attempt));
+                self.unnamed.push(id);
+            }
             Some(attempt) => self.begin(id, attempt, claim, context),
             None => no_randomness(id, context.effects),
         }
@@ -63,6 +72,31 @@ impl Chat {
             }
             None => no_randomness(id, context.effects),
         }
+    }
+
+    /// The history was read, and every name in it that has no account is reserved; or there were too many of them.
+    /// Registrations that waited for this go on.
+    pub fn names_known(&mut self, are_reserved: bool, context: &mut Context<'_>) {
+        self.names = if are_reserved { Names::Known } else { Names::TooMany };
+        for id in std::mem::take(&mut self.unnamed) {
+            let waiting = std::mem::replace(&mut self.session_mut(id).waiting, Waiting::ForAnswer);
+            let Waiting::ForNames(attempt) = waiting else { unreachable!("it waits with its attempt") };
+            let claim = self.claim(id, None);
+            if let Err(refusal) = self.check_registration(&claim, attempt.name(), context) {
+                context.effects.own(id, format_args!("{refusal}"));
+                self.resume(id, context.effects);
+            } else if !are_reserved {
+                registration_closed(id, context.effects);
+                self.resume(id, context.effects);
+            } else {
+                self.begin(id, *attempt, claim, context);
+            }
+        }
+    }
+
+    /// There is no history, and so no name in it.
+    pub fn history_is_empty(&mut self) {
+        self.names = Names::Known;
     }
 
     /// Checks that an account of this name may be made now. A name that is taken counts as a failure: else it would
@@ -194,6 +228,11 @@ impl Chat {
 }
 
 pub(super) const BAD_LOGIN: &str = "! bad-login: wrong name or password";
+
+fn registration_closed(id: SessionId, effects: &mut Effects) {
+    let words = "! registration-closed: the history holds more names than the server can keep reserved";
+    effects.own(id, format_args!("{words}"));
+}
 
 fn bad_password(id: SessionId, effects: &mut Effects) {
     effects.own(

@@ -50,6 +50,8 @@ pub struct Connection<S> {
     pub ended: bool,
     /// Its user of the reactor has something to finish that needs an empty outbox or room in the socket.
     pub busy: bool,
+    /// Lines are taken although it is busy: it reads what it missed, and what they bring about follows.
+    pub takes_lines_behind: bool,
     /// And waits for its turn to do so.
     pub is_queued: bool,
     /// It is, or was, logged in: until then it has little room.
@@ -88,6 +90,7 @@ impl<S> Connection<S> {
             hung_up: false,
             ended: false,
             busy: false,
+            takes_lines_behind: false,
             is_queued: false,
             is_logged_in: false,
             closing: Closing::No,

@@ -166,7 +166,7 @@ impl<N: Net> Reactor<N> {
             return attention.push((id, Attention::Overflowing));
         }
         let reads_on = connection.is_open()
-            && !connection.busy
+            && (!connection.busy || connection.takes_lines_behind)
             && connection.has_input()
             && connection.takes_replies(feed);
         if connection.is_writable() {
@@ -191,6 +191,9 @@ impl<N: Net> Reactor<N> {
         }
         if connection.busy {
             attention.push((id, Attention::Drained));
+            if connection.takes_lines_behind && connection.has_input() {
+                self.schedule(id);
+            }
         } else if connection.closing == Closing::Flushing {
             connection.socket.stream.finish();
             if connection.ended {

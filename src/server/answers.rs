@@ -9,7 +9,7 @@ use super::Server;
 use crate::cursor::{Cursor, Progress};
 use crate::effects::Ask;
 use crate::journal::LOG_FILE;
-use crate::limits::{CATCH_UPS_PER_TURN_MAX, STALL_US};
+use crate::limits::{CATCH_UPS_OF_LOGINS_MAX, CATCH_UPS_PER_TURN_MAX, STALL_US};
 use crate::name::Name;
 use crate::net::{ConnectionId, Net};
 use crate::protocol::HistoryRange;
@@ -34,18 +34,29 @@ pub(super) struct Reading {
     pub notices: Option<u32>,
     /// Whether the chat waits for the end of this.
     pub is_answer: bool,
-    /// What it was waiting to begin when it fell behind.
+    /// How many more steps and bytes it takes until the session accepts lines although this is not through.
+    pub lines_after: Option<(u32, usize)>,
+    /// What it was waiting to begin when it fell behind, or what was asked for since.
     pub then: Option<Box<Task>>,
 }
 
 impl<N: Net, S: Storage> Server<N, S> {
     /// Gives a connection something to do before it takes another line.
     pub(super) fn begin(&mut self, id: ConnectionId, task: Task) {
-        if let Some(connection) = self.reactor.connection(id) {
-            connection.busy = true;
-            self.tasks.insert(id, task);
-            self.queue_task(id);
+        let Some(connection) = self.reactor.connection(id) else { return };
+        connection.busy = true;
+        connection.takes_lines_behind = false;
+        match self.tasks.get_mut(&id) {
+            // It still reads what it missed; this follows.
+            Some(Task::Read(reading)) => {
+                assert!(reading.then.is_none(), "lines are taken one after the other");
+                reading.then = Some(Box::new(task));
+            }
+            _ => {
+                self.tasks.insert(id, task);
+            }
         }
+        self.queue_task(id);
     }
 
     /// Lets a connection's task go on, in its turn.
@@ -53,21 +64,41 @@ impl<N: Net, S: Storage> Server<N, S> {
         if let Some(connection) = self.reactor.connection(id)
             && !std::mem::replace(&mut connection.is_queued, true)
         {
-            self.task_queue.push_back(id);
+            let account = self.chat.account_of(id);
+            let queue = if self.replaying.contains(&id) { &mut self.logins } else { &mut self.readers };
+            queue.push(account, id);
         }
     }
 
-    /// Lets those go on who read the log, or wait to begin: a bounded number in a turn, by turns.
+    /// Whether a task can go on.
+    pub(super) fn has_tasks(&self) -> bool {
+        self.logins.len() + self.readers.len() > 0
+    }
+
+    /// Does a bounded number of steps for connections that read the log, or wait to begin: first for those that have
+    /// just logged in, and for the accounts of each kind in rotation.
     pub(super) fn catch_up(&mut self) {
-        for _ in 0..self.task_queue.len().min(CATCH_UPS_PER_TURN_MAX) {
-            let Some(id) = self.task_queue.pop_front() else { break };
-            if let Some(connection) = self.reactor.connection(id) {
-                connection.is_queued = false;
+        let mut left = CATCH_UPS_PER_TURN_MAX;
+        while left > CATCH_UPS_PER_TURN_MAX - CATCH_UPS_OF_LOGINS_MAX
+            && let Some(id) = self.logins.pop()
+        {
+            self.step_task(id);
+            left -= 1;
+        }
+        for _ in 0..self.readers.len().min(left) {
+            if let Some(id) = self.readers.pop() {
+                self.step_task(id);
             }
-            let Some(task) = self.tasks.remove(&id) else { continue };
-            if let Some(task) = self.go_on(id, task) {
-                self.tasks.insert(id, task);
-            }
+        }
+    }
+
+    fn step_task(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.reactor.connection(id) {
+            connection.is_queued = false;
+        }
+        let Some(task) = self.tasks.remove(&id) else { return };
+        if let Some(task) = self.go_on(id, task) {
+            self.tasks.insert(id, task);
         }
     }
 
@@ -97,7 +128,7 @@ impl<N: Net, S: Storage> Server<N, S> {
             }
             Task::Ask(Ask::Users) => self.list_users(id, None),
             Task::ListUsers(after) => self.list_users(id, after),
-            Task::Ask(Ask::History(range)) => self.begin_history(id, range),
+            Task::Ask(Ask::History(range, with)) => self.begin_history(id, range, with),
             Task::Read(reading) => self.read(id, reading),
         }
     }
@@ -127,14 +158,14 @@ impl<N: Net, S: Storage> Server<N, S> {
     }
 
     /// All earlier messages are sent, so the log's end is where this connection is.
-    fn begin_history(&mut self, id: ConnectionId, range: HistoryRange) -> Option<Task> {
+    fn begin_history(&mut self, id: ConnectionId, range: HistoryRange, with: Option<Name>) -> Option<Task> {
         if let Some(connection) = self.reactor.connection(id) {
             connection.outbox.leave_feed(&self.feed);
         }
         self.queue_task(id);
-        let cursor = Cursor::history(range, None, &self.journal);
+        let cursor = Cursor::history(range, with, &self.journal);
         let notices = Some(self.feed.notices());
-        Some(Task::Read(Reading { cursor, notices, is_answer: true, then: None }))
+        Some(Task::Read(Reading { cursor, notices, is_answer: true, lines_after: None, then: None }))
     }
 
     fn read(&mut self, id: ConnectionId, mut reading: Reading) -> Option<Task> {
@@ -149,7 +180,10 @@ impl<N: Net, S: Storage> Server<N, S> {
         match reading.cursor.step(&self.journal, &name, &mut self.chunk) {
             Ok(Progress::Passed) => {}
             Ok(Progress::Lines) => {
-                self.send_chunk(id, &mut reading.cursor);
+                let sent = self.send_chunk(id, &mut reading.cursor);
+                if let Some((_, bytes)) = &mut reading.lines_after {
+                    *bytes = bytes.saturating_sub(sent);
+                }
                 if self.reactor.connection(id)?.is_broken() {
                     self.broken(id);
                     return self.skip(id, Task::Read(reading));
@@ -167,12 +201,28 @@ impl<N: Net, S: Storage> Server<N, S> {
         if reading.cursor.is_at_end(&self.journal) {
             return self.caught_up(id, reading);
         }
+        self.accept_lines(id, &mut reading);
         self.queue_task(id);
         Some(Task::Read(reading))
     }
 
-    /// Writes what the chunk holds for a reader, behind its own bytes, in one go.
-    fn send_chunk(&mut self, id: ConnectionId, cursor: &mut Cursor) {
+    /// After a part of what it missed, a session accepts lines; the rest is read like that of a slow reader.
+    fn accept_lines(&mut self, id: ConnectionId, reading: &mut Reading) {
+        let Some((steps, bytes)) = &mut reading.lines_after else { return };
+        *steps = steps.saturating_sub(1);
+        if *steps > 0 && *bytes > 0 {
+            return;
+        }
+        (reading.lines_after, reading.is_answer) = (None, false);
+        self.chat.answered(id);
+        if let Some(connection) = self.reactor.connection(id) {
+            connection.takes_lines_behind = true;
+            self.reactor.schedule(id);
+        }
+    }
+
+    /// Writes what the chunk holds for a reader, behind its own bytes, in one go; returns how much of it was taken.
+    fn send_chunk(&mut self, id: ConnectionId, cursor: &mut Cursor) -> usize {
         let now_us = self.now.mono_us;
         let taken = self.reactor.send(id, self.chunk.text(), &self.feed, now_us);
         let (rest, last) = cursor.advance(taken, &self.chunk);
@@ -181,19 +231,21 @@ impl<N: Net, S: Storage> Server<N, S> {
         }
         // What a replay leaves out must not count as seen before the reader was told of it.
         let last = last.filter(|_| !cursor.owes_omissions());
-        let Some(connection) = self.reactor.connection(id) else { return };
+        let Some(connection) = self.reactor.connection(id) else { return taken };
         if let Some(last) = last {
             connection.handed = connection.handed.max(last);
         }
         if let Some(since_us) = connection.stalled_since_us() {
             self.reactor.arm(id, since_us + STALL_US);
         }
+        taken
     }
 
     /// A reader has reached the end of the log: it follows the feed from here on.
     fn caught_up(&mut self, id: ConnectionId, reading: Reading) -> Option<Task> {
         let connection = self.reactor.connection(id)?;
         connection.outbox.go_live(&self.feed);
+        self.replaying.remove(&id);
         if reading.notices.is_some_and(|notices| notices != self.feed.notices()) {
             let notice = "* who came and went meanwhile was not shown; /users tells who is here\n";
             self.reactor.push_own(id, notice.as_bytes(), &self.feed);
@@ -221,6 +273,8 @@ impl<N: Net, S: Storage> Server<N, S> {
     fn done(&mut self, id: ConnectionId) {
         if let Some(connection) = self.reactor.connection(id) {
             connection.busy = false;
+            connection.takes_lines_behind = false;
+            self.replaying.remove(&id);
             self.reactor.schedule(id);
         }
     }
@@ -239,6 +293,6 @@ impl<N: Net, S: Storage> Server<N, S> {
         let cursor = Cursor::behind(self.reactor.drop_messages(id, &self.feed), &self.journal);
         let notices = Some(self.feed.notices());
         let then = self.tasks.remove(&id).map(Box::new);
-        self.begin(id, Task::Read(Reading { cursor, notices, is_answer: false, then }));
+        self.begin(id, Task::Read(Reading { cursor, notices, is_answer: false, lines_after: None, then }));
     }
 }

@@ -53,6 +53,7 @@ impl<N: Net, S: Storage> Server<N, S> {
     fn stop_following(&mut self, id: ConnectionId) {
         let Some(connection) = self.reactor.connection(id) else { return };
         connection.busy = false;
+        connection.takes_lines_behind = false;
         if connection.outbox.is_live() {
             if connection.outbox.is_drained(&self.feed) {
                 connection.outbox.leave_feed(&self.feed);
@@ -65,6 +66,7 @@ impl<N: Net, S: Storage> Server<N, S> {
     /// Ends a session.
     pub(super) fn leave(&mut self, id: ConnectionId, reason: &str) {
         self.tasks.remove(&id);
+        self.replaying.remove(&id);
         if let Some(account) = self.chat.account_of(id) {
             self.save_seen(account);
             if let Some(peer) = self.chat.peer_of(id) {

@@ -6,7 +6,7 @@ use crate::accounts::AccountId;
 use crate::cursor::Cursor;
 use crate::effects::{Effect, Effects};
 use crate::journal::Committed;
-use crate::limits::{LOGIN_GRACE_US, STALL_US};
+use crate::limits::{LOGIN_GRACE_US, REPLAY_BYTES_BEFORE_LINES, REPLAY_STEPS_BEFORE_LINES, STALL_US};
 use crate::net::{ConnectionId, Net};
 use crate::reactor::Attention;
 use crate::storage::Storage;
@@ -100,7 +100,10 @@ impl<N: Net, S: Storage> Server<N, S> {
         } else {
             Cursor::missed(seen, replay, &self.journal)
         };
-        self.begin(id, Task::Read(Reading { cursor, notices: None, is_answer: true, then: None }));
+        self.replaying.insert(id);
+        let lines_after = Some((REPLAY_STEPS_BEFORE_LINES, REPLAY_BYTES_BEFORE_LINES));
+        let (notices, is_answer, then) = (None, true, None);
+        self.begin(id, Task::Read(Reading { cursor, notices, is_answer, lines_after, then }));
     }
 
     /// A session takes lines again.

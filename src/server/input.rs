@@ -18,7 +18,7 @@ impl<N: Net, S: Storage> Server<N, S> {
     pub(super) fn takes_lines(&mut self, id: ConnectionId) -> bool {
         let Some(connection) = self.reactor.connection(id) else { return false };
         connection.is_open()
-            && !connection.busy
+            && (!connection.busy || connection.takes_lines_behind)
             && connection.takes_replies(&self.feed)
             && !self.chat.is_waiting(id)
     }

@@ -357,7 +357,7 @@ impl People {
             81..83 => self.write(number, "", Asked::Nothing),
             83 => self.write(number, "  \t", Asked::Nothing),
             84 => self.write(number, "/frobnicate 7", Asked::Misuse("unknown-command")),
-            85 => self.write(number, "/history yesterday", Asked::Misuse("bad-usage")),
+            85 => self.write(number, "/history 3 after noon", Asked::Misuse("bad-usage")),
             86 => self.write(number, " /msg ann psst", Asked::Misuse("bad-usage")),
             87 => self.write(number, "/msg ann", Asked::Misuse("bad-usage")),
             88 => self.write(number, &"x".repeat(4096), Asked::Misuse("line-too-long")),

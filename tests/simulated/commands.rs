@@ -476,8 +476,8 @@ fn misuse_is_answered_and_says_how_it_is_done() {
          alice< ! unknown-command: there is no /frobnicate; /help tells what there is
          alice> /hlep
          alice< ! unknown-command: there is no /hlep; did you mean /help?
-         alice> /history yesterday
-         alice< ! bad-usage: /history [N | TIME | N before TIME], TIME as in 2026-11-22T12:03
+         alice> /history 3 after noon
+         alice< ! bad-usage: /history [NAME] [N | TIME | N before TIME], TIME as in 2026-11-22T12:03
          alice> /replay many
          alice< ! bad-usage: /replay N
          bob> /register ALICE correct-horse

@@ -5,6 +5,7 @@
 mod sim;
 
 mod commands;
+mod damage;
 mod durable;
 mod everything;
 mod logins;

@@ -367,3 +367,91 @@ fn what_two_broken_sessions_of_one_account_did_not_get_is_not_seen() {
         "{seen:?} is seen, and from {first} on nothing was shown"
     );
 }
+
+#[test]
+fn missed_flood_the_newest_of_each_sender_are_shown_and_the_rest_is_counted() {
+    let mut options = options();
+    options.rate = None;
+    let mut sim = Sim::with(options);
+    ["alice", "mallory", "bob"].iter().for_each(|name| sim.join(name));
+    sim.say("bob", "/quit");
+    sim.say("alice", "/msg bob the one that matters");
+    for number in 0..230 {
+        sim.say("mallory", &format!("/msg bob {number}"));
+    }
+    sim.connect("bob");
+    sim.settle();
+    sim.clear();
+    sim.say("bob", "/login bob correct-horse");
+    let mut expected = vec!["the one that matters".to_owned()];
+    expected.extend((30..230).map(|number| number.to_string()));
+    let output = sim.output("bob");
+    assert_eq!(output.last().unwrap(), "* 30 more from mallory: /history mallory");
+    assert_eq!(texts(&output[1..output.len() - 1]), expected);
+    // All of it is in the conversation, and nothing else is.
+    sim.say("bob", "/history MALLORY");
+    let history = sim.output("bob");
+    let all: Vec<_> = (0..230).map(|number| number.to_string()).collect();
+    assert_eq!(texts(&history[..history.len() - 1]), all);
+    sim.say("bob", "/history alice 5");
+    assert_eq!(texts(&sim.output("bob")), ["the one that matters", "* end of history"]);
+    sim.say("bob", "/history nobody");
+    assert_eq!(sim.output("bob"), ["! no-such-user: nobody is called nobody"]);
+}
+
+#[test]
+fn missed_flood_does_not_keep_a_session_from_being_heard() {
+    let mut options = options();
+    options.rate = None;
+    let mut sim = Sim::with(options);
+    ["alice", "mallory", "bob"].iter().for_each(|name| sim.join(name));
+    sim.say("bob", "/quit");
+    for _ in 0..150 {
+        sim.say("mallory", &format!("/msg bob {}", "x".repeat(4_000)));
+    }
+    sim.clear();
+    sim.connect("bob");
+    sim.peer("bob").capacity = 70_000;
+    sim.send("bob", "/login bob correct-horse\nhello\n/history 1\nbye\n");
+    sim.settle();
+    let mut output = sim.take("bob", 69_000);
+    sim.settle();
+    let heard = texts(&without_presence(sim.output("alice")));
+    assert_eq!(heard, ["hello"], "and what is asked for waits until the rest is shown");
+    sim.say("alice", "live");
+    sim.peer("bob").capacity = 50_000;
+    for _ in 0..30 {
+        output.extend(sim.take("bob", 50_000));
+        sim.settle();
+    }
+    let output = without_presence(output);
+    let end = output.iter().position(|line| line == "* end of history").unwrap();
+    let mut shown: Vec<_> = output.iter().filter(|line| line.starts_with('2')).cloned().collect();
+    assert_eq!(shown.len(), 150 + 3 + 1, "what was missed, what was said since, and the answer once more");
+    assert_eq!(text_of(&output[end - 1]), "live");
+    shown.remove(end - 1 - output.iter().position(|line| line.starts_with('2')).unwrap());
+    assert!(shown.is_sorted_by(|a, b| a < b));
+    assert_eq!(texts(&shown)[150..], ["hello", "live", "bye"]);
+}
+
+#[test]
+fn missed_messages_after_which_a_reader_broke_are_counted_again() {
+    let mut options = options();
+    options.rate = None;
+    let mut sim = Sim::with(options);
+    ["mallory", "bob"].iter().for_each(|name| sim.join(name));
+    sim.say("bob", "/quit");
+    for number in 0..210 {
+        sim.say("mallory", &format!("/msg bob {number} {}", "x".repeat(1_000)));
+    }
+    sim.connect("bob");
+    sim.peer("bob").capacity = 50_000;
+    sim.say("bob", "/login bob correct-horse");
+    sim.take("bob", 40_000);
+    sim.settle();
+    sim.peer("bob").reset();
+    sim.settle();
+    let mut output = Vec::new();
+    sim.join_showing("bob", &mut output);
+    assert_eq!(output.last().unwrap(), "* 10 more from mallory: /history mallory");
+}

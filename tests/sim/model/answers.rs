@@ -341,7 +341,7 @@ impl Model {
                 answer_if(fits)
             }
             Asked::Help if text.starts_with("* anything else is a message") => {
-                answer_if(connection.part.len() == 15)
+                answer_if(connection.part.len() == 16)
             }
             Asked::Help if text.starts_with("* /") => Fit::Part,
             Asked::Help => Fit::No,

@@ -18,9 +18,9 @@ const DISCARDED_MAX: usize = 16 * 4096;
 const APPENDED_MAX: usize = (128 << 10) + 4096;
 /// Newcomers that are taken in one turn.
 const ACCEPTS_MAX: usize = 64;
-/// Read in one turn for everyone who reads the log or looks for a place in it. Of a line that is cut off at the end of
-/// what was read, the beginning is read twice.
-const READ_FOR_ALL_MAX: usize = 16 * (80 << 10);
+/// Read in one turn for everyone who reads the log or looks for a place in it, and to verify it. Of a line that is cut
+/// off at the end of what was read, the beginning is read twice.
+const READ_FOR_ALL_MAX: usize = (16 + 4) * (80 << 10);
 
 /// What a turn has come to, beyond what this counts itself.
 pub struct Work {

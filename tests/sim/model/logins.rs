@@ -56,6 +56,8 @@ impl Logins {
     }
 }
 
+const READING: &str = "* the server is still reading its history; your registration follows";
+
 impl Model {
     /// Notes who waited in a turn, before its answers are looked at.
     pub(super) fn note_crowds(&mut self) {
@@ -178,6 +180,9 @@ impl Model {
             account.ends_to_change(id, turn);
             self.welcome(id, name, waiting, true);
             return Fit::Answer;
+        }
+        if text == READING && self.connections[id].part.is_empty() {
+            return Fit::Part;
         }
         let is_sound = is_name(name) && (8..=128).contains(&password.len());
         let registered =

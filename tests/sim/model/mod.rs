@@ -536,6 +536,10 @@ impl Model {
             Stream::after_login(&name, seen, end, &replays, &self.log)
         };
         let connection = &mut self.connections[id];
+        // After the first 64 KiB of what it missed, or after a while, it is heard while it reads the rest.
+        let first = if is_new { 0 } else { waiting.seen };
+        let missed: usize = (first..self.log.len()).map(|it| self.log.record(it).line.len() + 1).sum();
+        connection.may_lag |= missed > 64 << 10;
         connection.account = Some(name);
         connection.welcomed = self.turn;
         connection.stream = Some(stream);

@@ -1,0 +1,48 @@
+//! What the operator is told of a wall clock that cannot be right.
+
+use log::{info, warn};
+
+use super::Server;
+use crate::limits::{CLOCK_TOLERANCE_US, Micros};
+use crate::net::Net;
+use crate::record::Timestamp;
+use crate::storage::Storage;
+use crate::world::Now;
+
+/// What was noticed of the clock so far.
+#[derive(Default)]
+pub(super) struct Clock {
+    /// The last look at it.
+    last: Option<Now>,
+    /// It is behind the last message, and that was said.
+    is_behind: bool,
+}
+
+impl<N: Net, S: Storage> Server<N, S> {
+    /// Warns if the wall clock begins to be behind the last message, or jumps. Called at startup, and in every turn.
+    pub fn watch_clock(&mut self, now: Now) {
+        if let Some(last) = self.clock.last.replace(now) {
+            let expected_us = last.wall_us.saturating_add(now.mono_us.saturating_sub(last.mono_us));
+            if now.wall_us.abs_diff(expected_us) > CLOCK_TOLERANCE_US {
+                warn!("the clock jumped to {} from {}", stamp(now.wall_us), stamp(expected_us));
+            }
+        }
+        let last = self.journal.last();
+        let is_behind = now.wall_us.saturating_add(CLOCK_TOLERANCE_US) < last.micros();
+        if is_behind && !self.clock.is_behind {
+            warn!(
+                "the clock says {}, and the last message was at {last}: messages are stamped right after that until it \
+                 catches up",
+                stamp(now.wall_us)
+            );
+        } else if self.clock.is_behind && now.wall_us >= last.micros() {
+            info!("the clock has caught up with the last message");
+        }
+        // Between the two it is neither, so that this is not said again and again.
+        self.clock.is_behind = is_behind || (self.clock.is_behind && now.wall_us < last.micros());
+    }
+}
+
+fn stamp(wall_us: Micros) -> Timestamp {
+    Timestamp::from_micros(wall_us)
+}

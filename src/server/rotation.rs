@@ -1,0 +1,88 @@
+//! Whose turn it is to read the log: accounts one after the other, however many connections each has.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::accounts::AccountId;
+use crate::net::ConnectionId;
+
+/// Connections with something to go on with. Connections without an account count as one.
+#[derive(Default)]
+pub(super) struct Rotation {
+    /// Accounts with connections below, in the order of their turns.
+    accounts: VecDeque<Option<AccountId>>,
+    connections: HashMap<Option<AccountId>, VecDeque<ConnectionId>>,
+    len: usize,
+}
+
+impl Rotation {
+    /// How many connections wait.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Adds a connection behind the others of its account.
+    pub fn push(&mut self, account: Option<AccountId>, id: ConnectionId) {
+        let of_account = self.connections.entry(account).or_default();
+        if of_account.is_empty() {
+            self.accounts.push_back(account);
+        }
+        of_account.push_back(id);
+        self.len += 1;
+    }
+
+    /// Takes the connection whose turn it is.
+    pub fn pop(&mut self) -> Option<ConnectionId> {
+        let account = self.accounts.pop_front()?;
+        let of_account = self.connections.get_mut(&account)?;
+        let id = of_account.pop_front();
+        if of_account.is_empty() {
+            self.connections.remove(&account);
+        } else {
+            self.accounts.push_back(account);
+        }
+        self.len -= usize::from(id.is_some());
+        id
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_with_many_connections_gets_no_more_turns_than_one_with_one() {
+        let mut accounts = crate::accounts::Accounts::default();
+        let mut account = |name: &[u8]| {
+            let name = crate::name::Name::parse(name).unwrap();
+            let at = crate::record::Timestamp::default();
+            Some(accounts.apply(&crate::users::UserRecord::Reserved { name, at }))
+        };
+        let (many, one) = (account(b"many"), account(b"one"));
+        let mut rotation = Rotation::default();
+        (0..16).for_each(|id| rotation.push(many, id));
+        rotation.push(one, 100);
+        rotation.push(None, 200);
+        let mut taken = Vec::new();
+        for _ in 0..30 {
+            let id = rotation.pop().unwrap();
+            taken.push(id);
+            rotation.push(
+                if id < 16 {
+                    many
+                } else if id == 100 {
+                    one
+                } else {
+                    None
+                },
+                id,
+            );
+        }
+        assert_eq!(rotation.len(), 18);
+        let turns = |is: fn(u32) -> bool| taken.iter().filter(|id| is(**id)).count();
+        assert_eq!((turns(|id| id < 16), turns(|id| id == 100), turns(|id| id == 200)), (10, 10, 10));
+        assert_eq!(
+            taken.iter().filter(|id| **id < 16).copied().collect::<Vec<_>>(),
+            (0..10).collect::<Vec<_>>()
+        );
+    }
+}

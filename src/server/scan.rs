@@ -1,0 +1,140 @@
+//! The reading of the whole log after startup, a slice in each turn: it verifies every line, and reserves every name
+//! that has no account, so that nobody can register it and receive its private messages.
+
+use log::{error, info, warn};
+
+use super::Server;
+use crate::accounts::Accounts;
+use crate::chunk::Chunk;
+use crate::effects::Context;
+use crate::journal::{Journal, LOG_FILE};
+use crate::judge::Judge;
+use crate::limits::{CATCH_UP_CHUNK_BYTES, Micros, RESERVED_NAMES_MAX, SCAN_CHUNKS_PER_TURN, SCAN_RETRY_US};
+use crate::name::Name;
+use crate::net::Net;
+use crate::record::{Audience, Timestamp};
+use crate::storage::{File, Storage};
+use crate::world::World;
+
+/// A scan under way.
+pub(super) struct Scan {
+    next: u64,
+    /// Where the log ended at startup. What came later was written by accounts that exist.
+    end: u64,
+    judge: Judge,
+    /// Damaged bytes, the contiguous places that they are in, and the offset of the first.
+    damaged: u64,
+    places: u64,
+    first_damaged: Option<u64>,
+    /// The last byte read was damage.
+    is_in_damage: bool,
+    has_too_many_names: bool,
+    /// After an error, the time of the next attempt; 0 before the first one.
+    retry_us: Micros,
+    /// Names that need no second look, by a hash of their bytes.
+    known: Box<[Option<Name>; 256]>,
+}
+
+impl Scan {
+    /// Begins at the start of the log. Returns `None` if it is empty.
+    pub fn new<F: File>(journal: &Journal<F>) -> Option<Scan> {
+        (journal.end() > 0).then(|| Scan {
+            next: 0,
+            end: journal.end(),
+            judge: Judge::after(Timestamp::default()),
+            damaged: 0,
+            places: 0,
+            first_damaged: None,
+            is_in_damage: false,
+            has_too_many_names: false,
+            retry_us: 0,
+            known: Box::new([None; 256]),
+        })
+    }
+
+    /// When it goes on.
+    pub fn due_us(&self) -> Micros {
+        self.retry_us
+    }
+
+    fn look_at(&mut self, chunk: &Chunk, accounts: &mut Accounts) {
+        let mut judge = self.judge;
+        for judged in chunk.lines(&mut judge) {
+            let Ok(message) = judged.verdict else {
+                self.damaged += judged.range.len() as u64;
+                self.places += u64::from(!std::mem::replace(&mut self.is_in_damage, true));
+                let offset = chunk.start() + judged.range.start as u64;
+                self.first_damaged = self.first_damaged.or(Some(offset));
+                continue;
+            };
+            self.is_in_damage = false;
+            self.reserve(message.ends.from, accounts);
+            if let Audience::Private(to) = message.ends.to {
+                self.reserve(to, accounts);
+            }
+        }
+        self.judge = judge;
+        self.next = chunk.end();
+    }
+
+    fn reserve(&mut self, bytes: &[u8], accounts: &mut Accounts) {
+        let hash = bytes.iter().fold(0_u8, |hash, &byte| hash.wrapping_mul(31).wrapping_add(byte));
+        let known = &mut self.known[usize::from(hash)];
+        if known.is_some_and(|name| name.as_bytes() == bytes) {
+            return;
+        }
+        let Some(name) = Name::parse(bytes) else { return };
+        *known = Some(name);
+        if accounts.is_free(&name) {
+            if accounts.reserved_len() < RESERVED_NAMES_MAX {
+                accounts.reserve(name);
+            } else {
+                self.has_too_many_names = true;
+            }
+        }
+    }
+
+    fn report(&self, reserved: usize) {
+        match self.first_damaged {
+            None => info!("{LOG_FILE}: all {} bytes are good; names reserved: {reserved}", self.end),
+            Some(first) => warn!(
+                "{LOG_FILE}: damaged: {} bytes in {} places, the first at byte {first}; they stay, and are not shown; \
+                 --check names each; names reserved: {reserved}",
+                self.damaged, self.places
+            ),
+        }
+        if self.has_too_many_names {
+            warn!(
+                "{LOG_FILE}: it holds more than {RESERVED_NAMES_MAX} names without an account, which cannot all be \
+                 reserved: registration stays closed"
+            );
+        }
+    }
+}
+
+impl<N: Net, S: Storage> Server<N, S> {
+    /// Reads on, a bounded amount.
+    pub(super) fn scan(&mut self, world: &mut dyn World) {
+        let Some(mut scan) = self.scan.take_if(|scan| scan.retry_us <= self.now.mono_us) else { return };
+        scan.judge.set_latest(self.journal.last());
+        for _ in 0..SCAN_CHUNKS_PER_TURN {
+            if scan.next >= scan.end {
+                scan.report(self.chat.accounts.reserved_len());
+                let (now, batch, effects) = (self.now, &mut self.batch, &mut self.effects);
+                let mut context = Context { now, world, batch, effects };
+                return self.chat.names_known(!scan.has_too_many_names, &mut context);
+            }
+            match self.chunk.read(&self.journal, scan.next, scan.end, CATCH_UP_CHUNK_BYTES) {
+                Ok(()) => scan.look_at(&self.chunk, &mut self.chat.accounts),
+                Err(why) => {
+                    if scan.retry_us == 0 {
+                        error!("{LOG_FILE}: cannot be read, so that nobody can register: {why}");
+                    }
+                    scan.retry_us = self.now.mono_us + SCAN_RETRY_US;
+                    break;
+                }
+            }
+        }
+        self.scan = Some(scan);
+    }
+}
