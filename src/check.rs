@@ -6,9 +6,9 @@ use std::path::Path;
 
 use crate::accounts::Accounts;
 use crate::directory::RealFile;
-use crate::journal::{self, Damage, LOG_FILE};
+use crate::journal::{self, LOG_FILE};
 use crate::marks::{SEEN_FILE, verify_marks};
-use crate::recovery::RecoverError;
+use crate::recovery::{Damage, RecoverError};
 use crate::storage::File;
 use crate::users_file::{End, USERS_FILE, read_users};
 

@@ -31,15 +31,12 @@ impl Directory {
             warn!("{}: others can enter it, its mode is {mode:o}; chmod 700 keeps them out", path.display());
         }
         let lock_path = path.join("lock");
+        is_regular(&lock_path)?;
         let lock = options().open(&lock_path).map_err(|error| naming(&lock_path, error))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Directory { path: path.to_owned(), _lock: lock }),
-            Err(fs::TryLockError::WouldBlock) => Err(io::Error::new(
-                io::ErrorKind::ResourceBusy,
-                format!("{}: in use by another chinwagd", path.display()),
-            )),
-            Err(fs::TryLockError::Error(error)) => Err(naming(&lock_path, error)),
-        }
+        lock_file(&lock, path)?;
+        // Absolute, so that an operator who reads the log knows which directory it is.
+        let path = fs::canonicalize(path).map_err(|error| naming(path, error))?;
+        Ok(Directory { path, _lock: lock })
     }
 
     /// Where it is.
@@ -56,16 +53,32 @@ impl Directory {
 
     fn open_with(&mut self, name: &str, options: &fs::OpenOptions) -> io::Result<RealFile> {
         let path = self.path.join(name);
-        let is_new = !self.exists(name)?;
+        let is_new = !is_regular(&path)?;
         let file = options.open(&path).map_err(|error| naming(&path, error))?;
-        // A directory can be opened on some systems, and a device or a pipe is no place for a history.
-        if !file.metadata().map_err(|error| naming(&path, error))?.is_file() {
-            return Err(naming(&path, io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")));
-        }
         if is_new {
             self.sync()?;
         }
-        Ok(RealFile { file })
+        let metadata = file.metadata().map_err(|error| naming(&path, error))?;
+        Ok(RealFile { file, identity: identity(&metadata) })
+    }
+}
+
+/// Whether there is a file; an error if something else has the name, which may be a directory, or a pipe that would
+/// be waited for, or a symbolic link to nothing, such as a disk that is not mounted.
+fn is_regular(path: &Path) -> io::Result<bool> {
+    let problem = |what: String| Err(naming(path, io::Error::new(io::ErrorKind::InvalidInput, what)));
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() => Ok(true),
+        Ok(metadata) if metadata.is_dir() => problem("is a directory, and should be a file".into()),
+        Ok(_) => problem("is not a regular file".into()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => match fs::read_link(path) {
+            Ok(target) => problem(format!(
+                "is a symbolic link to {}, which is not there; is a disk not mounted?",
+                target.display()
+            )),
+            Err(_) => Ok(false),
+        },
+        Err(error) => Err(naming(path, error)),
     }
 }
 
@@ -73,12 +86,15 @@ impl Storage for Directory {
     type File = RealFile;
 
     fn exists(&self, name: &str) -> io::Result<bool> {
-        let path = self.path.join(name);
-        path.try_exists().map_err(|error| naming(&path, error))
+        is_regular(&self.path.join(name))
     }
 
+    /// The file is locked as well: who removes the lock of the directory cannot start a second server in it.
     fn open(&mut self, name: &str) -> io::Result<RealFile> {
-        self.open_with(name, &options())
+        let file = self.open_with(name, &options())?;
+        let path = self.path.join(name);
+        lock_file(&file.file, &path)?;
+        Ok(file)
     }
 
     fn create(&mut self, name: &str) -> io::Result<RealFile> {
@@ -101,9 +117,8 @@ impl Storage for Directory {
 
     fn is_current(&self, name: &str, file: &RealFile) -> io::Result<bool> {
         let path = self.path.join(name);
-        let opened = file.file.metadata().map_err(|error| naming(&path, error))?;
         match fs::metadata(&path) {
-            Ok(named) => Ok(is_same(&named, &opened)),
+            Ok(metadata) => Ok(identity(&metadata) == file.identity),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(naming(&path, error)),
         }
@@ -114,19 +129,21 @@ impl Storage for Directory {
 #[derive(Debug)]
 pub struct RealFile {
     file: fs::File,
+    identity: (u64, u64),
 }
 
 impl RealFile {
-    /// Opens a file to be read only; `None` where there is none.
+    /// Opens a file to be read only; `None` if there is none.
     ///
     /// # Errors
-    /// Name the path.
+    /// Name the path. It is an error that the name is that of a directory or a pipe.
     pub fn open_read_only(path: &Path) -> io::Result<Option<RealFile>> {
-        match fs::File::open(path) {
-            Ok(file) => Ok(Some(RealFile { file })),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(naming(path, error)),
+        if !is_regular(path)? {
+            return Ok(None);
         }
+        let file = fs::File::open(path).map_err(|error| naming(path, error))?;
+        let metadata = file.metadata().map_err(|error| naming(path, error))?;
+        Ok(Some(RealFile { file, identity: identity(&metadata) }))
     }
 }
 
@@ -159,10 +176,22 @@ fn has_name(metadata: &fs::Metadata) -> bool {
     std::os::unix::fs::MetadataExt::nlink(metadata) > 0
 }
 
+/// Device and inode: no two files have the same while both exist.
 #[cfg(unix)]
-fn is_same(a: &fs::Metadata, b: &fs::Metadata) -> bool {
+fn identity(metadata: &fs::Metadata) -> (u64, u64) {
     use std::os::unix::fs::MetadataExt;
-    (a.dev(), a.ino()) == (b.dev(), b.ino())
+    (metadata.dev(), metadata.ino())
+}
+
+fn lock_file(file: &fs::File, path: &Path) -> io::Result<()> {
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(fs::TryLockError::WouldBlock) => {
+            let what = format!("{}: in use by another chinwagd", path.display());
+            Err(io::Error::new(io::ErrorKind::ResourceBusy, what))
+        }
+        Err(fs::TryLockError::Error(error)) => Err(naming(path, error)),
+    }
 }
 
 fn options() -> fs::OpenOptions {
@@ -217,6 +246,47 @@ mod tests {
         assert!(second.contains("in use by another chinwagd") && second.contains("a/b"), "{second}");
         drop(directory);
         Directory::open(&path).unwrap();
+    }
+
+    #[test]
+    fn files_are_locked_themselves_and_known_by_more_than_their_name() {
+        let parent = tempfile::tempdir().unwrap();
+        let mut first = Directory::open(parent.path()).unwrap();
+        let file = first.open("x").unwrap();
+        fs::remove_file(parent.path().join("lock")).unwrap();
+        let mut second = Directory::open(parent.path()).unwrap();
+        let error = second.open("x").unwrap_err().to_string();
+        assert!(error.contains("/x: in use by another chinwagd"), "{error}");
+        assert!(first.is_current("x", &file).unwrap());
+        first.rename("x", "y").unwrap();
+        assert!(!first.is_current("x", &file).unwrap() && first.is_current("y", &file).unwrap());
+        fs::write(parent.path().join("x"), "").unwrap();
+        assert!(!first.is_current("x", &file).unwrap() && file.state().unwrap().is_linked);
+        first.remove("y").unwrap();
+        assert!(!first.is_current("y", &file).unwrap() && !file.state().unwrap().is_linked);
+    }
+
+    #[test]
+    fn what_is_no_file_is_named_and_never_waited_for() {
+        use std::os::unix::fs::symlink;
+        let parent = tempfile::tempdir().unwrap();
+        let mut directory = Directory::open(parent.path()).unwrap();
+        let path = |name: &str| parent.path().join(name);
+        fs::create_dir(path("folder")).unwrap();
+        symlink("nowhere", path("link")).unwrap();
+        let made = std::process::Command::new("mkfifo").arg(path("pipe")).status().unwrap();
+        assert!(made.success());
+        for (name, what) in [("folder", "directory"), ("link", "nowhere"), ("pipe", "regular")] {
+            for error in [
+                directory.open(name).unwrap_err(),
+                directory.exists(name).unwrap_err(),
+                RealFile::open_read_only(&path(name)).unwrap_err(),
+            ] {
+                let error = error.to_string();
+                assert!(error.contains(&format!("/{name}: ")) && error.contains(what), "{error}");
+            }
+        }
+        assert!(!path("nowhere").exists());
     }
 
     #[test]

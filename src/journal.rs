@@ -11,13 +11,15 @@
 
 use std::io;
 
+use log::warn;
+
 use crate::judge::{Judge, judgeable};
-use crate::limits::{BATCH_BYTES_MAX, CATCH_UP_CHUNK_BYTES, LINE_BYTES_MAX, Micros, RECOVERY_BYTES};
-use crate::line::skip_line;
+use crate::limits::{BATCH_BYTES_MAX, CATCH_UP_CHUNK_BYTES, Micros};
 use crate::name::Name;
 use crate::record::{self, Stamper, Timestamp};
-pub use crate::recovery::{Damage, RecoverError};
+use crate::recovery::{Damage, RecoverError};
 use crate::storage::{AppendError, AppendFile, File, Storage, SyncPolicy, read_full, set_aside};
+use crate::tail::Tail;
 
 /// The log's file name.
 pub const LOG_FILE: &str = "chat_history.txt";
@@ -111,12 +113,16 @@ impl<F: File> Journal<F> {
     ) -> Result<Journal<F>, RecoverError> {
         let mut file = storage.open(LOG_FILE)?;
         let length = file.len()?;
-        let tail = Tail::read(&file, length)?;
-        let committed = tail.committed().map_err(RecoverError::Damaged)?;
-        if committed < length {
-            set_aside(storage, &mut file, LOG_FILE, committed)?;
-        }
-        let log = AppendFile::new(file, committed)?;
+        let tail = Tail::read(&file, length)?.map_err(RecoverError::Damaged)?;
+        let is_torn = tail.whole < length;
+        let log = match is_torn.then(|| set_aside(storage, &mut file, LOG_FILE, tail.whole)) {
+            None | Some(Ok(_)) => AppendFile::new(file, tail.whole)?,
+            Some(Err(error)) => {
+                warn!("{LOG_FILE}: {} torn bytes at its end stay there: {error}", length - tail.whole);
+                // The beginning of a message looks like a shorter one. A zero makes sure that nobody is shown it.
+                AppendFile::unended(file, length, b"\0\n")?
+            }
+        };
         Ok(Journal { log, sync, last: tail.last })
     }
 
@@ -149,6 +155,15 @@ impl<F: File> Journal<F> {
             }
         }
         Ok(Commit::Saved(Committed { batch }))
+    }
+
+    /// Looks whether the log is still where it was opened, and refuses all batches if it is not. Returns whether that
+    /// is news.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn look<S: Storage<File = F>>(&mut self, storage: &S) -> io::Result<bool> {
+        self.log.look(storage, LOG_FILE)
     }
 
     /// Whether [`Journal::sync`] has something to do.
@@ -188,86 +203,6 @@ impl<F: File> Journal<F> {
     }
 }
 
-/// The end of a log as a start finds it.
-struct Tail {
-    /// Where `lines` begins in the file, the start of a line.
-    offset: u64,
-    length: u64,
-    /// The timestamp of the last good line before `bad`, or of the last of all.
-    last: Timestamp,
-    /// The first thing that is no good line, and whether a crash leaves such a thing.
-    bad: Option<(Damage, bool)>,
-    /// Whether a good line follows behind it.
-    good_behind_bad: bool,
-}
-
-impl Tail {
-    /// Reads back from the end until there is a good line: all of the log's end that a crash can tear.
-    fn read(file: &impl File, length: u64) -> io::Result<Tail> {
-        let mut window = RECOVERY_BYTES as u64;
-        loop {
-            let start = length.saturating_sub(window);
-            let mut bytes = vec![0; (length - start) as usize];
-            let count = read_full(file, &mut bytes, start)?;
-            bytes.truncate(count);
-            // The window begins within a line, unless it is the whole file.
-            let partial = if start == 0 { 0 } else { skip_line(&bytes) };
-            let mut tail = Tail {
-                offset: start + partial as u64,
-                length: start + count as u64,
-                last: Timestamp::default(),
-                bad: None,
-                good_behind_bad: false,
-            };
-            tail.scan(&bytes[partial..]);
-            if tail.last != Timestamp::default() || start == 0 {
-                return Ok(tail);
-            }
-            window *= 2;
-        }
-    }
-
-    fn scan(&mut self, mut bytes: &[u8]) {
-        let mut offset = self.offset;
-        while !bytes.is_empty() {
-            let (line, rest) = bytes.split_at(skip_line(bytes));
-            match check_next(line, self.last) {
-                Ok(timestamp) if self.bad.is_none() => self.last = timestamp,
-                Ok(_) => self.good_behind_bad = true,
-                Err(what) => {
-                    // One that is whole and only out of order was not torn: the damage is before it.
-                    self.good_behind_bad |= record::check_line(line).is_ok();
-                    self.bad = self.bad.or(Some((Damage { offset, what }, is_torn(line))));
-                }
-            }
-            offset += line.len() as u64;
-            bytes = rest;
-        }
-    }
-
-    /// How much of the log counts.
-    ///
-    /// A crash tears what was never synced: of the very end it leaves a part, or zeroes where a page did not make
-    /// it. Then no good line follows, or within one batch one that nobody was shown. Anything else is damage, and
-    /// it or what follows it may have been shown to people.
-    fn committed(&self) -> Result<u64, Damage> {
-        let Some((damage, is_torn)) = self.bad else { return Ok(self.length) };
-        let in_last_batch = self.length - damage.offset <= (BATCH_BYTES_MAX + LINE_BYTES_MAX) as u64;
-        if is_torn && (!self.good_behind_bad || in_last_batch) { Ok(damage.offset) } else { Err(damage) }
-    }
-}
-
-/// Whether a crash leaves such a thing of a file's last lines: the beginning of one, or zeroes in the place of some.
-pub fn is_torn(line: &[u8]) -> bool {
-    line.contains(&0) || (!line.ends_with(b"\n") && line.len() < LINE_BYTES_MAX)
-}
-
-/// A line that comes after the message of `last`.
-fn check_next(line: &[u8], last: Timestamp) -> Result<Timestamp, &'static str> {
-    let timestamp = record::check_line(line)?;
-    if timestamp > last { Ok(timestamp) } else { Err("a timestamp that does not rise") }
-}
-
 /// What [`verify`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verified {
@@ -284,7 +219,9 @@ pub struct Verified {
 pub fn verify(file: &impl File, mut damaged: impl FnMut(Damage)) -> io::Result<Verified> {
     let mut buffer = vec![0; CATCH_UP_CHUNK_BYTES];
     let mut judge = Judge::after(Timestamp::default());
-    judge.set_latest(Tail::read(file, file.len()?)?.last);
+    if let Ok(tail) = Tail::read(file, file.len()?)? {
+        judge.set_latest(tail.last);
+    }
     let (mut messages, mut start) = (0, 0);
     loop {
         let count = read_full(file, &mut buffer, start)?;
@@ -326,71 +263,34 @@ mod tests {
         Journal::recover(&mut Directory::open(directory).unwrap(), SyncPolicy::Always)
     }
 
-    /// What a start makes of a log: what it keeps and what it sets aside, or where it finds damage.
-    fn check_recovery(log: &[u8], expected: Result<usize, u64>) {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join(LOG_FILE);
-        fs::write(&path, log).unwrap();
-        match (recover(directory.path()), expected) {
-            (Ok(journal), Ok(kept)) => {
-                assert_eq!(journal.end(), kept as u64);
-                assert_eq!(fs::read(&path).unwrap(), &log[..kept]);
-                let aside = directory.path().join(format!("{LOG_FILE}.torn-at-{kept}"));
-                assert_eq!(fs::read(aside).unwrap_or_default(), &log[kept..]);
-            }
-            (Err(RecoverError::Damaged(damage)), Err(offset)) => {
-                assert_eq!(damage.offset, offset);
-                assert_eq!(fs::read(&path).unwrap(), log, "nothing is touched");
-            }
-            (Ok(journal), Err(offset)) => panic!("kept {} instead of refusing at {offset}", journal.end()),
-            (Err(error), _) => panic!("{error}"),
-        }
-    }
-
     #[test]
-    fn a_start_keeps_whole_lines_and_sets_aside_what_a_crash_has_torn() {
+    fn a_start_sets_torn_bytes_aside_and_touches_no_damaged_log() {
         let good = lines(50);
-        let torn = |tail: &[u8]| check_recovery(&[good.as_bytes(), tail].concat(), Ok(good.len()));
-        torn(b"");
-        for length in 1..line(50).len() {
-            torn(&line(50).as_bytes()[..length]);
+        for (torn, is_refused) in [
+            (&b""[..], false),
+            (b"2026-11-22T12:03:11.042317Z alice: whole but for its newline", false),
+            (&[0; 10_000], false),
+            (b"junk\n", false),
+            (b"\0 and no sector", true),
+            (&[0; 1 << 20], true),
+        ] {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join(LOG_FILE);
+            let log = [good.as_bytes(), torn].concat();
+            fs::write(&path, &log).unwrap();
+            let outcome = recover(directory.path());
+            if is_refused {
+                assert!(matches!(outcome, Err(RecoverError::Damaged(_))));
+                assert_eq!(fs::read(&path).unwrap(), log, "nothing is touched");
+                continue;
+            }
+            let kept = if torn.ends_with(b"\n") { log.len() } else { good.len() };
+            let journal = outcome.unwrap();
+            assert_eq!((journal.end(), journal.last()), (kept as u64, stamp(49)));
+            assert_eq!(fs::read(&path).unwrap(), log[..kept]);
+            let aside = directory.path().join(format!("{LOG_FILE}.torn-at-{kept}"));
+            assert_eq!(fs::read(aside).unwrap_or_default(), log[kept..]);
         }
-        torn(&[0; 10_000]);
-        torn(&[b"2026-11-22T", &[0; 5000][..], b"\n"].concat());
-        // A page of zeroes within the last batch: what follows it was shown to nobody.
-        torn(&[&[0; 4096][..], b"rest of a line\n", line(60).as_bytes()].concat());
-        check_recovery(b"", Ok(0));
-        check_recovery(b"x", Ok(0));
-    }
-
-    #[test]
-    fn a_tail_torn_over_more_than_the_window_is_found_too() {
-        let good = lines(10);
-        check_recovery(&[good.as_bytes(), &vec![0; 3 * RECOVERY_BYTES][..]].concat(), Ok(good.len()));
-    }
-
-    #[test]
-    fn damage_that_no_crash_explains_is_refused_at_its_offset() {
-        let (before, behind) = (lines(50), (51..60).map(line).collect::<String>());
-        let refused = |bad: &str| {
-            let log = format!("{before}{bad}\n{behind}");
-            check_recovery(log.as_bytes(), Err(before.len() as u64));
-        };
-        refused("no message of ours");
-        refused(line(49).trim_end());
-        refused(&line(50)[..30]);
-        // Whole lines at the end were written by somebody, as they are or before an editor went over them.
-        let edited = line(51).replace('\n', "\r\n");
-        for end in [edited.as_str(), "no message of ours\n", &"x".repeat(LINE_BYTES_MAX)] {
-            check_recovery(format!("{before}{end}").as_bytes(), Err(before.len() as u64));
-        }
-        check_recovery(edited.as_bytes(), Err(0));
-        // Zeroes too far from the end to be of the last batch.
-        let far = "y".repeat(200);
-        let many: String = (51..1800).map(|number| format!("{} alice: {far}\n", stamp(number))).collect();
-        let log = [before.as_bytes(), &[0; 100], b"\n", many.as_bytes()].concat();
-        assert!(many.len() < RECOVERY_BYTES && many.len() > BATCH_BYTES_MAX + LINE_BYTES_MAX);
-        check_recovery(&log, Err(before.len() as u64));
     }
 
     #[test]
@@ -398,7 +298,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join(LOG_FILE);
         let log = format!("damage\n{}", lines(6000));
-        assert!(log.len() > 2 * RECOVERY_BYTES);
+        assert!(log.len() > 2 * crate::limits::RECOVERY_BYTES);
         fs::write(&path, &log).unwrap();
         let journal = recover(directory.path()).unwrap();
         assert_eq!((journal.end(), journal.last()), (log.len() as u64, stamp(5999)));

@@ -27,6 +27,7 @@
 //! | 0 | [`client`] | the client's side of the protocol, without I/O; the server does not use it |
 //! | 0 | [`storage`], [`directory`] | a small trait over files and its real implementation; all-or-nothing appends |
 //! | 0 | [`recovery`] | the definition of a torn write; damage |
+//! | 1 | [`tail`] | the end of the log as a start finds it |
 //! | 1 | [`journal`] | the log: recover, stage, commit, read |
 //! | 1 | [`chunk`] | a part of the log in memory, and what of it a reader is sent |
 //! | 1 | [`search`] | finding a place in the log, by its time or backwards |
@@ -121,6 +122,7 @@ pub mod replay;
 pub mod search;
 pub mod server;
 pub mod storage;
+pub mod tail;
 pub mod text;
 pub mod throttle;
 pub mod users;

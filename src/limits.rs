@@ -196,6 +196,8 @@ pub const PRESENCE_PAUSE_US: Micros = SECOND_US;
 pub const PRESENCE_NAMES_MAX: usize = 5;
 /// Between two saves of how far the accounts online have read.
 pub const SEEN_PAUSE_US: Micros = SECOND_US;
+/// Between two looks at the paths of the files, while something is committed.
+pub const LOOK_PAUSE_US: Micros = SECOND_US;
 /// Accounts saved in one of those.
 pub const SEEN_PER_SAVE_MAX: usize = 256;
 /// `seen.txt` is rewritten once it has grown by this much, and to four times what it needs.

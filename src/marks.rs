@@ -46,6 +46,11 @@ impl<F: File> SeenFile<F> {
         last: Timestamp,
     ) -> io::Result<SeenFile<F>> {
         let mut file = storage.open(SEEN_FILE)?;
+        if last == Timestamp::default() && has_marks(&file)? {
+            let why = "there are read marks in seen.txt, but no messages: is the disk with the log not mounted? Put \
+                       chat_history.txt back, or begin a new history with `chinwagd --new-history --data DIR`";
+            return Err(io::Error::new(io::ErrorKind::NotFound, why));
+        }
         // What is torn at the end is cut off, which a full disk does not hinder.
         let (mut lines, mut bad, mut late, mut whole) = (0_usize, 0, 0, 0);
         for_each_line(&file, |offset, line| {
@@ -139,6 +144,15 @@ impl<F: File> SeenFile<F> {
     }
 }
 
+/// Whether there is any mark, which nobody has without messages.
+fn has_marks(file: &impl File) -> io::Result<bool> {
+    let mut has_marks = false;
+    for_each_line(file, |_, line| {
+        has_marks |= parse_seen(line).is_some_and(|(_, seen)| seen > Timestamp::default());
+    })?;
+    Ok(has_marks)
+}
+
 fn rewrite_seen<S: Storage>(storage: &mut S, accounts: &Accounts) -> io::Result<()> {
     let marks = accounts.iter().map(|(_, account)| (&account.name, account.seen));
     let marks = marks.filter(|(_, seen)| *seen != Timestamp::default());
@@ -214,6 +228,7 @@ mod tests {
         fs::write(&path, fs::read_to_string(&path).unwrap() + "carol 2026-11-22T12:03:11.042317Z\nbob 2026-")
             .unwrap();
         (accounts[alice].seen, accounts[bob].seen) = (stamp(0), stamp(0));
+        drop(file);
         let mut file = SeenFile::recover(&mut storage, &mut accounts, LAST).unwrap();
         assert_eq!((accounts[alice].seen, accounts[bob].seen), (stamp(3), stamp(30)));
         file.append(&accounts, std::iter::once(alice));

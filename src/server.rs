@@ -17,7 +17,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use log::{info, warn};
+use log::{error, info};
 
 use self::admission::Strangers;
 use self::answers::Task;
@@ -32,16 +32,17 @@ use crate::chat::Chat;
 use crate::chunk::Chunk;
 use crate::effects::{Context, Effects};
 use crate::feed::Feed;
-use crate::journal::{Batch, Commit, Committed, Journal, RecoverError};
+use crate::journal::{Batch, Commit, Committed, Journal, LOG_FILE};
 use crate::limits::{
-    CONNECTIONS_RESERVED_MAX, GOODBYE_US, LINGER_US, LOGIN_GRACE_US, LOGIN_VERDICT_US, Micros, SECOND_US,
-    SEEN_PAUSE_US, STALL_US,
+    CONNECTIONS_RESERVED_MAX, GOODBYE_US, LINGER_US, LOGIN_GRACE_US, LOGIN_VERDICT_US, LOOK_PAUSE_US, Micros,
+    SECOND_US, SEEN_PAUSE_US, STALL_US,
 };
 use crate::marks::SeenFile;
 use crate::net::{ConnectionId, Net};
 use crate::quota::ByteLimits;
 use crate::reactor::{Attention, Reactor};
 use crate::record::Timestamp;
+use crate::recovery::RecoverError;
 use crate::storage::{AppendError, Storage};
 use crate::users_file::{RecordsSaved, USERS_FILE, UsersFile};
 use crate::world::{Now, World};
@@ -111,6 +112,8 @@ pub struct Server<N: Net, S: Storage> {
     seen_due_us: Option<Micros>,
     /// Where among the connections that goes on.
     seen_next: usize,
+    /// When the paths of the files are to be looked at again.
+    look_due_us: Micros,
     /// When the log is to be synced, under `--sync second`.
     sync_due_us: Option<Micros>,
     /// When the server gives up on those who do not take their last bytes.
@@ -135,8 +138,7 @@ impl<N: Net, S: Storage> Server<N, S> {
                 RecoverError::Damaged(_) => Fatal { what: file, why },
             }
         };
-        let journal =
-            Journal::recover(&mut storage, options.sync).map_err(recovering(crate::journal::LOG_FILE))?;
+        let journal = Journal::recover(&mut storage, options.sync).map_err(recovering(LOG_FILE))?;
         let (users, mut accounts) =
             UsersFile::recover(&mut storage, journal.end() > 0).map_err(recovering(USERS_FILE))?;
         let seen = SeenFile::recover(&mut storage, &mut accounts, journal.last())
@@ -179,6 +181,7 @@ impl<N: Net, S: Storage> Server<N, S> {
             now: Now::default(),
             seen_due_us: None,
             seen_next: 0,
+            look_due_us: 0,
             sync_due_us: None,
             stops_at_us: None,
             ready: Vec::new(),
@@ -308,6 +311,7 @@ impl<N: Net, S: Storage> Server<N, S> {
 
     /// One append and one sync for all messages of the turn, and the same for all accounts: the only gate.
     fn commit(&mut self) -> Result<Gate, Fatal> {
+        self.look_at_files()?;
         let records = self.effects.saves().iter().flat_map(|save| &save.records);
         let accounts = match self.users.commit(&mut self.storage, records) {
             Ok(saved) => Ok(saved),
@@ -328,7 +332,7 @@ impl<N: Net, S: Storage> Server<N, S> {
             Commit::Saved(committed) => Ok(committed),
             Commit::Refused(batch, why) => {
                 self.batch = batch;
-                Err(refusal(crate::journal::LOG_FILE, &why))
+                Err(refusal(LOG_FILE, &why))
             }
         };
         if self.sync_due_us.is_some_and(|due_us| due_us <= self.now.mono_us) {
@@ -339,11 +343,31 @@ impl<N: Net, S: Storage> Server<N, S> {
         }
         Ok(Gate { messages, accounts })
     }
+
+    /// Looks once per second whether the files are still where they were opened, if something is to be committed.
+    /// What is appended to a file that was removed or renamed would be lost at the next start.
+    fn look_at_files(&mut self) -> Result<(), Fatal> {
+        let has_something = !self.batch.is_empty() || !self.effects.saves().is_empty();
+        if !has_something || self.now.mono_us < self.look_due_us {
+            return Ok(());
+        }
+        self.look_due_us = self.now.mono_us + LOOK_PAUSE_US;
+        let is_lost = [
+            (USERS_FILE, self.users.look(&self.storage).map_err(fatal("the data directory"))?),
+            (LOG_FILE, self.journal.look(&self.storage).map_err(fatal("the data directory"))?),
+        ];
+        for (name, _) in is_lost.iter().filter(|(_, is_lost)| *is_lost) {
+            error!(
+                "{name}: removed, renamed or replaced while the server uses it: put it back and restart chinwagd"
+            );
+        }
+        Ok(())
+    }
 }
 
 /// The line, without its ending, that tells a user so.
 fn refusal(file: &str, why: &io::Error) -> String {
-    warn!("{file}: not saved: {why}");
+    error!("{file}: not saved: {why}");
     format!("! not-saved: {}; please try again later", in_words(why))
 }
 
@@ -351,6 +375,7 @@ fn refusal(file: &str, why: &io::Error) -> String {
 fn in_words(why: &io::Error) -> &'static str {
     match why.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "the server's disk is full",
+        io::ErrorKind::StaleNetworkFileHandle => "somebody removed or changed the server's files",
         io::ErrorKind::FileTooLarge => "the server's history may not grow further",
         _ => "the server's disk does not take it",
     }

@@ -157,6 +157,9 @@ pub struct AppendFile<F> {
     unsynced: bool,
     /// What has to be appended before the next batch, because the file ends within a line.
     ending: &'static [u8],
+    /// Whether the file was found to be removed, renamed, replaced or truncated by somebody else: what is appended to
+    /// it is lost.
+    is_lost: bool,
 }
 
 impl<F: File> AppendFile<F> {
@@ -170,7 +173,7 @@ impl<F: File> AppendFile<F> {
         }
         // What is there may be in the page cache only, where a server was killed before its sync.
         file.sync()?;
-        Ok(AppendFile { file, committed, unsynced: false, ending: b"" })
+        Ok(AppendFile { file, committed, unsynced: false, ending: b"", is_lost: false })
     }
 
     /// Takes over a file of `length` bytes that ends within a line, and ends that with `ending`: at once, or before
@@ -214,6 +217,9 @@ impl<F: File> AppendFile<F> {
     /// # Errors
     /// See [`AppendError`].
     pub fn append(&mut self, batch: &[u8], sync: SyncPolicy) -> Result<(), AppendError> {
+        if self.is_lost {
+            return Err(AppendError::Refused(lost()));
+        }
         if let Err(error) = self.end_line().and_then(|()| append_all(&mut self.file, batch)) {
             self.cut().map_err(AppendError::Fatal)?;
             if sync == SyncPolicy::Always {
@@ -221,6 +227,17 @@ impl<F: File> AppendFile<F> {
                 self.file.sync().map_err(AppendError::Fatal)?;
             }
             return Err(AppendError::Refused(error));
+        }
+        let state = self.file.state().map_err(AppendError::Fatal)?;
+        let expected = self.committed + batch.len() as u64;
+        if state != (FileState { length: expected, is_linked: true }) {
+            self.is_lost = true;
+            // In a file that was truncated the batch stands at the end, and must not be there if it is refused.
+            if state.length < expected {
+                let kept = state.length.saturating_sub(batch.len() as u64);
+                self.file.truncate(kept).map_err(AppendError::Fatal)?;
+            }
+            return Err(AppendError::Refused(lost()));
         }
         self.unsynced = true;
         if sync == SyncPolicy::Always
@@ -232,6 +249,17 @@ impl<F: File> AppendFile<F> {
         }
         self.committed += batch.len() as u64;
         Ok(())
+    }
+
+    /// Looks whether the file is still the one of that name, and refuses all appends if it is not. Returns whether
+    /// that is news.
+    ///
+    /// # Errors
+    /// Those of [`Storage::is_current`].
+    pub fn look<S: Storage<File = F>>(&mut self, storage: &S, name: &str) -> io::Result<bool> {
+        let is_news = !self.is_lost && !storage.is_current(name, &self.file)?;
+        self.is_lost |= is_news;
+        Ok(is_news)
     }
 
     /// Syncs what was appended before.
@@ -253,6 +281,13 @@ impl<F: File> AppendFile<F> {
     pub fn cut(&mut self) -> io::Result<()> {
         self.file.truncate(self.committed)
     }
+}
+
+/// Why nothing is appended to a file any more.
+fn lost() -> io::Error {
+    let why = "the file was removed, renamed, replaced or truncated while the server used it; put it back and restart \
+               chinwagd";
+    io::Error::new(io::ErrorKind::StaleNetworkFileHandle, why)
 }
 
 /// Moves what is behind `length` in `file` to a new file named after both, and cuts it off. Nothing is lost by
@@ -436,6 +471,18 @@ mod tests {
 
     fn contents(memory: &Memory, name: &str) -> String {
         String::from_utf8(memory.0.borrow().0[name].clone()).unwrap()
+    }
+
+    #[test]
+    fn appends_to_a_file_that_somebody_truncated_are_refused_and_leave_nothing() {
+        let (storage, file) = memory(100, b"one\ntwo\n");
+        let mut file = AppendFile::new(file, 8).unwrap();
+        file.append(b"three\n", SyncPolicy::Always).unwrap();
+        storage.0.borrow_mut().0.insert("log".into(), b"one\n".to_vec());
+        for _ in 0..2 {
+            assert!(matches!(file.append(b"four\n", SyncPolicy::Always), Err(AppendError::Refused(_))));
+            assert_eq!(contents(&storage, "log"), "one\n");
+        }
     }
 
     #[test]

@@ -308,6 +308,15 @@ impl<F: File> UsersFile<F> {
         Ok(RecordsSaved { _only_made_by_commit: () })
     }
 
+    /// Looks whether the file is still where it was opened, and refuses all records if it is not. Returns whether
+    /// that is news.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn look<S: Storage<File = F>>(&mut self, storage: &S) -> io::Result<bool> {
+        self.file.look(storage, USERS_FILE)
+    }
+
     /// Replaces a file of version 0.1, and keeps it.
     fn convert<S: Storage<File = F>>(&mut self, storage: &mut S) -> io::Result<()> {
         let users = read_users(self.file.file()).map_err(|error| io::Error::other(error.to_string()))?;

@@ -100,7 +100,14 @@ fn a_public_message_costs_one_read_one_append_one_sync_and_one_write_for_each_wh
     traced.say(0, "the end");
     traced.hear(0, "guest00: the end");
     let calls = traced.calls_between("hello 0", "the end");
-    let each = [("epoll_wait", 1), ("recvfrom", 1), ("write", 1), ("fdatasync", 1), ("sendto", CLIENTS)];
+    let each = [
+        ("epoll_wait", 1),
+        ("recvfrom", 1),
+        ("write", 1),
+        ("statx", 1),
+        ("fdatasync", 1),
+        ("sendto", CLIENTS),
+    ];
     check(calls, MESSAGES, &each);
 }
 
@@ -115,6 +122,7 @@ fn a_private_message_costs_one_read_one_append_one_sync_and_two_writes() {
     traced.say(0, "the end");
     traced.hear(0, "guest00: the end");
     let calls = traced.calls_between("psst 0", "the end");
-    let each = [("epoll_wait", 1), ("recvfrom", 1), ("write", 1), ("fdatasync", 1), ("sendto", 2)];
+    let each =
+        [("epoll_wait", 1), ("recvfrom", 1), ("write", 1), ("statx", 1), ("fdatasync", 1), ("sendto", 2)];
     check(calls, MESSAGES, &each);
 }

@@ -134,7 +134,7 @@ fn a_disk_without_space_refuses_and_what_can_be_read_is_read() {
     alice.send("two");
     let refusal = alice.expect_error("not-saved");
     assert!(refusal.contains("disk is full"), "{refusal}");
-    server.logged(&["WARN", "chat_history.txt", "not saved"]);
+    server.logged(&["ERROR", "chat_history.txt", "not saved"]);
     assert_eq!(bob.ask_history("/history").len(), 1);
     assert_eq!(alice.ask_history("/history").len(), 1);
 }

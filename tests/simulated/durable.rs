@@ -1,7 +1,7 @@
 //! What is shown is on disk, and what cannot be put there is refused: full disks, broken ones, crashes.
 
 use chinwag::server::Turned;
-use chinwag::storage::SyncPolicy;
+use chinwag::storage::{Storage, SyncPolicy};
 
 use crate::sim::disk::{LOG, SEEN, SimDisk, USERS};
 use crate::sim::harness::{Sim, options, text_of, without_presence};
@@ -210,24 +210,42 @@ fn a_torn_tail_is_set_aside_and_not_thrown_away() {
 }
 
 #[test]
-fn damage_before_the_tail_is_refused_and_its_place_named() {
+fn damage_near_the_end_hides_its_own_line_only_and_stays_where_it_is() {
     let mut sim = two();
-    for number in 0..5 {
-        sim.say("alice", &number.to_string());
-    }
+    let said: Vec<_> = (0..20).map(|number| number.to_string()).collect();
+    said.iter().for_each(|text| sim.say("alice", text));
     let log = sim.disk.read(LOG);
-    let second = log.find('\n').unwrap() + 1;
-    for damage in ["2027-", "nonsense", "2026-11-22T12:00:00.000000Z"] {
+    for damage in ["\0", "nonsense", "2026-11-22T12:00:00.000000Z alice; "] {
         let mut bytes = log.clone().into_bytes();
-        bytes[second..second + damage.len()].copy_from_slice(damage.as_bytes());
+        let third = log.match_indices('\n').nth(2).unwrap().0 + 1;
+        bytes[third..third + damage.len()].copy_from_slice(damage.as_bytes());
         let disk = sim.disk.crash(|_, unsynced| unsynced.to_vec());
         disk.put(LOG, &bytes);
-        let error =
-            Sim::try_on(disk.clone(), options()).err().unwrap_or_else(|| panic!("{damage:?}: it starts"));
-        assert!(error.contains(LOG), "{error}");
-        let named = [second, log[second..].find('\n').unwrap() + 1 + second];
-        assert!(named.iter().any(|offset| error.contains(&format!("byte {offset}"))), "{damage:?}: {error}");
-        assert_eq!(disk.read(LOG).as_bytes(), bytes, "nothing is changed");
+        let mut sim = Sim::on(disk, options());
+        sim.join("bob");
+        sim.clear();
+        sim.say("bob", "/history");
+        let shown = sim.output("bob");
+        let shown: Vec<_> = shown.iter().filter(|line| !line.starts_with(['!', '*'])).collect();
+        let shown: Vec<_> = shown.iter().map(|line| text_of(line)).collect();
+        let expected: Vec<_> = said.iter().filter(|text| *text != "3").map(String::as_str).collect();
+        assert_eq!(shown, expected, "{damage:?}");
+        assert_eq!(sim.disk.read(LOG).as_bytes(), bytes, "nothing is changed");
+    }
+}
+
+#[test]
+fn damage_at_the_end_and_in_the_accounts_is_refused_and_its_place_named() {
+    let mut sim = two();
+    sim.say("alice", "one");
+    let log = sim.disk.read(LOG);
+    for (damage, offset) in [(vec![0; 200_000], log.len()), (b"\0x".to_vec(), log.len())] {
+        let disk = sim.disk.crash(|_, unsynced| unsynced.to_vec());
+        disk.put(LOG, &[log.as_bytes(), &damage].concat());
+        let before = disk.read(LOG);
+        let error = Sim::try_on(disk.clone(), options()).err().expect("it must not start");
+        assert!(error.contains(LOG) && error.contains(&format!("byte {offset}")), "{error}");
+        assert_eq!(disk.read(LOG), before, "nothing is changed");
     }
     for users in [Some("junk\n"), None] {
         let disk = sim.disk.crash(|_, unsynced| unsynced.to_vec());
@@ -378,7 +396,9 @@ fn a_full_disk_never_hinders_a_start_and_what_is_torn_stays() {
         sim.join("dave");
         sim.clear();
         sim.say("dave", "/history");
-        assert_eq!(texts(&sim.output("dave")), ["one", "two", "* end of history"], "{name} {torn:?}");
+        let output = sim.output("dave");
+        let shown: Vec<_> = output.iter().filter(|line| !line.starts_with('!')).cloned().collect();
+        assert_eq!(texts(&shown), ["one", "two", "* end of history"], "{name} {torn:?}");
         assert!(sim.disk.read(LOG).starts_with(&log));
     }
 }
@@ -475,4 +495,73 @@ fn with_sync_second_all_is_synced_when_it_ends() {
     sim.net.state().shutdown = true;
     while sim.turn() == Turned::On {}
     assert_eq!(sim.disk.unsynced(LOG), 0);
+}
+
+#[test]
+fn files_that_somebody_removes_renames_or_truncates_take_no_message_and_no_account() {
+    let refusal = "! not-saved: somebody removed or changed the server's files; please try again later";
+    type Change = fn(&SimDisk, &str);
+    let changes: [(&str, Change); 4] = [
+        ("removed", |disk, name| disk.remove(name)),
+        ("renamed", |disk, name| disk.clone().rename(name, "elsewhere").unwrap()),
+        ("replaced", |disk, name| {
+            disk.remove(name);
+            disk.put(name, b"");
+        }),
+        ("truncated", |disk, name| disk.put(name, b"")),
+    ];
+    for (how, change) in changes {
+        for (name, line) in [(LOG, "lost"), (USERS, "/register carol correct-horse")] {
+            let mut sim = two();
+            sim.say("alice", "before");
+            sim.connect("carol");
+            sim.run_seconds(2);
+            sim.clear();
+            change(&sim.disk, name);
+            let speaker = if name == LOG { "alice" } else { "carol" };
+            sim.say(speaker, line);
+            assert_eq!(sim.output(speaker).last().unwrap(), refusal, "{name} {how}");
+            assert!(sim.output("bob").is_empty(), "{name} {how}");
+            if how == "truncated" || how == "replaced" {
+                assert_eq!(sim.disk.read(name), "", "and nothing of it is there");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_history_that_is_gone_although_there_are_marks_prevents_a_start() {
+    let mut sim = two();
+    sim.say("alice", "one");
+    sim.run_seconds(10);
+    for (is_missing, file) in [(true, LOG), (false, LOG)] {
+        let disk = sim.disk.crash(|_, unsynced| unsynced.to_vec());
+        if is_missing {
+            disk.remove(file)
+        } else {
+            disk.put(file, b"")
+        }
+        let error = Sim::try_on(disk, options()).err().expect("it does not start");
+        assert!(error.contains("--new-history") && error.contains("chat_history.txt"), "{error}");
+    }
+}
+
+#[test]
+fn names_with_marks_and_without_an_account_stay_reserved() {
+    let mut sim = two();
+    sim.say("alice", "/msg bob for bob only");
+    sim.run_seconds(10);
+    let disk = sim.disk.crash(|_, unsynced| unsynced.to_vec());
+    // An older copy of the accounts, from before bob registered.
+    let users = disk.read(USERS);
+    disk.put(USERS, (users.lines().next().unwrap().to_owned() + "\n").as_bytes());
+    for _ in 0..2 {
+        let mut sim = Sim::on(disk.crash(|_, unsynced| unsynced.to_vec()), options());
+        sim.connect("mallory");
+        sim.say("mallory", "/register BOB correct-horse");
+        let answer = sim.output("mallory").last().unwrap().clone();
+        assert!(answer.starts_with("! name-taken: "), "{answer}");
+        // Also once seen.txt was rewritten.
+        disk.put(SEEN, (sim.disk.read(SEEN) + "junk\n").as_bytes());
+    }
 }
