@@ -63,6 +63,18 @@ impl Directory {
     }
 }
 
+/// The permission bits of a file or directory; `None` if there is none.
+///
+/// # Errors
+/// Name the path.
+pub fn mode_of(path: &Path) -> io::Result<Option<u32>> {
+    match fs::metadata(path) {
+        Ok(metadata) => Ok(Some(std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o7777)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(naming(path, error)),
+    }
+}
+
 /// Whether there is a file; an error if something else has the name, which may be a directory, or a pipe that would
 /// be waited for, or a symbolic link to nothing, such as a disk that is not mounted.
 fn is_regular(path: &Path) -> io::Result<bool> {

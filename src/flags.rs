@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use crate::name::Name;
 use crate::server::Options;
 use crate::storage::SyncPolicy;
 
@@ -34,6 +35,10 @@ usage: chinwagd [FLAG]...
   --accounts-per-hour N|off
                           new accounts within an hour, from all addresses together (default 100)
   --check                 only verify the data directory, or a copy of one: 0 if all is well, 1 if not
+  --repair                show how to repair a damaged data directory; with --yes, do it
+  --reset NAME            print a one-time code with which NAME chooses a new password
+  --new-history           set the history aside and begin a new one; accounts and names stay
+                          (these three: only while no server runs)
   --help, --version
 
 The log goes to stderr; RUST_LOG=warn makes it quieter, RUST_LOG=debug louder.
@@ -51,6 +56,14 @@ pub struct Flags {
     pub max_connections: Option<usize>,
     /// `--check`.
     pub check: bool,
+    /// `--repair`.
+    pub repair: bool,
+    /// `--yes`, which lets `--repair` change something.
+    pub yes: bool,
+    /// `--reset`.
+    pub reset: Option<Name>,
+    /// `--new-history`.
+    pub new_history: bool,
 }
 
 /// What to do.
@@ -72,6 +85,10 @@ pub fn parse_flags(arguments: impl Iterator<Item = OsString>) -> Result<Parsed, 
         options: Options::default(),
         max_connections: None,
         check: false,
+        repair: false,
+        yes: false,
+        reset: None,
+        new_history: false,
     };
     let mut arguments = arguments.map(|argument| {
         argument.into_string().map_err(|argument| format!("{}: not UTF-8", argument.to_string_lossy()))
@@ -81,19 +98,26 @@ pub fn parse_flags(arguments: impl Iterator<Item = OsString>) -> Result<Parsed, 
             Some((flag, value)) if flag.starts_with("--") => (flag.to_owned(), Some(value.to_owned())),
             _ => (argument, None),
         };
-        if let "--help" | "-h" | "--version" | "-V" | "--check" = flag.as_str()
+        let switch = match flag.as_str() {
+            "--check" => Some(&mut flags.check),
+            "--repair" => Some(&mut flags.repair),
+            "--yes" => Some(&mut flags.yes),
+            "--new-history" => Some(&mut flags.new_history),
+            _ => None,
+        };
+        if (switch.is_some() || matches!(flag.as_str(), "--help" | "-h" | "--version" | "-V"))
             && attached.is_some()
         {
             return Err(format!("{flag} takes no value"));
+        }
+        if let Some(switch) = switch {
+            *switch = true;
+            continue;
         }
         match flag.as_str() {
             "--help" | "-h" => return Ok(Parsed::Print(HELP.into())),
             "--version" | "-V" => {
                 return Ok(Parsed::Print(format!("chinwagd {}\n", env!("CARGO_PKG_VERSION"))));
-            }
-            "--check" => {
-                flags.check = true;
-                continue;
             }
             "--listen"
             | "--data"
@@ -107,7 +131,8 @@ pub fn parse_flags(arguments: impl Iterator<Item = OsString>) -> Result<Parsed, 
             | "--per-address"
             | "--registration"
             | "--max-accounts"
-            | "--accounts-per-hour" => {}
+            | "--accounts-per-hour"
+            | "--reset" => {}
             _ if !flag.starts_with('-') => return Err(format!("{flag}: unexpected argument; see --help")),
             _ => return Err(format!("{flag}: unknown flag; --help tells what there is")),
         }
@@ -152,6 +177,9 @@ fn set_flag(flags: &mut Flags, flag: &str, value: String) -> Result<(), String> 
                 return Err(bad("ADDR:PORT, such as 127.0.0.1:5000, [::1]:5000 or *:5000"));
             }
             flags.listen.push(value);
+        }
+        "--reset" => {
+            flags.reset = Some(Name::parse(value.as_bytes()).ok_or_else(|| bad("the name of an account"))?);
         }
         "--data" if value.is_empty() => return Err(bad("a directory")),
         "--data" => flags.data = value.into(),

@@ -44,7 +44,7 @@
 //! | 1 | [`effects`] | what is to happen once the turn is on disk |
 //! | 1 | [`chat`] | sessions and commands: a line comes in, effects come out |
 //! | 1 | [`net`] | the only module that names mio: a small trait over sockets, and its real one |
-//! | 1 | [`mod@check`] | `chinwagd --check` |
+//! | 1 | [`mod@check`], [`repair`] | `chinwagd --check`; `--repair`, `--reset`, `--new-history` |
 //! | 2 | [`reactor`] | the slab of connections; knows no chat |
 //! | 3 | [`server`] | one turn of the loop; the only file that knows the order |
 //! | 4 | [`flags`] | the command line |
@@ -118,6 +118,7 @@ pub mod quota;
 pub mod reactor;
 pub mod record;
 pub mod recovery;
+pub mod repair;
 pub mod replay;
 pub mod search;
 pub mod server;

@@ -20,6 +20,7 @@ use chinwag::limits::{
 use chinwag::loglimit::LogLimit;
 use chinwag::net::{MioNet, Unwaited, listen};
 use chinwag::record::{TIMESTAMP_BYTES, Timestamp};
+use chinwag::repair;
 use chinwag::server::{Options, Server, Turned};
 use chinwag::storage::SyncPolicy;
 use chinwag::world::{Now, World};
@@ -37,8 +38,12 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    let is_tool = flags.repair || flags.new_history || flags.reset.is_some();
     let outcome = if flags.check {
-        check(&flags.data, &mut io::stdout().lock()).map_err(|error| error.to_string())
+        check(&flags.data, wall_clock(), &mut io::stdout().lock()).map_err(|error| error.to_string())
+    } else if is_tool {
+        start_log(false);
+        use_tool(&flags).map_err(|error| error.to_string())
     } else {
         start_log(flags.options.per_address.is_some());
         serve(flags).map(|()| true)
@@ -54,6 +59,33 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// `--repair`, `--reset` or `--new-history`. Returns whether all is done.
+fn use_tool(flags: &Flags) -> io::Result<bool> {
+    if !flags.data.is_dir() {
+        let why = format!("{}: no such directory", flags.data.display());
+        return Err(io::Error::new(io::ErrorKind::NotFound, why));
+    }
+    let mut directory = Directory::open(&flags.data)?;
+    let (now, out) = (wall_clock(), &mut io::stdout().lock());
+    if flags.repair {
+        return repair::repair(&mut directory, flags.yes, now, out);
+    }
+    if flags.new_history {
+        repair::new_history(&mut directory, now, out)?;
+    }
+    if let Some(name) = flags.reset {
+        let mut code = [0; 16];
+        getrandom::fill(&mut code).map_err(io::Error::other)?;
+        repair::reset(&mut directory, name, now, &hex::encode(code), out)?;
+    }
+    Ok(true)
+}
+
+fn wall_clock() -> Timestamp {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_micros(now.as_micros() as Micros)
 }
 
 fn serve(flags: Flags) -> Result<(), String> {

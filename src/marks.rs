@@ -7,6 +7,7 @@
 //! Losing a mark repeats messages and never hides any. So a bad line is left out, and a mark that is later than the
 //! last message of the log does not count: the name's previous mark does, if it has one.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::io;
 
@@ -175,21 +176,41 @@ fn parse_seen(line: &[u8]) -> Option<(Name, Timestamp)> {
     Some((Name::parse(name.strip_suffix(b" ")?)?, Timestamp::parse(timestamp)?))
 }
 
-/// Reads `seen.txt` whole and calls `damaged` for each bad line, and each that is of none of `accounts`.
+/// Reads `seen.txt` whole and calls `damaged` for each bad line, each that is of none of `accounts`, and each that is
+/// later than the last message of the log.
 ///
 /// # Errors
 /// The system's.
 pub fn verify_marks(
     file: &impl File,
     accounts: Option<&Accounts>,
+    last: Timestamp,
     mut damaged: impl FnMut(Damage),
 ) -> io::Result<()> {
     for_each_line(file, |offset, line| match parse_seen(line) {
-        Some((name, _)) if accounts.is_none_or(|accounts| accounts.find(&name).is_some()) => {}
-        Some(_) => damaged(Damage { offset, what: "a line of no account" }),
+        Some((name, _)) if accounts.is_some_and(|accounts| accounts.find(&name).is_none()) => {
+            damaged(Damage { offset, what: "a mark of no account" });
+        }
+        Some((_, seen)) if seen > last => {
+            damaged(Damage {
+                offset,
+                what: "a mark that is later than the last message, and does not count",
+            });
+        }
+        Some(_) => {}
         None => damaged(Damage { offset, what: "a line that is no name and timestamp" }),
     })?;
     Ok(())
+}
+
+/// The names that have a mark.
+///
+/// # Errors
+/// The system's.
+pub fn mark_names(file: &impl File) -> io::Result<BTreeSet<Name>> {
+    let mut names = BTreeSet::new();
+    for_each_line(file, |_, line| names.extend(parse_seen(line).map(|(name, _)| name)))?;
+    Ok(names)
 }
 
 #[cfg(test)]

@@ -60,12 +60,14 @@ impl Tail {
     }
 }
 
-/// Whether `bytes`, which end the file and contain no newline, are what a crash leaves of an append.
+/// Whether `bytes`, which end the file and contain no newline, are what a crash leaves of an append. Zeroes that go
+/// up to the end may begin anywhere: the file was made longer before its last bytes were written.
 fn is_torn(bytes: &[u8], offset: u64) -> bool {
-    if bytes.contains(&0) {
+    let written = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |at| at + 1);
+    if bytes[..written].contains(&0) {
         bytes.len() <= TORN_BYTES_MAX && has_unwritten_sectors(bytes, offset)
     } else {
-        bytes.len() < LINE_BYTES_MAX
+        bytes.len() <= TORN_BYTES_MAX && written < LINE_BYTES_MAX
     }
 }
 
@@ -137,7 +139,7 @@ mod tests {
         assert_eq!(tail(&[&good, "x".repeat(LINE_BYTES_MAX).as_bytes()]), damaged);
         assert_eq!(tail(&[&good, &vec![0; TORN_BYTES_MAX + 1]]), damaged);
         assert_eq!(tail(&[&good, b"\0rest of a line"]), damaged, "no whole sector");
-        assert_eq!(tail(&[&good, "x".repeat(to_sector + 1).as_bytes(), &[0; 511]]), damaged);
+        assert_eq!(tail(&[&good, "x".repeat(to_sector + 1).as_bytes(), &[0; 511], b"x"]), damaged);
         let utf_16: Vec<u8> = good.iter().flat_map(|&byte| [byte, 0]).collect();
         assert!(tail(&[&utf_16]).is_err());
         for junk in [&b"junk\n"[..], &[0; 4096], b"\n"] {

@@ -195,6 +195,14 @@ impl Check {
     /// What the first line's CHECK is computed over in place of a previous one.
     pub const START: Check = Check(*b"00000000");
 
+    /// The CHECK at the end of a line without its ending, whatever else the line says.
+    pub fn at_end(line: &[u8]) -> Option<Check> {
+        let (text, check) = line.split_at_checked(line.len().checked_sub(CHECK_BYTES)?)?;
+        let is_hex = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        let check: [u8; CHECK_BYTES] = check.try_into().ok()?;
+        (text.ends_with(b":") && check.iter().all(is_hex)).then_some(Check(check))
+    }
+
     /// The CHECK of a line after this one, given the line up to and including the colon before its CHECK.
     fn next(self, line: &str) -> Check {
         let digest = Sha256::new().chain_update(self.0).chain_update(line).finalize();
@@ -228,12 +236,9 @@ pub struct SealedLine<'a> {
 impl SealedLine<'_> {
     /// Reads a line without its ending.
     pub fn parse(line: &[u8]) -> Option<SealedLine<'_>> {
-        let (text, check) = line.split_at_checked(line.len().checked_sub(CHECK_BYTES)?)?;
-        let text = std::str::from_utf8(text).ok()?;
-        let record = UserRecord::parse(text)?;
-        let check: [u8; CHECK_BYTES] = check.try_into().ok()?;
-        let is_hex = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-        check.iter().all(is_hex).then_some(SealedLine { text, record, check: Check(check) })
+        let check = Check::at_end(line)?;
+        let text = std::str::from_utf8(&line[..line.len() - CHECK_BYTES]).ok()?;
+        Some(SealedLine { text, record: UserRecord::parse(text)?, check })
     }
 
     /// Whether the line was written after the line with the CHECK `previous`, and not changed since.

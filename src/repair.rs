@@ -1,0 +1,525 @@
+//! The operator's tools for a data directory that no server uses: `--repair`, `--reset` and `--new-history`.
+//!
+//! None of them frees a name, and none throws anything away: what is replaced is kept beside it under a new name.
+
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+
+use crate::accounts::Accounts;
+use crate::check::log_names;
+use crate::journal::{LOG_FILE, verify};
+use crate::marks::{SEEN_FILE, mark_names};
+use crate::name::Name;
+use crate::record::Timestamp;
+use crate::recovery::{RecoverError, for_each_line};
+use crate::storage::{AppendError, File, Storage, append_all, copy_to_new, rewrite, unused_name};
+use crate::tail::Tail;
+use crate::users::{Check, SealedLine, UserRecord, secret_hash, write_line};
+use crate::users_file::{USERS_FILE, UsersFile, names_in, read_users};
+
+/// Records written in one append.
+const RECORDS_PER_APPEND: usize = 100;
+
+/// Repairs what a start refuses, or says how if `is_agreed` is not set. Returns whether there is nothing left to do.
+///
+/// # Errors
+/// Those of the storage, and that nothing of the log can be read.
+pub fn repair<S: Storage>(
+    storage: &mut S,
+    is_agreed: bool,
+    now: Timestamp,
+    out: &mut impl Write,
+) -> io::Result<bool> {
+    let names = known_names(storage)?;
+    let log_is_bad = repair_log(storage, is_agreed, out)?;
+    let users_are_bad = repair_users(storage, &names, is_agreed, now, out)?;
+    match (log_is_bad || users_are_bad, is_agreed) {
+        (false, _) => writeln!(out, "nothing needs a repair")?,
+        (true, true) => writeln!(out, "done")?,
+        (true, false) => writeln!(out, "nothing was changed; --repair --yes does it")?,
+    }
+    Ok(is_agreed || !(log_is_bad || users_are_bad))
+}
+
+/// The names that occur in the log or have a read mark.
+fn known_names<S: Storage>(storage: &mut S) -> io::Result<BTreeSet<Name>> {
+    let mut names = BTreeSet::new();
+    if storage.exists(LOG_FILE)? {
+        names = log_names(&storage.open(LOG_FILE)?)?;
+    }
+    if storage.exists(SEEN_FILE)? {
+        names.extend(mark_names(&storage.open(SEEN_FILE)?)?);
+    }
+    Ok(names)
+}
+
+/// Moves the lines of the log that are no messages to a file of their own. Returns whether there are any.
+fn repair_log<S: Storage>(storage: &mut S, is_agreed: bool, out: &mut impl Write) -> io::Result<bool> {
+    if !storage.exists(LOG_FILE)? {
+        return Ok(false);
+    }
+    let file = storage.open(LOG_FILE)?;
+    let mut bad = Vec::new();
+    let verified = verify(&file, |damage| bad.push(damage.offset))?;
+    if bad.is_empty() {
+        return Ok(false);
+    }
+    let count = bad.len();
+    if verified.messages == 0 {
+        let why = format!(
+            "{LOG_FILE}: there is no message in it; put a backup in its place, or begin a new history with \
+             --new-history"
+        );
+        return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+    }
+    let aside = unused_name(storage, &format!("{LOG_FILE}.damaged"))?;
+    let messages = verified.messages;
+    writeln!(
+        out,
+        "{LOG_FILE}: damaged places: {count}, the first at byte {}; they go to {aside}, and {messages} messages stay",
+        bad[0]
+    )?;
+    if !is_agreed {
+        return Ok(true);
+    }
+    let temporary = format!("{LOG_FILE}.new");
+    let (mut kept, mut moved) = (storage.create(&temporary)?, storage.create(&aside)?);
+    let mut outcome = Ok(());
+    let mut is_bad = false;
+    let mut at_line_start = true;
+    for_each_line(&file, |offset, line| {
+        // A long line comes in pieces, and all of them go where the first one does.
+        if at_line_start {
+            is_bad = bad.binary_search(&offset).is_ok();
+        }
+        at_line_start = line.ends_with(b"\n");
+        if outcome.is_ok() {
+            outcome = append_all(if is_bad { &mut moved } else { &mut kept }, line);
+        }
+    })?;
+    outcome?;
+    moved.sync()?;
+    kept.sync()?;
+    storage.rename(&temporary, LOG_FILE)?;
+    Ok(true)
+}
+
+/// Drops the lines of `users.txt` that do not verify, and reserves their names and all that have no account.
+/// Returns whether a start would refuse the file as it is.
+fn repair_users<S: Storage>(
+    storage: &mut S,
+    names: &BTreeSet<Name>,
+    is_agreed: bool,
+    now: Timestamp,
+    out: &mut impl Write,
+) -> io::Result<bool> {
+    let is_missing = !storage.exists(USERS_FILE)?;
+    if is_missing && names.is_empty() {
+        return Ok(false);
+    }
+    let mut salvage = Salvage::default();
+    if is_missing {
+        writeln!(out, "{USERS_FILE}: missing, although there is a history")?;
+    } else {
+        let file = storage.open(USERS_FILE)?;
+        let damage = match read_users(&file) {
+            Ok(_) => return Ok(false),
+            Err(RecoverError::Damaged(damage)) => damage,
+            Err(RecoverError::Io(error)) => return Err(error),
+        };
+        writeln!(out, "{USERS_FILE}: damaged at byte {}: {}", damage.offset, damage.what)?;
+        let mut is_sealed = false;
+        for_each_line(&file, |_, line| is_sealed |= SealedLine::parse(trimmed(line)).is_some())?;
+        for_each_line(&file, |_, line| salvage.line(trimmed(line), is_sealed))?;
+    }
+    let Salvage { mut accounts, dropped, dropped_names, .. } = salvage;
+    let missing = names.iter().filter(|name| accounts.find(name).is_none()).copied();
+    let reserved: BTreeSet<Name> = dropped_names.into_iter().chain(missing).collect();
+    for &name in &reserved {
+        // An account keeps its spelling and the time of its registration.
+        let name = accounts.find(&name).map_or(name, |id| accounts[id].name);
+        accounts.apply(&UserRecord::Reserved { name, at: now });
+    }
+    let open = accounts.iter().filter(|(_, account)| account.credential().is_some()).count();
+    writeln!(out, "{USERS_FILE}: {dropped} lines are dropped; accounts that can log in: {open}")?;
+    if !reserved.is_empty() {
+        let list: Vec<&str> = reserved.iter().map(Name::as_str).collect();
+        writeln!(out, "{USERS_FILE}: reserved until `--reset NAME` gives them back: {}", list.join(" "))?;
+    }
+    if is_agreed {
+        if !is_missing {
+            let file = storage.open(USERS_FILE)?;
+            let kept = copy_to_new(storage, &file, 0, &format!("{USERS_FILE}.damaged"))?;
+            writeln!(out, "{USERS_FILE}: the old one is kept as {kept}")?;
+        }
+        let mut check = Check::START;
+        let lines = accounts.records().map(|record| {
+            let mut line = String::new();
+            check = write_line(&mut line, &record, check);
+            line
+        });
+        rewrite(storage, USERS_FILE, lines)?;
+    }
+    Ok(true)
+}
+
+fn trimmed(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\n").unwrap_or(line)
+}
+
+/// What can be kept of a damaged `users.txt`.
+struct Salvage {
+    accounts: Accounts,
+    /// The CHECK of the last line that verified.
+    trusted: Check,
+    /// The CHECK that stands in the line before.
+    written: Check,
+    dropped: usize,
+    /// Names at the start of lines that were dropped.
+    dropped_names: Vec<Name>,
+}
+
+impl Default for Salvage {
+    fn default() -> Salvage {
+        Salvage {
+            accounts: Accounts::default(),
+            trusted: Check::START,
+            written: Check::START,
+            dropped: 0,
+            dropped_names: Vec::new(),
+        }
+    }
+}
+
+impl Salvage {
+    /// A line counts if it verifies after the last one that did, or after the CHECK in the line before: then only
+    /// that line was changed.
+    fn line(&mut self, line: &[u8], is_sealed: bool) {
+        let record = if is_sealed {
+            let sealed = SealedLine::parse(line);
+            let good = sealed.filter(|it| it.follows(self.written) || it.follows(self.trusted));
+            self.written = Check::at_end(line).unwrap_or(self.trusted);
+            self.trusted = good.map_or(self.trusted, |sealed| sealed.check);
+            good.map(|sealed| sealed.record)
+        } else {
+            UserRecord::parse_unchecked(line)
+        };
+        match record.filter(|record| self.agrees(record)) {
+            Some(record) => _ = self.accounts.apply(&record),
+            None => {
+                self.dropped += 1;
+                self.dropped_names.extend(names_in(line));
+            }
+        }
+    }
+
+    /// Whether a record is of a new account, or of one with the same spelling and registration.
+    fn agrees(&self, record: &UserRecord) -> bool {
+        let Some(id) = self.accounts.find(record.name()) else { return true };
+        let account = &self.accounts[id];
+        let is_same = account.name.as_bytes() == record.name().as_bytes();
+        let registered = match record {
+            UserRecord::Credential { registered, .. } => *registered,
+            _ => account.registered,
+        };
+        is_same && registered == account.registered
+    }
+}
+
+/// Stores the hash of a one-time code with which whoever has it chooses a new password for a name.
+///
+/// # Errors
+/// That the name is free, that the accounts cannot be read, or those of the storage.
+pub fn reset<S: Storage>(
+    storage: &mut S,
+    name: Name,
+    now: Timestamp,
+    code: &str,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let names = known_names(storage)?;
+    let last = last_message(storage)?;
+    let (mut users, accounts) = open_users(storage)?;
+    // An account keeps its spelling.
+    let known = accounts.find(&name).map(|id| accounts[id].name);
+    if known.is_none() && !names.contains(&name) {
+        let why = format!("{name}: there is no such account, and the name is free: anyone can register it");
+        return Err(io::Error::new(io::ErrorKind::NotFound, why));
+    }
+    let name = known.unwrap_or(name);
+    let issued = now.max(last);
+    let mut records = Vec::new();
+    if known.is_none() {
+        records.push(UserRecord::Reserved { name, at: issued });
+    }
+    records.push(UserRecord::Code { name, hash: secret_hash(code), issued });
+    append(&mut users, storage, &records)?;
+    writeln!(out, "a code for {name}, valid for one day and once:\n\n  {code}\n")?;
+    writeln!(
+        out,
+        "start chinwagd; {name} connects and types:\n\n  /code {code}\n  /register {name} NEWPASSWORD"
+    )
+}
+
+/// Begins a new history: the log gets another name, nobody has read anything, and the names of the old log stay
+/// reserved.
+///
+/// # Errors
+/// That the accounts cannot be read, or those of the storage.
+pub fn new_history<S: Storage>(storage: &mut S, now: Timestamp, out: &mut impl Write) -> io::Result<()> {
+    let names = known_names(storage)?;
+    let (mut users, accounts) = open_users(storage)?;
+    let missing = names.into_iter().filter(|name| accounts.find(name).is_none());
+    let records: Vec<_> = missing.map(|name| UserRecord::Reserved { name, at: now }).collect();
+    append(&mut users, storage, &records)?;
+    // Marks first: without them the old history is only shown again, and with them a new one would be refused.
+    for name in [SEEN_FILE, LOG_FILE] {
+        if storage.exists(name)? {
+            let kept = unused_name(storage, &format!("{name}.old"))?;
+            storage.rename(name, &kept)?;
+            writeln!(out, "{name} is {kept} now")?;
+        }
+    }
+    storage.open(LOG_FILE)?;
+    writeln!(out, "accounts: {}; newly reserved names: {}", accounts.len(), records.len())
+}
+
+fn last_message<S: Storage>(storage: &mut S) -> io::Result<Timestamp> {
+    if !storage.exists(LOG_FILE)? {
+        return Ok(Timestamp::default());
+    }
+    let log = storage.open(LOG_FILE)?;
+    let length = log.len()?;
+    Ok(Tail::read(&log, length)?.map_or(Timestamp::default(), |tail| tail.last))
+}
+
+fn open_users<S: Storage>(storage: &mut S) -> io::Result<(UsersFile<S::File>, Accounts)> {
+    UsersFile::recover(storage, false).map_err(|error| match error {
+        RecoverError::Io(error) => error,
+        damaged @ RecoverError::Damaged(_) => {
+            io::Error::new(io::ErrorKind::InvalidData, format!("{USERS_FILE}: {damaged}"))
+        }
+    })
+}
+
+fn append<S: Storage>(
+    users: &mut UsersFile<S::File>,
+    storage: &mut S,
+    records: &[UserRecord],
+) -> io::Result<()> {
+    for records in records.chunks(RECORDS_PER_APPEND) {
+        users.commit(storage, records.iter()).map_err(|error| match error {
+            AppendError::Refused(error) | AppendError::Fatal(error) => {
+                io::Error::new(error.kind(), format!("{USERS_FILE}: {error}"))
+            }
+        })?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::check;
+    use crate::directory::Directory;
+    use crate::marks::SeenFile;
+    use crate::users::Credential;
+    use std::fs;
+    use std::path::Path;
+
+    const NOW: Timestamp = Timestamp::from_micros(1_795_000_000_000_000);
+    const NAMES: [&str; 8] = ["user0", "user1", "User2", "u3-longer_name", "anna", "bob", "carol", "d"];
+
+    fn name(text: &str) -> Name {
+        Name::parse(text.as_bytes()).unwrap()
+    }
+
+    fn credential(number: usize) -> Credential {
+        Credential { rounds: 600_000, salt: [number as u8; 16], key: [0x40 | number as u8; 32] }
+    }
+
+    /// A directory in which every account has said something or has a mark.
+    fn directory() -> tempfile::TempDir {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut users, mut log, mut seen, mut check) =
+            (String::new(), String::new(), String::new(), Check::START);
+        for (number, text) in NAMES.iter().enumerate() {
+            let time = Timestamp::from_micros(1_700_000_000_000_000 + number as u64);
+            let record =
+                UserRecord::Credential { name: name(text), credential: credential(number), registered: time };
+            check = write_line(&mut users, &record, check);
+            if number % 2 == 0 {
+                log += &format!("{time} {text} -> {text}: a note\n");
+            } else {
+                log += &format!("{time} user0: hello\n");
+                seen += &format!("{text} {time}\n");
+            }
+        }
+        for (file, text) in [(USERS_FILE, &users), (LOG_FILE, &log), (SEEN_FILE, &seen)] {
+            fs::write(directory.path().join(file), text).unwrap();
+        }
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        directory
+    }
+
+    /// What a start knows of accounts and reserved names, the log having been read; `None` if it is refused.
+    fn start(path: &Path) -> Option<Accounts> {
+        let mut storage = Directory::open(path).unwrap();
+        let (_, mut accounts) = UsersFile::recover(&mut storage, true).ok()?;
+        let last = last_message(&mut storage).unwrap();
+        SeenFile::recover(&mut storage, &mut accounts, last).ok()?;
+        let log = storage.open(LOG_FILE).unwrap();
+        log_names(&log).unwrap().into_iter().for_each(|name| _ = accounts.reserve(name));
+        Some(accounts)
+    }
+
+    fn passes_check(path: &Path) -> bool {
+        check(path, NOW, &mut Vec::new()).unwrap_or(false)
+    }
+
+    /// No name is free, and each password opens its own account or none.
+    fn assert_safe(accounts: &Accounts, what: &str) {
+        for (number, text) in NAMES.iter().enumerate() {
+            assert!(!accounts.is_free(&name(text)), "{what}: {text} is free");
+            let standing = accounts.find(&name(text)).and_then(|id| accounts[id].credential());
+            assert!(standing.is_none_or(|standing| standing == credential(number)), "{what}: {text}");
+        }
+        let others = accounts.iter().filter(|(_, account)| !NAMES.contains(&account.name.as_str()));
+        assert_eq!(others.filter(|(_, account)| account.credential().is_some()).count(), 0, "{what}");
+    }
+
+    fn run(path: &Path, is_agreed: bool) -> (bool, String) {
+        let mut out = Vec::new();
+        let done = repair(&mut Directory::open(path).unwrap(), is_agreed, NOW, &mut out).unwrap();
+        (done, String::from_utf8(out).unwrap())
+    }
+
+    /// Numbers that look random and are the same each time (Marsaglia's xorshift).
+    fn random(state: &mut u64, below: usize) -> usize {
+        *state ^= *state << 13;
+        *state ^= *state >> 7;
+        *state ^= *state << 17;
+        (*state % below as u64) as usize
+    }
+
+    #[test]
+    fn users_with_random_flips_and_cuts_free_no_name_and_open_no_account() {
+        let directory = directory();
+        let path = directory.path();
+        assert!(passes_check(path), "it was well before");
+        let users = path.join(USERS_FILE);
+        let good = fs::read(&users).unwrap();
+        let mut state = 88_172_645_463_325_252;
+        let mut refused = 0;
+        for round in 0..2000 {
+            let mut bytes = good.clone();
+            let is_flip = round % 2 == 0;
+            if is_flip {
+                let bit = random(&mut state, bytes.len() * 8);
+                bytes[bit / 8] ^= 1 << (bit % 8);
+            } else {
+                bytes.truncate(random(&mut state, good.len()));
+            }
+            let what = format!("round {round}");
+            fs::write(&users, &bytes).unwrap();
+            assert!(!passes_check(path), "{what}: the check sees nothing");
+            match start(path) {
+                Some(accounts) => {
+                    assert!(!is_flip, "{what}: a changed file is used");
+                    assert_safe(&accounts, &what);
+                }
+                None => {
+                    refused += 1;
+                    assert_eq!(fs::read(&users).unwrap(), bytes, "{what}: nothing is touched");
+                    if round % 50 == 0 {
+                        assert!(run(path, true).0);
+                        assert_safe(&start(path).expect("it was repaired"), &what);
+                    }
+                }
+            }
+        }
+        assert!(refused >= 1000, "{refused}");
+    }
+
+    #[test]
+    fn repair_shows_first_and_then_drops_damaged_lines_and_reserves_their_names() {
+        let directory = directory();
+        let path = directory.path();
+        assert_eq!(run(path, false), (true, "nothing needs a repair\n".to_owned()));
+        let users = path.join(USERS_FILE);
+        let bad = fs::read_to_string(&users).unwrap().replacen("anna:pbkdf2", "anna:pbkdf3", 1);
+        fs::write(&users, &bad).unwrap();
+        let (done, said) = run(path, false);
+        assert!(!done && said.contains("1 lines are dropped") && said.contains(": anna\n"), "{said}");
+        assert_eq!(fs::read_to_string(&users).unwrap(), bad, "nothing was changed");
+        assert!(run(path, true).0);
+        assert_eq!(fs::read_to_string(path.join("users.txt.damaged")).unwrap(), bad);
+        let accounts = start(path).unwrap();
+        assert_safe(&accounts, "repaired");
+        let open = accounts.iter().filter(|(_, account)| account.credential().is_some()).count();
+        assert_eq!(open, NAMES.len() - 1, "the line behind the bad one counts");
+        assert!(passes_check(path));
+    }
+
+    #[test]
+    fn repair_of_the_log_moves_bad_lines_and_keeps_all_messages() {
+        let directory = directory();
+        let path = directory.path();
+        let log = path.join(LOG_FILE);
+        let good = fs::read_to_string(&log).unwrap();
+        let second = good.find('\n').unwrap() + 1;
+        let bad = format!("{}junk\n{}\0\n", &good[..second], &good[second..]);
+        fs::write(&log, &bad).unwrap();
+        assert!(!run(path, false).0);
+        assert_eq!(fs::read_to_string(&log).unwrap(), bad);
+        assert!(run(path, true).0);
+        assert_eq!(fs::read_to_string(&log).unwrap(), good);
+        assert_eq!(fs::read_to_string(path.join("chat_history.txt.damaged")).unwrap(), "junk\n\0\n");
+        assert!(passes_check(path));
+    }
+
+    #[test]
+    fn reset_gives_a_code_for_an_account_and_for_a_reserved_name_only() {
+        let directory = directory();
+        let path = directory.path();
+        // An older copy of the accounts.
+        let users = fs::read_to_string(path.join(USERS_FILE)).unwrap();
+        fs::write(path.join(USERS_FILE), users.lines().next().unwrap().to_owned() + "\n").unwrap();
+        for (text, is_known) in [("USER0", true), ("bob", true), ("anna", true), ("stranger", false)] {
+            let code = &hex::encode([text.len() as u8; 16]);
+            let mut out = Vec::new();
+            let outcome = reset(&mut Directory::open(path).unwrap(), name(text), NOW, code, &mut out);
+            assert_eq!(outcome.is_ok(), is_known, "{text}");
+            let said = String::from_utf8(out).unwrap();
+            assert_eq!(said.contains(&format!("/code {code}")), is_known, "{said}");
+            let accounts = start(path).unwrap();
+            if is_known {
+                let (id, issued) = accounts.code(&secret_hash(code)).unwrap();
+                assert_eq!((&accounts[id].name, issued), (&name(text), NOW));
+                assert!(!accounts.is_free(&name(text)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_new_history_keeps_the_old_one_and_all_its_names() {
+        let directory = directory();
+        let path = directory.path();
+        let users = fs::read_to_string(path.join(USERS_FILE)).unwrap();
+        fs::write(path.join(USERS_FILE), users.lines().next().unwrap().to_owned() + "\n").unwrap();
+        let log = fs::read(path.join(LOG_FILE)).unwrap();
+        for kept in ["chat_history.txt.old", "chat_history.txt.old.1"] {
+            let mut out = Vec::new();
+            new_history(&mut Directory::open(path).unwrap(), NOW, &mut out).unwrap();
+            let said = String::from_utf8(out).unwrap();
+            assert!(said.contains(kept), "{said}");
+        }
+        assert_eq!(fs::read(path.join("chat_history.txt.old")).unwrap(), log);
+        assert!(path.join("seen.txt.old").exists() && fs::read(path.join(LOG_FILE)).unwrap().is_empty());
+        let accounts = start(path).unwrap();
+        assert_safe(&accounts, "a new history");
+        assert_eq!(accounts.len(), NAMES.len());
+        assert!(passes_check(path));
+    }
+}
