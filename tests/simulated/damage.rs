@@ -95,8 +95,11 @@ fn damage_that_shortened_the_log_ends_an_answer_with_an_error() {
         sim.say("bob", ask);
         let output = without_presence(sim.output("bob"));
         assert!(output.last().unwrap().starts_with("! history-unavailable: "), "{ask}: {output:?}");
+        // Nothing more is saved in it, and everyone else is served.
         sim.say("alice", "hello");
-        assert!(sim.output("alice").iter().any(|line| text_of(line) == "hello"));
+        assert!(sim.output("alice").iter().any(|line| line.starts_with("! not-saved: somebody removed")));
+        sim.say("alice", "/users");
+        assert!(sim.output("alice").last().unwrap().ends_with("online"));
     }
 }
 

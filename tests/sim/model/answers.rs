@@ -227,6 +227,9 @@ impl Model {
     }
 
     fn answer(&mut self, id: usize, text: &str) {
+        if self.log.has_torn_lines && text.starts_with("! damaged: ") {
+            return;
+        }
         let connection = &mut self.connections[id];
         if let Some(name) = text.strip_suffix(" is offline and will see it at the next login") {
             let offline = connection.offline.take().filter(|it| it.may && key(&name[2..]) == it.name);

@@ -99,6 +99,8 @@ pub struct Log {
     records: Vec<Record>,
     bytes: usize,
     last_of_connection: HashMap<usize, u64>,
+    /// Whether sectors that the power failed in stay in the file, of which readers are told.
+    pub has_torn_lines: bool,
 }
 
 impl Log {
@@ -125,6 +127,7 @@ impl Log {
         for line in text.split_terminator('\n') {
             // Sectors of an append that the power failed in stay where they are, and nobody is shown them.
             if line.contains('\0') {
+                self.has_torn_lines = true;
                 continue;
             }
             hold(Guarantee::Bounded, line.len() < 4096, || format!("a line of {} bytes", line.len() + 1));
