@@ -15,6 +15,11 @@ const JUMPS_US: [Micros; 7] =
 /// 9990-01-01T00:00:00Z. From here it is still years to the last timestamp that can be written.
 const YEAR_9990_US: Micros = 253_086_768_000_000_000;
 
+/// 9999-12-30T00:00:00Z. Some time from here on, before the year is over, the server refuses messages.
+const LAST_DAYS_US: Micros = 253_402_128_000_000_000;
+/// 10000-01-01T00:00:00Z.
+const YEAR_10000_US: Micros = 253_402_300_800_000_000;
+
 /// The wall clock does something that no clock should.
 pub fn go_wild(world: &mut SimWorld, random: &mut XorShift, tally: &mut Tally) {
     let jump_us = random.one_of(&JUMPS_US);
@@ -36,12 +41,21 @@ pub fn go_wild(world: &mut SimWorld, random: &mut XorShift, tally: &mut Tally) {
             world.wall_us = random.below(SECOND_US);
             tally.count("clock before 1970");
         }
+        6 if random.below(4) == 0 => {
+            world.wall_us = YEAR_10000_US + jump_us;
+            tally.count("clock after the year 9999");
+        }
         7 if random.below(8) == 0 => {
             world.wall_us = YEAR_9990_US;
             tally.count("clock millennia ahead");
         }
         _ => set_right(world),
     }
+}
+
+/// Whether the wall clock shows a time at which a message may be refused for want of a timestamp.
+pub fn is_at_the_end(world: &SimWorld) -> bool {
+    world.wall_us >= LAST_DAYS_US
 }
 
 /// The wall clock is right again.

@@ -8,7 +8,7 @@ use super::tally::Tally;
 use super::world::{SimWorld, XorShift};
 
 /// Every kind of trouble, by the name that it is counted by where it comes about.
-pub const KINDS: [&str; 57] = [
+pub const KINDS: [&str; 58] = [
     "short read",
     "short write",
     "blocked write",
@@ -59,6 +59,7 @@ pub const KINDS: [&str; 57] = [
     "clock that stands still",
     "clock before 1970",
     "clock millennia ahead",
+    "clock after the year 9999",
     "flipped bits",
     "zeroed sectors",
     "file cut short",

@@ -166,6 +166,9 @@ impl Run {
         people.turn_begins(turn, &mut stage);
         self.turn += 1;
         self.tally.count("turns");
+        if clock::is_at_the_end(&self.world) {
+            self.model.time_is_over();
+        }
         let began_us = self.world.mono_us;
         let outcome = self.server.turn(&mut self.world);
         let (took_us, look_us) = (self.world.mono_us - began_us, self.world.look_us);
@@ -271,6 +274,9 @@ impl Run {
         let (adversary, mut stage) = self.hostile_stage();
         adversary.leave_all(&mut stage);
         self.is_besieged = false;
+        if clock::is_at_the_end(&self.world) {
+            clock::set_right(&mut self.world);
+        }
         let (people, mut stage) = self.stage();
         people.disperse(&mut stage);
         people.calm_down(&mut stage);

@@ -306,7 +306,7 @@ impl Model {
                     is_name(to) && self.accounts.get(&key(to)).is_some_and(|it| it.was_there(since))
                 });
                 let is_explained = match code {
-                    "not-saved" => self.trouble.log_refused >= since,
+                    "not-saved" => self.trouble.log_refused.max(self.trouble.no_time) >= since,
                     "line-too-long" => is_in && line_bytes(from, to.as_deref(), said) > 4096,
                     "no-such-user" => is_in && !is_there,
                     _ => return Fit::No,

@@ -61,7 +61,9 @@ impl Bounds {
             if net.peer(connection.peer).is_accepted() {
                 accepted += 1;
                 // Whoever is logged in, or was, does not count against the address.
-                if connection.may_be.is_empty() {
+                // Of an adversary that does not read, nobody knows.
+                let may_be_in = !connection.may_be.is_empty() || connection.is_hostile && connection.may_lag;
+                if !may_be_in {
                     *by_address.entry(connection.address).or_insert(0) += 1;
                 }
             }

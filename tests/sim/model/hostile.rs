@@ -111,6 +111,7 @@ impl Model {
             let turn = self.turn;
             self.account(name).has(OWN_PASSWORD, turn);
             let connection = &mut self.connections[id];
+            connection.may_be.push(key(name));
             (connection.account, connection.welcomed) = (Some(key(name)), turn);
         }
         let is_presence = text.ends_with(" joined") || text.ends_with(" left");

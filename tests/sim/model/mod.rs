@@ -98,6 +98,7 @@ struct Trouble {
     seen_refused: u64,
     read_failed: u64,
     no_random: u64,
+    no_time: u64,
     no_descriptors: u64,
     not_watched: u64,
     of_disk: [u64; 4],
@@ -284,6 +285,11 @@ impl Model {
     }
 
     // What the server does
+
+    /// In the next turn the wall clock shows a time that may be too late for a timestamp.
+    pub fn time_is_over(&mut self) {
+        self.trouble.no_time = self.turn + 1;
+    }
 
     /// Looks at all that a turn has brought. `is_last`: the server ended in it.
     pub fn look(&mut self, net: &SimNet, disk: &SimDisk, now_us: u64, random_failures: u64, is_last: bool) {
