@@ -1,6 +1,6 @@
 //! Bit rot between two runs of a server: one file has other bytes than the server left there.
 //!
-//! A rotten directory is examined on a copy. A server starts on it, or refuses to; if it starts, strangers try to take
+//! A rotten directory is examined on a copy. A server starts on it, or refuses to; then it is repaired. If it starts, strangers try to take
 //! every name, and every account logs in and reads all it may see. Then the copy is dropped, as if the operator had
 //! restored a backup, and the seed goes on with the directory as it was.
 //!
@@ -33,11 +33,15 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use chinwag::record::Timestamp;
+use chinwag::repair::repair;
+use chinwag::server::Options;
+
 use super::disk::{LOG, SEEN, SimDisk, USERS};
 use super::harness::{Sim, options};
 use super::model::{Guarantee, Model, broken, hold};
 use super::tally::Tally;
-use super::world::{SimWorld, XorShift};
+use super::world::{NOON_US, SimWorld, XorShift};
 
 /// An append to the log that a power failure tore is at most this long.
 const APPEND_MAX: usize = (128 << 10) + 4096;
@@ -151,6 +155,11 @@ impl Case {
         self.file != SEEN
     }
 
+    /// Whether a file is gone, or empty: that is no damage that could be repaired.
+    fn needs_a_backup(&self) -> bool {
+        matches!(self.rot, Rot::Removed | Rot::Cut(0) | Rot::Older)
+    }
+
     /// Whether an account may have lost its password, or have an earlier one.
     fn may_forget_passwords(&self) -> bool {
         self.file == USERS
@@ -204,7 +213,10 @@ fn examine(disk: &SimDisk, case: &Case, model: &Model, world: &SimWorld, tally: 
         Err(error) => {
             tally.count("start that damage refused");
             hold(Guarantee::Durable, case.may_refuse(), || format!("{case}, and it does not start: {error}"));
-            return;
+            match start_repaired(disk, case, options, tally) {
+                Some(sim) => sim,
+                None => return,
+            }
         }
     };
     tally.count("start on a damaged directory");
@@ -226,6 +238,27 @@ fn examine(disk: &SimDisk, case: &Case, model: &Model, world: &SimWorld, tally: 
     }
 }
 
+/// Repairs a directory that a server refused, and starts one on it; `None` if only a backup helps.
+fn start_repaired(disk: &SimDisk, case: &Case, options: Options, tally: &mut Tally) -> Option<Sim> {
+    let mut repaired = disk.crash(|_, unsynced| unsynced.to_vec());
+    let mut said = Vec::new();
+    let is_done = repair(&mut repaired, true, Timestamp::from_micros(NOON_US), &mut said);
+    if !matches!(is_done, Ok(true)) || case.needs_a_backup() {
+        return None;
+    }
+    tally.count("repaired directory");
+    match Sim::try_on(repaired, options) {
+        Ok(sim) => Some(sim),
+        Err(error) => {
+            let said = String::from_utf8_lossy(&said);
+            broken(
+                Guarantee::Durable,
+                format!("{case}, and it does not start after a repair: {error}\n{said}"),
+            )
+        }
+    }
+}
+
 /// All names that the files know, by the form of their lines.
 fn known_names(disk: &SimDisk, case: &Case) -> Vec<String> {
     let mut names = Vec::new();
@@ -240,6 +273,12 @@ fn known_names(disk: &SimDisk, case: &Case) -> Vec<String> {
     let marks = if case.file == SEEN { String::new() } else { disk.read(SEEN) };
     for line in marks.lines() {
         names.extend(line.split_once(' ').map(|(name, _)| name.to_owned()));
+    }
+    // A damaged line may be none, and name nobody.
+    let log = if case.is_in_lines() { String::new() } else { disk.read(LOG) };
+    for line in log.lines() {
+        let ends = line.get(28..).and_then(|rest| rest.split_once(": ")).map_or("", |(ends, _)| ends);
+        names.extend(ends.split(" -> ").map(str::to_owned));
     }
     let is_name = |name: &String| {
         name.len() <= 20
