@@ -1,8 +1,8 @@
 //! Bit rot between two runs of a server: one file has other bytes than the server left there.
 //!
-//! A rotten directory is examined on a copy. A server starts on it, or refuses to; then it is repaired. If it starts, strangers try to take
-//! every name, and every account logs in and reads all it may see. Then the copy is dropped, as if the operator had
-//! restored a backup, and the seed goes on with the directory as it was.
+//! A rotten directory is examined on a copy. A server starts on it, or refuses to and starts after a repair. Then
+//! strangers try to take every name, and every account logs in and reads all it may see. The copy is dropped, as if
+//! the operator had restored a backup, and the seed goes on with the directory as it was.
 //!
 //! # What holds under which damage
 //!
@@ -247,7 +247,8 @@ fn start_repaired(disk: &SimDisk, case: &Case, options: Options, tally: &mut Tal
         return None;
     }
     tally.count("repaired directory");
-    match Sim::try_on(repaired, options) {
+    // A copy, on which it is known anew what is a line of the log.
+    match Sim::try_on(repaired.crash(|_, unsynced| unsynced.to_vec()), options) {
         Ok(sim) => Some(sim),
         Err(error) => {
             let said = String::from_utf8_lossy(&said);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::super::disk::{LOG, SimDisk};
 use super::super::net::SimNet;
 use super::connection::Connection;
+use super::log::Log;
 use super::logins::SESSIONS;
 use super::{Guarantee, Rules, hold};
 
@@ -23,7 +24,8 @@ const ACCEPTS_MAX: usize = 64;
 const READ_FOR_ALL_MAX: usize = (16 + 4) * (80 << 10);
 
 /// What a turn has come to, beyond what this counts itself.
-pub struct Work {
+pub struct Work<'a> {
+    pub log: &'a Log,
     /// Bytes by which the log grew.
     pub appended: usize,
 }
@@ -53,7 +55,7 @@ impl Bounds {
         connections: &[Connection],
         open: &[usize],
         rules: Rules,
-        work: &Work,
+        work: &Work<'_>,
     ) {
         self.look_at_work(net, disk, connections, open, work);
         let (mut accepted, mut by_address, mut sessions) = (0, BTreeMap::new(), BTreeMap::new());
@@ -67,9 +69,10 @@ impl Bounds {
                     *by_address.entry(connection.address).or_insert(0) += 1;
                 }
             }
-            if let Some(account) =
-                connection.account.as_ref().filter(|_| connection.is_surely_online(u64::MAX))
-            {
+            // A session that was replaced is told so only once its socket has room and it has read what it asked for.
+            let reads = connection.stream.as_ref().is_some_and(|stream| !stream.is_at_end(work.log));
+            let is_certain = connection.is_surely_online(u64::MAX) && !connection.may_lag && !reads;
+            if let Some(account) = connection.account.as_ref().filter(|_| is_certain) {
                 *sessions.entry(account).or_insert(0) += 1;
             }
         }
@@ -87,7 +90,7 @@ impl Bounds {
         disk: &SimDisk,
         connections: &[Connection],
         open: &[usize],
-        work: &Work,
+        work: &Work<'_>,
     ) {
         for connection in open.iter().map(|&id| &connections[id]) {
             let total = net.peer(connection.peer).read_bytes;

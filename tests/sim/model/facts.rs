@@ -36,12 +36,7 @@ impl Model {
     }
 
     fn lines(&self) -> impl Iterator<Item = (Range<usize>, &Record)> {
-        let mut end = 0;
-        (0..self.log.len()).map(move |place| {
-            let record = self.log.record(place);
-            let start = end;
-            end += record.line.len() + 1;
-            (start..end, record)
-        })
+        let records = (0..self.log.len()).map(|place| self.log.record(place));
+        records.map(|record| (record.at..record.at + record.line.len() + 1, record))
     }
 }

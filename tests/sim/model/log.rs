@@ -22,6 +22,8 @@ pub struct Record {
     pub to: Option<String>,
     pub text: String,
     pub tag: Tag,
+    /// Where the line is in the file.
+    pub at: usize,
 }
 
 impl Record {
@@ -65,7 +67,7 @@ impl Record {
 
     fn new(line: &str, from: &str, to: Option<&str>, text: &str, tag: Tag) -> Record {
         let (from, to) = (from.to_ascii_lowercase(), to.map(str::to_ascii_lowercase));
-        Record { line: line.into(), from, to, text: text.into(), tag }
+        Record { line: line.into(), from, to, text: text.into(), tag, at: 0 }
     }
 }
 
@@ -124,7 +126,10 @@ impl Log {
         hold(Guarantee::Durable, text.is_empty() || text.ends_with('\n'), || {
             format!("half a line: {text:?}")
         });
-        for line in text.split_terminator('\n') {
+        let mut next = self.bytes;
+        for (line, raw) in text.split_terminator('\n').zip(bytes.split_inclusive(|&byte| byte == b'\n')) {
+            let at = next;
+            next += raw.len();
             // Sectors of an append that the power failed in stay where they are, and nobody is shown them.
             if line.contains('\0') {
                 self.has_torn_lines = true;
@@ -134,6 +139,7 @@ impl Log {
             let record = Record::parse(line);
             let mut record =
                 record.unwrap_or_else(|| super::broken(Guarantee::Durable, format!("no message: {line:?}")));
+            record.at = at;
             let last = self.records.last().map_or("", Record::stamp);
             hold(Guarantee::Ordered, last < record.stamp(), || {
                 format!("time does not rise: {last}, then {line}")

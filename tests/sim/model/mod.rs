@@ -329,7 +329,7 @@ impl Model {
         // While it shuts down it notes what was seen as each one goes.
         let may_be_late = self.is_shutting_down;
         self.seen.look(disk, &self.log, &mut self.accounts, (self.turn, now_us), may_be_late);
-        let work = Work { appended };
+        let work = Work { log: &self.log, appended };
         self.bounds.look(net, disk, &self.connections, &self.open, self.rules, &work);
     }
 
@@ -424,11 +424,16 @@ impl Model {
             format!("{} bytes of the log are not synced, or not taken back", length - synced)
         });
         let added = disk.bytes_from(LOG, read);
-        let first = self.log.extend(&added[..synced - read]);
+        // Torn sectors that a full disk left in place have no ending until the next append gives them one.
+        let added = &added[..synced - read];
+        let whole = added.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+        let is_torn = added[whole..].contains(&0);
+        self.log.has_torn_lines |= is_torn;
+        let first = self.log.extend(if is_torn { &added[..whole] } else { added });
         for place in first..self.log.len() {
             self.look_at_record(place);
         }
-        synced - read
+        self.log.bytes() - read
     }
 
     /// What is in the log was said, by who is named there.
