@@ -33,6 +33,9 @@ pub const UNSYNCED: [&str; 8] =
 /// What everyone's password is, unless a test is about passwords.
 pub const PASSWORD: &str = "correct-horse";
 
+/// The answer to `/register` until the server has read all of the log, after which the registration goes on.
+const STILL_READING: &str = "* the server is still reading its history; your registration follows";
+
 /// Says that a test is skipped, and why. Not by `eprintln!`, of which only a failing test shows what it printed.
 pub fn skip(why: &str) {
     let current = std::thread::current();
@@ -257,8 +260,7 @@ impl Server {
     /// A new account's session.
     pub fn register(&self, name: &str) -> Client {
         let mut client = self.connect();
-        client.send(&format!("/register {name} {PASSWORD}"));
-        client.expect(&format!("* welcome {name}"));
+        client.register(name);
         client
     }
 
@@ -408,6 +410,16 @@ impl Client {
         assert_eq!(self.line(), line);
     }
 
+    /// Registers an account. Soon after a start the server may say that this takes a moment.
+    pub fn register(&mut self, name: &str) {
+        self.send(&format!("/register {name} {PASSWORD}"));
+        let mut answer = self.line();
+        if answer == STILL_READING {
+            answer = self.line();
+        }
+        assert_eq!(answer, format!("* welcome {name}"));
+    }
+
     /// The next line must be a message, whose text (`alice: hello`) must be this one. Returns its timestamp.
     pub fn expect_message(&mut self, text: &str) -> String {
         let line = self.line();
@@ -488,11 +500,12 @@ pub fn trace_of_killed(trace: &Path) -> String {
     })
 }
 
-/// Writes a history of messages a millisecond apart, each `FROM: TEXT` or `FROM -> TO: TEXT`; of accounts there are
-/// none, of which only an empty file convinces a server.
+/// Writes a log of messages that are a millisecond apart, each `FROM: TEXT` or `FROM -> TO: TEXT`. Accounts that the
+/// directory has are kept. If there are none, it gets an empty `users.txt`, because without that file a server
+/// refuses to start over a log.
 pub fn write_history(data: &Path, messages: impl Iterator<Item = String>) {
     fs::create_dir_all(data).unwrap();
-    fs::write(data.join("users.txt"), "").unwrap();
+    fs::OpenOptions::new().append(true).create(true).open(data.join("users.txt")).unwrap();
     let mut file =
         io::BufWriter::with_capacity(1 << 20, fs::File::create(data.join("chat_history.txt")).unwrap());
     for (number, message) in messages.enumerate() {

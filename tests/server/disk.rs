@@ -178,9 +178,9 @@ fn with_a_slow_sync_nothing_is_shown_before_it_and_many_share_one() {
     let mut talkers: Vec<_> = (0..TALKERS)
         .map(|number| {
             let mut talker = server.connect();
-            talker.send(&format!("/replay 0\n/register talker{number} {PASSWORD}"));
+            talker.send("/replay 0");
             talker.expect("* replay 0");
-            talker.expect(&format!("* welcome talker{number}"));
+            talker.register(&format!("talker{number}"));
             talker
         })
         .collect();

@@ -252,14 +252,11 @@ fn an_absurd_number_for_the_history_is_counted_or_refused() {
         "1.0",
         "1e9",
         "0x10",
-        "NaN",
         "1,000",
         "٣",
         "１",
         "1 2",
-        "before",
         "1 before",
-        "before 2026-",
         "1 before 2026",
         "-1 before 2026-11",
         "1 before 2026-11-22 12:00",
@@ -274,6 +271,10 @@ fn an_absurd_number_for_the_history_is_counted_or_refused() {
         "*",
     ] {
         check_refused(&mut alice, format!("/history {arguments}").as_bytes(), "bad-usage");
+    }
+    // What could be a name is taken for one.
+    for arguments in ["NaN", "before", "before 2026-", "e9 5"] {
+        check_refused(&mut alice, format!("/history {arguments}").as_bytes(), "no-such-user");
     }
     for arguments in ["-1", "4294967296", &huge, "", "1 2", "x", "1.5"] {
         check_refused(&mut alice, format!("/replay {arguments}").as_bytes(), "bad-usage");
@@ -336,7 +337,8 @@ fn a_name_is_one_whatever_its_case_and_none_that_only_looks_like_it() {
 
 #[test]
 fn a_password_is_the_rest_of_the_line_neither_empty_nor_huge() {
-    let server = Server::start(&QUICK);
+    // Addresses count: at the address that an account was made from, two wrong passwords delay nothing.
+    let server = Server::start(&["--kdf-rounds", "1", "--rate", "off"]);
     let mut nobody = server.connect();
     for (line, code) in [
         ("/register".to_owned(), "bad-usage"),
@@ -360,7 +362,6 @@ fn a_password_is_the_rest_of_the_line_neither_empty_nor_huge() {
     for (number, password) in passwords.iter().enumerate() {
         let line = format!("/register  user{number}  {password} \t");
         assert_eq!(answers(&mut server.connect(), line.as_bytes()), [format!("* welcome user{number}")]);
-        // Of a third one the next would have to wait.
         for almost in [format!("{password}."), format!("{password}\u{200b}")] {
             let line = format!("/login user{number} {almost}");
             check_refused(&mut server.connect(), line.as_bytes(), "bad-login");

@@ -155,6 +155,7 @@ fn a_password_is_changed_for_good() {
     alice.send("/login alice correct-horse");
     alice.expect_error("bad-login");
     alice.send("/login alice battery staple");
+    alice.expect("* after failed logins this one is checked in 5 s");
     alice.expect("* welcome alice");
 }
 
