@@ -192,14 +192,20 @@ fn a_server_that_dies_again_and_again_in_the_middle_of_talk_leaves_no_gap_and_no
 fn who_is_not_let_in_again_is_told_why_and_can_leave() {
     let (server, config) = stage();
     let mut alice = Terminal::register(&server, "alice", config.path());
-    let mut elsewhere = server.login("alice");
-    elsewhere.send(&format!("/passwd {PASSWORD} battery-staple"));
-    elsewhere.expect("* password changed");
+    wait_for_token(&config);
     let port = server.port();
     let stopped = server.kill();
     alice.shows("! offline");
+    // Meanwhile the password is changed, which revokes the token.
+    let server = stopped.start(&QUICK);
+    let mut elsewhere = server.login("alice");
+    elsewhere.send(&format!("/passwd {PASSWORD} battery-staple"));
+    elsewhere.expect("* password changed");
+    let stopped = server.kill();
     let _server = again(&stopped, &port);
-    alice.shows("! the connection has ended: bad-login: wrong name or password; Ctrl-D leaves");
+    alice.shows(
+        "! the connection has ended: bad-token: unknown or expired; log in with your password; Ctrl-D leaves",
+    );
     alice.types(CTRL_D);
     assert_eq!(alice.ended().code(), Some(0));
 }

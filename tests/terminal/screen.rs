@@ -243,6 +243,11 @@ pub fn joined(screen: &str) -> String {
     screen.replace("\n      ", "")
 }
 
+/// Waits until a client has stored a token for its next login, and returns the file.
+pub fn wait_for_token(config: &TempDir) -> String {
+    wait_for("the token", || std::fs::read_to_string(config.path().join("chinwag/tokens")).ok())
+}
+
 /// A server, and a directory for settings.
 pub fn stage() -> (Server, TempDir) {
     (Server::start(&QUICK), TempDir::new().unwrap())
