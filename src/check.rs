@@ -56,6 +56,9 @@ pub fn check(directory: &Path, now: Timestamp, out: &mut impl Write) -> io::Resu
     if has_messages && users.is_none() {
         report.problem(format_args!("{USERS_FILE}: missing, although there are messages"))?;
     }
+    if log.is_none() && accounts.is_some_and(|accounts| accounts.len() > 0) {
+        report.problem(format_args!("{LOG_FILE}: missing, although there are accounts"))?;
+    }
     if let (Some(log), Some(accounts)) = (&log, accounts) {
         let names = log_names(log)?;
         let strangers: Vec<&Name> = names.iter().filter(|name| accounts.find(name).is_none()).collect();

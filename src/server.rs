@@ -43,7 +43,7 @@ use crate::quota::ByteLimits;
 use crate::reactor::{Attention, Reactor};
 use crate::record::Timestamp;
 use crate::recovery::RecoverError;
-use crate::storage::{AppendError, Storage};
+use crate::storage::{AppendError, File, Storage};
 use crate::users_file::{RecordsSaved, USERS_FILE, UsersFile};
 use crate::world::{Now, World};
 
@@ -138,6 +138,7 @@ impl<N: Net, S: Storage> Server<N, S> {
                 RecoverError::Damaged(_) => Fatal { what: file, why },
             }
         };
+        require_log(&mut storage).map_err(fatal("the data directory"))?;
         let journal = Journal::recover(&mut storage, options.sync).map_err(recovering(LOG_FILE))?;
         let (users, mut accounts) =
             UsersFile::recover(&mut storage, journal.end() > 0).map_err(recovering(USERS_FILE))?;
@@ -379,4 +380,15 @@ fn in_words(why: &io::Error) -> &'static str {
         io::ErrorKind::FileTooLarge => "the server's history may not grow further",
         _ => "the server's disk does not take it",
     }
+}
+
+/// Refuses a directory that has accounts and no log. A server creates both files at its first start, so the log was
+/// lost, or is on a disk that is not mounted.
+fn require_log<S: Storage>(storage: &mut S) -> io::Result<()> {
+    if storage.exists(LOG_FILE)? || !storage.exists(USERS_FILE)? || storage.open(USERS_FILE)?.len()? == 0 {
+        return Ok(());
+    }
+    let why = "chat_history.txt is missing, although there are accounts: is the disk with the log not mounted? Put it \
+               back, or begin a new history with `chinwagd --new-history --data DIR`";
+    Err(io::Error::new(io::ErrorKind::NotFound, why))
 }

@@ -78,6 +78,24 @@ fn a_history_without_its_accounts_is_refused_and_named() {
 }
 
 #[test]
+fn a_missing_log_is_refused_while_there_are_accounts() {
+    let stopped = used(&[]);
+    fs::remove_file(stopped.data.join("seen.txt")).unwrap();
+    fs::rename(stopped.data.join("chat_history.txt"), stopped.data.join("elsewhere.txt")).unwrap();
+    let (status, said) = check(&stopped.data);
+    assert!(status == Some(1) && said.contains("chat_history.txt: missing"), "{said}");
+    for _ in 0..2 {
+        refuses_to_start(&stopped.data, &["chat_history.txt", "--new-history"]);
+        assert!(
+            !stopped.data.join("chat_history.txt").exists(),
+            "the next start would take it for a new one"
+        );
+    }
+    fs::rename(stopped.data.join("elsewhere.txt"), stopped.data.join("chat_history.txt")).unwrap();
+    stopped.start(&QUICK).register("carol");
+}
+
+#[test]
 fn a_directory_that_others_can_enter_is_warned_of() {
     use std::os::unix::fs::PermissionsExt;
     for (mode, is_warned_of) in [(0o700, false), (0o750, true), (0o701, true)] {
