@@ -20,6 +20,8 @@
 //! | 0 | [`name`] | an account's name |
 //! | 0 | [`kdf`] | PBKDF2-HMAC-SHA256 as a value that is stepped |
 //! | 0 | [`mod@line`] | bytes to lines: lengths, telnet, clients of other protocols |
+//! | 0 | [`subnet`] | a range of IP addresses |
+//! | 0 | [`proxy`] | the header with which a proxy announces whose connection it forwards |
 //! | 0 | [`text`] | what may stand in a message, by Unicode properties |
 //! | 0 | [`record`] | a message and its line; the timestamp that only rises; who may see it |
 //! | 0 | [`judge`] | which lines of the log are messages and which are damage |
@@ -114,6 +116,7 @@ pub mod net;
 pub mod outbox;
 pub mod presence;
 pub mod protocol;
+pub mod proxy;
 pub mod quota;
 pub mod reactor;
 pub mod record;
@@ -123,6 +126,7 @@ pub mod replay;
 pub mod search;
 pub mod server;
 pub mod storage;
+pub mod subnet;
 pub mod tail;
 pub mod text;
 pub mod throttle;

@@ -108,6 +108,8 @@ pub const LOGIN_GRACE_US: Micros = 60 * SECOND_US;
 pub const LOGIN_VERDICT_US: Micros = 30 * SECOND_US;
 /// How long the last words to a connection without a login may take.
 pub const GOODBYE_US: Micros = 10 * SECOND_US;
+/// A header of the PROXY protocol: what fits into the first segment of any connection.
+pub const PROXY_HEADER_BYTES_MAX: usize = 536;
 /// Connections that yield to others in one turn, each of which needs a descriptor until the end of it.
 pub const EVICTIONS_PER_TURN_MAX: usize = 16;
 /// Connections of one address that are not logged in.
@@ -233,6 +235,10 @@ const _: () = {
         "one turn's messages never turn a drained live connection into a reader of the file"
     );
     assert!(INPUT_BYTES_BEFORE_LOGIN_MAX >= LINE_BYTES_MAX, "a whole line fits");
+    assert!(
+        PROXY_HEADER_BYTES_MAX <= INPUT_BYTES_BEFORE_LOGIN_MAX,
+        "a header and what follows it fit into a read"
+    );
     assert!(
         512 + INPUT_BYTES_BEFORE_LOGIN_MAX + POOLED_OUTBOX_BYTES_MAX <= BYTES_BEFORE_LOGIN_MAX,
         "a connection, its input and its output before the login"

@@ -44,9 +44,9 @@ const TOP_LEVEL: [&str; 10] = [
 ];
 
 /// Files that decide by what they are given: no clock, no file, no socket.
-const PURE: [&str; 18] = [
-    "client", "limits", "name", "kdf", "line", "text", "record", "protocol", "feed", "throttle", "hashing",
-    "login", "presence", "quota", "loglimit", "effects", "chat", "cursor",
+const PURE: [&str; 20] = [
+    "client", "limits", "name", "kdf", "line", "subnet", "proxy", "text", "record", "protocol", "feed",
+    "throttle", "hashing", "login", "presence", "quota", "loglimit", "effects", "chat", "cursor",
 ];
 
 /// The only module that may name the poller, the signals and the options of sockets.
