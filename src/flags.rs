@@ -29,6 +29,8 @@ usage: chinwagd [FLAG]...
   --max-connections N     connections at a time (default: what the limit on open files allows)
   --per-address N|off     connections of one address at a time (default 32); off also lifts the limits
                           on new accounts and failed logins of an address
+  --proxy-from ADDRESS[/BITS]
+                          peers whose connections begin with a header of the PROXY protocol; again for more
   --registration open|closed
                           whether anyone may make an account (default open)
   --max-accounts N        accounts in all (default 100000)
@@ -129,6 +131,7 @@ pub fn parse_flags(arguments: impl Iterator<Item = OsString>) -> Result<Parsed, 
             | "--replay"
             | "--max-connections"
             | "--per-address"
+            | "--proxy-from"
             | "--registration"
             | "--max-accounts"
             | "--accounts-per-hour"
@@ -210,6 +213,10 @@ fn set_flag(flags: &mut Flags, flag: &str, value: String) -> Result<(), String> 
             flags.options.per_address = number_or_off(u32::MAX)?;
             flags.options.rules.limits_addresses = flags.options.per_address.is_some();
         }
+        "--proxy-from" => {
+            let expected = "an IP address, or a range such as 10.0.0.0/8";
+            flags.options.proxies.push(value.parse().map_err(|_| bad(expected))?);
+        }
         _ => unreachable!("parse_flags knows the same flags"),
     }
     Ok(())
@@ -260,6 +267,13 @@ mod tests {
     }
 
     #[test]
+    fn proxies_are_addresses_or_ranges() {
+        let flags = parse(&["--proxy-from", "127.0.0.2", "--proxy-from=2001:db8::/32"]).expect("both are");
+        let proxies: Vec<String> = flags.options.proxies.iter().map(ToString::to_string).collect();
+        assert_eq!(proxies, ["127.0.0.2/32", "2001:db8::/32"]);
+    }
+
+    #[test]
     fn sizes_have_binary_units() {
         let sizes = ["1", "4096", "512K", "64M", "2G"].map(size);
         assert_eq!(sizes, [1, 4096, 512 << 10, 64 << 20, 2 << 30].map(Some));
@@ -273,8 +287,15 @@ mod tests {
 
     #[test]
     fn flags_that_make_no_sense_are_named_in_the_message() {
-        let wrong: [&[&str]; 6] =
-            [&["--rate", "0"], &["--rate"], &["--check=1"], &["--what"], &["what"], &["--listen", "5000"]];
+        let wrong: [&[&str]; 7] = [
+            &["--rate", "0"],
+            &["--rate"],
+            &["--check=1"],
+            &["--what"],
+            &["what"],
+            &["--listen", "5000"],
+            &["--proxy-from", "10.0.0.0/33"],
+        ];
         for arguments in wrong {
             let message = parse(arguments).err().expect("it makes no sense");
             assert!(message.contains(arguments[0].split('=').next().expect("a part")), "{message}");

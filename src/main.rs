@@ -104,7 +104,7 @@ fn serve(flags: Flags) -> Result<(), String> {
     // at its end.
     options.max_connections = connection_limit(flags.max_connections, 3 + EVICTIONS_PER_TURN_MAX);
     warn_of_weak(&options);
-    let mut server = Server::new(net, directory, options).map_err(|error| error.to_string())?;
+    let mut server = Server::new(net, directory, options.clone()).map_err(|error| error.to_string())?;
     info!(
         "at most {} connections, {} of one address, {} lines a second each; sync {}; passwords with {} rounds",
         options.max_connections,
@@ -117,6 +117,9 @@ fn serve(flags: Flags) -> Result<(), String> {
         },
         options.rules.kdf_rounds
     );
+    for subnet in &options.proxies {
+        info!("connections from {subnet} must begin with a PROXY header");
+    }
     if addresses.iter().any(|address| !address.ip().is_loopback()) {
         match options.rules.is_registration_open {
             true => warn!("registration is open: whoever reaches this server can make an account"),

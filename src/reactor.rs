@@ -19,7 +19,9 @@ use self::connection::Closing;
 pub use self::connection::Connection;
 pub use self::output::Attention;
 use crate::feed::Feed;
-use crate::limits::{ACCEPT_PAUSE_US, DISCARD_PAUSE_US, Micros, POOLED_INPUTS_MAX};
+use crate::limits::{
+    ACCEPT_PAUSE_US, DISCARD_PAUSE_US, INPUT_BYTES_BEFORE_LOGIN_MAX, Micros, POOLED_INPUTS_MAX,
+};
 use crate::line::InputBuffer;
 use crate::net::{Accepted, ConnectionId, Net, Readiness, Stream};
 use crate::outbox::OwnPool;
@@ -225,34 +227,33 @@ impl<N: Net> Reactor<N> {
                 room = into.len().min(room_left);
                 stream.read(&mut into[..room])
             };
-            match connection.input.fill(&mut self.input_pool, &mut read) {
-                Ok(0) => {
-                    connection.ended = true;
-                    connection.readable = false;
-                }
-                Ok(count) => {
-                    bytes += count;
-                    connection.heard_us = now_us;
-                    // Asking once more, only to hear that there is nothing, would be every other read.
-                    connection.readable = count == room || connection.reads_short;
-                }
-                Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock => {
-                        connection.readable = false;
-                        connection.reads_short = false;
-                    }
-                    io::ErrorKind::Interrupted => {}
-                    // A reset comes after all data that was received before it.
-                    _ => {
-                        connection.ended = true;
-                        connection.hung_up = true;
-                        connection.readable = false;
-                    }
-                },
-            }
+            let outcome = connection.input.fill(&mut self.input_pool, &mut read);
+            bytes += connection.note_read(outcome, room, now_us);
         }
         connection.input.release(&mut self.input_pool, POOLED_INPUTS_MAX);
         bytes
+    }
+
+    /// Reads once, without taking telnet commands out, and appends what came to `bytes`. Afterwards `bytes` holds at
+    /// most [`INPUT_BYTES_BEFORE_LOGIN_MAX`], so that [`Reactor::push_input`] can take any part of it.
+    pub fn read_raw(&mut self, id: ConnectionId, bytes: &mut Vec<u8>, now_us: Micros) {
+        let Some(connection) = self.connections.get_mut(id as usize).filter(|it| it.readable) else { return };
+        let room = self.sink.len().min(INPUT_BYTES_BEFORE_LOGIN_MAX - bytes.len());
+        let outcome = connection.socket.stream.read(&mut self.sink[..room]);
+        let count = connection.note_read(outcome, room, now_us);
+        bytes.extend_from_slice(&self.sink[..count]);
+    }
+
+    /// Adds bytes that were read with [`Reactor::read_raw`] to the empty input of a connection.
+    pub fn push_input(&mut self, id: ConnectionId, bytes: &[u8]) {
+        let Some(connection) = self.connections.get_mut(id as usize).filter(|_| !bytes.is_empty()) else {
+            return;
+        };
+        let read = |into: &mut [u8]| {
+            into[..bytes.len()].copy_from_slice(bytes);
+            Ok(bytes.len())
+        };
+        connection.input.fill(&mut self.input_pool, read).expect("copying cannot fail");
     }
 
     /// Gives back the input buffer of a connection that was looked at, unless it is to be looked at again at once.

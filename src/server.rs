@@ -5,6 +5,7 @@ mod answers;
 mod clock;
 mod closing;
 mod delivery;
+mod headers;
 mod input;
 mod options;
 mod rotation;
@@ -22,6 +23,7 @@ use log::{error, info};
 use self::admission::Strangers;
 use self::answers::Task;
 use self::clock::Clock;
+use self::headers::PendingHeader;
 use self::input::line_due_us;
 pub use self::options::Options;
 use self::rotation::Rotation;
@@ -107,6 +109,8 @@ pub struct Server<N: Net, S: Storage> {
     clock: Clock,
     chunk: Chunk,
     strangers: Strangers,
+    /// Connections from proxies whose header is not complete. They have no session.
+    pending_headers: HashMap<ConnectionId, PendingHeader>,
     now: Now,
     /// When `seen.txt` is to be brought up to date; `None` while it is.
     seen_due_us: Option<Micros>,
@@ -179,6 +183,7 @@ impl<N: Net, S: Storage> Server<N, S> {
             clock: Clock::default(),
             chunk: Chunk::default(),
             strangers: Strangers::default(),
+            pending_headers: HashMap::new(),
             now: Now::default(),
             seen_due_us: None,
             seen_next: 0,
@@ -258,6 +263,9 @@ impl<N: Net, S: Storage> Server<N, S> {
 
     /// Acts on what is due on a connection, and arms it for what is due next.
     fn look_at(&mut self, id: ConnectionId) {
+        if self.pending_headers.contains_key(&id) {
+            return self.expire_header(id);
+        }
         let now_us = self.now.mono_us;
         let Some(connection) = self.reactor.connection(id) else { return };
         let since_us = connection.since_us;

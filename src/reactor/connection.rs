@@ -151,6 +151,36 @@ impl<S> Connection<S> {
         self.reads_short = true;
     }
 
+    /// Records the outcome of a read into `room` bytes; returns how many came.
+    pub(super) fn note_read(&mut self, outcome: io::Result<usize>, room: usize, now_us: Micros) -> usize {
+        match outcome {
+            Ok(0) => {
+                self.ended = true;
+                self.readable = false;
+            }
+            Ok(count) => {
+                self.heard_us = now_us;
+                // Reading once more, only to learn that there is nothing, would be every other read.
+                self.readable = count == room || self.reads_short;
+                return count;
+            }
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock => {
+                    self.readable = false;
+                    self.reads_short = false;
+                }
+                io::ErrorKind::Interrupted => {}
+                // A reset comes after all data that was received before it.
+                _ => {
+                    self.ended = true;
+                    self.hung_up = true;
+                    self.readable = false;
+                }
+            },
+        }
+        0
+    }
+
     pub(super) fn has_input(&self) -> bool {
         self.readable || self.ended || !self.input.is_empty()
     }

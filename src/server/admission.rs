@@ -31,7 +31,8 @@ impl Strangers {
         self.by_origin.get(&address.into()).copied().unwrap_or(0)
     }
 
-    fn add(&mut self, id: ConnectionId, address: IpAddr, counts: bool) {
+    /// Adds a connection; `counts` tells whether it counts against its address.
+    pub(super) fn add(&mut self, id: ConnectionId, address: IpAddr, counts: bool) {
         self.all.insert(id, (address, counts));
         if counts {
             *self.by_origin.entry(address.into()).or_insert(0) += 1;
@@ -92,28 +93,45 @@ impl<N: Net, S: Storage> Server<N, S> {
                 }
                 return;
             };
-            if let Some(refusal) = self.refusal(peer, &full) {
+            let is_proxied = self.options.proxies.iter().any(|subnet| subnet.contains(peer.ip()));
+            let refusal = if is_proxied { None } else { self.refusal_of_address(peer) };
+            let refusal = refusal.or_else(|| self.refusal_when_full(peer, &full));
+            if let Some(refusal) = refusal {
                 self.reactor.turn_away(stream, &refusal);
             } else if let Some(id) = self.reactor.admit(stream, self.now.mono_us) {
-                self.strangers.add(id, peer.ip(), true);
-                self.chat.open(id, peer, &mut self.effects);
+                if is_proxied {
+                    self.await_header(id, peer);
+                } else {
+                    self.open_session(id, peer);
+                }
                 self.reactor.arm(id, self.now.mono_us + LOGIN_GRACE_US);
             }
         }
     }
 
-    /// Why a newcomer cannot stay, if so. Where there is no room, it is made where that is possible.
-    fn refusal(&mut self, peer: SocketAddr, full: &str) -> Option<String> {
+    /// Opens the session of a connection that is admitted.
+    pub(super) fn open_session(&mut self, id: ConnectionId, peer: SocketAddr) {
+        self.strangers.add(id, peer.ip(), true);
+        self.chat.open(id, peer, &mut self.effects);
+    }
+
+    /// Returns the refusal of a connection whose address has too many.
+    pub(super) fn refusal_of_address(&self, peer: SocketAddr) -> Option<String> {
         let open = self.strangers.count(peer.ip());
-        if self.options.per_address.is_some_and(|most| open >= most) {
+        let is_refused = self.options.per_address.is_some_and(|most| open >= most);
+        is_refused.then(|| {
             info!("{peer}: refused: too many connections of its address");
-            return Some(format!("! too-many-connections: your address has {open} open already\n"));
-        }
-        if self.reactor.staying() >= self.options.max_connections && !self.make_room() {
+            format!("! too-many-connections: your address has {open} open already\n")
+        })
+    }
+
+    /// Makes room for a connection if there is none; returns the refusal if that is not possible.
+    fn refusal_when_full(&mut self, peer: SocketAddr, full: &str) -> Option<String> {
+        let is_refused = self.reactor.staying() >= self.options.max_connections && !self.make_room();
+        is_refused.then(|| {
             info!("{peer}: refused: the server is full");
-            return Some(full.into());
-        }
-        None
+            full.into()
+        })
     }
 
     /// Ends a connection so that another can come. A session that is logged in yields only where its account has

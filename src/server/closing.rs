@@ -12,7 +12,7 @@ impl<N: Net, S: Storage> Server<N, S> {
     pub(super) fn broken(&mut self, id: ConnectionId) {
         self.reactor.give_up_output(id);
         let Some(connection) = self.reactor.connection(id) else { return };
-        if connection.is_open() && !self.chat.is_hashing(id) {
+        if connection.is_open() && self.chat.is_open(id) && !self.chat.is_hashing(id) {
             connection.read_to_the_end();
             self.reactor.schedule(id);
             // Where its input does not end by itself, the stall ends it.
@@ -65,6 +65,9 @@ impl<N: Net, S: Storage> Server<N, S> {
 
     /// Ends a session.
     pub(super) fn leave(&mut self, id: ConnectionId, reason: &str) {
+        if let Some(pending) = self.pending_headers.remove(&id) {
+            return info!("{}: closed: {reason}", pending.peer);
+        }
         self.tasks.remove(&id);
         self.replaying.remove(&id);
         if let Some(account) = self.chat.account_of(id) {

@@ -34,6 +34,9 @@ impl<N: Net, S: Storage> Server<N, S> {
                 self.reactor.schedule_first(&ready[position..]);
                 break;
             }
+            if self.pending_headers.contains_key(&id) && !self.read_header(id) {
+                continue;
+            }
             let bytes = self.fill(id);
             if self.is_gone_while_hashing(id) {
                 self.leave(id, "disconnected during a login");
@@ -69,7 +72,7 @@ impl<N: Net, S: Storage> Server<N, S> {
     }
 
     /// Before the login, bytes that make no line, such as endless telnet negotiations, cost as much as long lines do.
-    fn charge_reading(&mut self, id: ConnectionId, bytes: usize) {
+    pub(super) fn charge_reading(&mut self, id: ConnectionId, bytes: usize) {
         let (rate, now_us) = (self.options.rate, self.now.mono_us);
         let Some(connection) = self.reactor.connection(id).filter(|it| !it.is_logged_in) else { return };
         if let Some(rate) = rate.filter(|_| bytes > 0) {

@@ -7,9 +7,10 @@ use crate::limits::{
 };
 use crate::quota::ByteLimits;
 use crate::storage::SyncPolicy;
+use crate::subnet::Subnet;
 
 /// What the operator chose.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// When messages are synced.
     pub sync: SyncPolicy,
@@ -22,6 +23,8 @@ pub struct Options {
     pub max_connections: usize,
     /// Connections of one address at a time; `None` for no such limit.
     pub per_address: Option<u32>,
+    /// Peers whose connections begin with a header of the PROXY protocol.
+    pub proxies: Vec<Subnet>,
 }
 
 impl Default for Options {
@@ -40,6 +43,7 @@ impl Default for Options {
             rate: Some(RATE_LINES_PER_SECOND),
             max_connections: 1000,
             per_address: Some(CONNECTIONS_PER_ADDRESS),
+            proxies: Vec::new(),
         }
     }
 }

@@ -11,6 +11,7 @@ mod inputs;
 mod killed;
 mod log;
 mod order;
+mod proxies;
 mod running;
 mod slow;
 mod wire;

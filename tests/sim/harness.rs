@@ -55,7 +55,8 @@ impl Sim {
     pub fn try_on(disk: SimDisk, options: Options) -> Result<Sim, String> {
         disk.state().shows_unsynced = options.sync != SyncPolicy::Always;
         let net = SimNet::new(disk.clone());
-        let server = Server::new(net.clone(), disk.clone(), options).map_err(|error| error.to_string())?;
+        let server =
+            Server::new(net.clone(), disk.clone(), options.clone()).map_err(|error| error.to_string())?;
         let (world, clients) = (SimWorld::new(), BTreeMap::new());
         Ok(Sim { server, net, disk, world, options, clients, next_address: 0 })
     }

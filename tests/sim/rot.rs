@@ -208,7 +208,7 @@ fn examine(disk: &SimDisk, case: &Case, model: &Model, world: &SimWorld, tally: 
     // Whoever examines comes from addresses of its own, and has much to ask.
     options.rate = None;
     let spoilt = disk.crash(|_, unsynced| unsynced.to_vec());
-    let mut sim = match Sim::try_on(disk.crash(|_, unsynced| unsynced.to_vec()), options) {
+    let mut sim = match Sim::try_on(disk.crash(|_, unsynced| unsynced.to_vec()), options.clone()) {
         Ok(sim) => sim,
         Err(error) => {
             tally.count("start that damage refused");

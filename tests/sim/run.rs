@@ -88,7 +88,8 @@ impl Run {
         let net = SimNet::new(disk.clone());
         net.state().habits =
             Habits { tells_all: random.below(3) > 0, reads_short: random.below(2) == 0, ..Habits::default() };
-        let server = Server::new(net.clone(), disk.clone(), options).expect("an empty directory is fine");
+        let server =
+            Server::new(net.clone(), disk.clone(), options.clone()).expect("an empty directory is fine");
         Run {
             random,
             options,
@@ -237,7 +238,7 @@ impl Run {
             self.net.state().habits = habits;
             let us = self.random.one_of(&[0, 1_000_000, 60_000_000]);
             self.world.advance(us);
-            match Server::new(self.net.clone(), self.disk.clone(), self.options) {
+            match Server::new(self.net.clone(), self.disk.clone(), self.options.clone()) {
                 Ok(server) => {
                     self.server = server;
                     break;

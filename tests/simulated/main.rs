@@ -11,6 +11,7 @@ mod everything;
 mod logins;
 mod missed;
 mod presence;
+mod proxies;
 mod slots;
 mod slow_readers;
 mod sockets;

@@ -1,0 +1,84 @@
+//! Connections from proxies, until the header is complete that tells whose they are.
+//!
+//! Such a connection holds a slot and can be evicted like any that is not logged in, but counts against no address and
+//! has no session. With its header it is admitted under the address in it. What follows the header is its input.
+
+use std::net::SocketAddr;
+
+use super::Server;
+use crate::limits::LOGIN_GRACE_US;
+use crate::net::{ConnectionId, Net};
+use crate::proxy;
+use crate::storage::Storage;
+
+/// A header that is not complete.
+pub(super) struct PendingHeader {
+    /// The proxy.
+    pub(super) peer: SocketAddr,
+    /// What came of it, less than [`crate::limits::PROXY_HEADER_BYTES_MAX`] bytes.
+    bytes: Vec<u8>,
+}
+
+impl<N: Net, S: Storage> Server<N, S> {
+    /// Waits for the header of a connection that a proxy has opened.
+    pub(super) fn await_header(&mut self, id: ConnectionId, peer: SocketAddr) {
+        self.strangers.add(id, peer.ip(), false);
+        let other = self.pending_headers.insert(id, PendingHeader { peer, bytes: Vec::new() });
+        assert!(other.is_none(), "a number is given again only after its connection is gone");
+    }
+
+    /// Reads on in the header of a connection. Returns whether the connection takes lines now.
+    pub(super) fn read_header(&mut self, id: ConnectionId) -> bool {
+        let Some(pending) = self.pending_headers.get_mut(&id) else { return false };
+        self.reactor.read_raw(id, &mut pending.bytes, self.now.mono_us);
+        match proxy::parse(&pending.bytes) {
+            Ok(Some(header)) => self.complete_header(id, header),
+            Ok(None) => {
+                let Some(connection) = self.reactor.connection(id) else { return false };
+                if connection.ended {
+                    self.close_without_header(id, "it ended before its PROXY header was complete");
+                } else if connection.readable {
+                    self.reactor.schedule(id);
+                }
+                false
+            }
+            Err(problem) => {
+                self.close_without_header(id, &problem.to_string());
+                false
+            }
+        }
+    }
+
+    /// Admits a connection under the address in its header, unless that has too many. Returns whether it is admitted.
+    fn complete_header(&mut self, id: ConnectionId, header: proxy::Header) -> bool {
+        let Some(pending) = self.pending_headers.remove(&id) else { return false };
+        let peer = header.source.unwrap_or(pending.peer);
+        self.strangers.remove(id);
+        if let Some(refusal) = self.refusal_of_address(peer) {
+            self.reactor.push_own(id, refusal.as_bytes(), &self.feed);
+            self.reactor.dismiss(id, &self.feed, self.now.mono_us);
+            return false;
+        }
+        self.open_session(id, peer);
+        let input = &pending.bytes[header.length..];
+        self.reactor.push_input(id, input);
+        self.charge_reading(id, input.len());
+        true
+    }
+
+    /// Closes a connection whose header has not come by the login deadline.
+    pub(super) fn expire_header(&mut self, id: ConnectionId) {
+        let Some(connection) = self.reactor.connection(id) else { return };
+        let deadline_us = connection.since_us + LOGIN_GRACE_US;
+        if self.now.mono_us < deadline_us {
+            self.reactor.arm(id, deadline_us);
+        } else {
+            self.close_without_header(id, "no PROXY header in time");
+        }
+    }
+
+    fn close_without_header(&mut self, id: ConnectionId, reason: &str) {
+        self.leave(id, reason);
+        self.reactor.doom(id);
+    }
+}
