@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -48,6 +49,30 @@ fn help_and_version_are_printed() {
     let (status, printed, said) = run_chinwagd(&["--version"]);
     assert_eq!((status, said.as_str()), (Some(0), ""));
     assert_eq!(printed, format!("chinwagd {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn a_start_logs_the_absolute_path_of_the_data_and_whether_strangers_can_register() {
+    let own = tempfile::tempdir().unwrap();
+    let beyond = ["--listen", "0.0.0.0:0"];
+    let start = |flags: &[&str]| {
+        // The data directory is given relative to the current one.
+        let relative =
+            std::env::current_dir().unwrap().components().skip(1).map(|_| "..").collect::<PathBuf>();
+        let relative = relative.join(own.path().strip_prefix("/").unwrap());
+        assert!(relative.is_relative());
+        let server = Setup::new(&[&QUICK[..], flags].concat()).data(&relative);
+        if flags.is_empty() { server.start() } else { server.start_on_two() }
+    };
+    let server = start(&[]);
+    server.logged(&[&format!(", data in {}", own.path().canonicalize().unwrap().display())]);
+    assert!(!server.log().contains("registration is"), "only this machine reaches it");
+    server.stop();
+    let server = start(&beyond);
+    server.logged(&["WARN  registration is open"]);
+    server.stop();
+    let server = start(&[&beyond[..], &["--registration", "closed"]].concat());
+    server.logged(&["INFO  registration is closed"]);
 }
 
 #[test]
