@@ -155,6 +155,16 @@ impl Case {
         self.file != SEEN
     }
 
+    /// Whether the damage breaks the chain of `users.txt` where nothing can be taken for a torn append.
+    fn must_refuse(&self) -> bool {
+        let body = self.before.strip_suffix(b"\n").unwrap_or(&self.before);
+        let last = body.iter().rposition(|&byte| byte == b'\n').unwrap_or(0);
+        match &self.rot {
+            Rot::Flipped(offsets) => self.file == USERS && offsets.iter().all(|&offset| offset < last),
+            _ => false,
+        }
+    }
+
     /// Whether a file is gone, or empty: that is no damage that could be repaired.
     fn needs_a_backup(&self) -> bool {
         matches!(self.rot, Rot::Removed | Rot::Cut(0) | Rot::Older)
@@ -209,6 +219,7 @@ fn examine(disk: &SimDisk, case: &Case, model: &Model, world: &SimWorld, tally: 
     options.rate = None;
     let spoilt = disk.crash(|_, unsynced| unsynced.to_vec());
     let mut sim = match Sim::try_on(disk.crash(|_, unsynced| unsynced.to_vec()), options.clone()) {
+        Ok(_) if case.must_refuse() => broken(Guarantee::Accounts, format!("{case}, and it starts")),
         Ok(sim) => sim,
         Err(error) => {
             tally.count("start that damage refused");
