@@ -56,7 +56,7 @@ pub fn check(directory: &Path, now: Timestamp, out: &mut impl Write) -> io::Resu
     if has_messages && users.is_none() {
         report.problem(format_args!("{USERS_FILE}: missing, although there are messages"))?;
     }
-    if log.is_none() && accounts.is_some_and(|accounts| accounts.len() > 0) {
+    if log.is_none() && accounts.is_some_and(|accounts| !accounts.is_empty()) {
         report.problem(format_args!("{LOG_FILE}: missing, although there are accounts"))?;
     }
     if let (Some(log), Some(accounts)) = (&log, accounts) {
