@@ -292,7 +292,8 @@ impl<N: Net, S: Storage> Server<N, S> {
                 true if since_us + LOGIN_GRACE_US > now_us => since_us + LOGIN_GRACE_US,
                 true if self.chat.is_waiting(id) => since_us + LOGIN_GRACE_US + LOGIN_VERDICT_US,
                 true => now_us,
-                false => since_us + GOODBYE_US,
+                // Until a write has been tried, its last words are not late: they leave with the next flush.
+                false => stalled_since_us.map_or(now_us, |_| since_us) + GOODBYE_US,
             };
             if deadline_us > now_us {
                 self.reactor.arm(id, deadline_us);

@@ -671,6 +671,23 @@ fn what_was_never_ended_is_no_message_and_is_said_to_be_none() {
 }
 
 #[test]
+fn a_goodbye_before_the_login_is_written_however_late_its_turn_comes() {
+    for turns in 0..4 {
+        let mut sim = Sim::new();
+        sim.connect("x");
+        sim.turns(1);
+        sim.output("x");
+        sim.send("x", "/quit\n");
+        sim.turns(turns);
+        // The process was stopped for a while.
+        sim.world.advance(30_000_000);
+        sim.settle();
+        let output = sim.output("x");
+        assert!(output.contains(&"* bye".to_owned()), "after {turns} turns: {output:?}");
+    }
+}
+
+#[test]
 fn a_goodbye_is_not_overtaken_by_a_reset() {
     let mut sim = check_two("");
     sim.send("bob", "/quit\nmore\n");
