@@ -247,16 +247,25 @@ fn is_request_line(line: &[u8]) -> bool {
         && version[..HTTP.len()].eq_ignore_ascii_case(HTTP)
         && version[HTTP.len()..].iter().all(|byte| byte.is_ascii_digit() || *byte == b'.');
     let words = line.split(|&byte| byte == b' ').filter(|word| !word.is_empty()).count();
-    is_version && words >= 3 && may_be_request_line(line)
+    is_version && words >= 3 && token_length(line) > 0
 }
 
 const HTTP: &[u8] = b"HTTP/";
 
-/// Whether a line begins as one does: with a token (RFC 9110, 5.6.2) and a space.
+/// Whether a line that is too long begins as a request line does: with a token, a space, and a path or an address.
 fn may_be_request_line(line: &[u8]) -> bool {
+    let length = token_length(line);
+    let target = line.get(length + 1..).unwrap_or_default();
+    length > 0
+        && (target.starts_with(b"/")
+            || target.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"http")))
+}
+
+/// The length of the token (RFC 9110, 5.6.2) at the start of a line that a space follows, or 0 if there is none.
+fn token_length(line: &[u8]) -> usize {
     let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
     let length = line.iter().take_while(|byte| is_part(byte)).count();
-    length > 0 && line.get(length) == Some(&b' ')
+    if line.get(length) == Some(&b' ') { length } else { 0 }
 }
 
 /// Where in a telnet command (RFC 854) the input stands.
@@ -453,6 +462,7 @@ mod tests {
             "\r\nGET / HTTP/1.1\r\n",
             "\u{feff}GET / HTTP/1.1\r\n",
             &format!("POST /{target} HTTP/1.1\r\n"),
+            &format!("get Http://{target} HTTP/1.1\r\n"),
         ] {
             check_first(request.as_bytes(), "Foreign(Http)");
         }
@@ -468,7 +478,9 @@ mod tests {
             check(format!("{line}\n").as_bytes(), &[&format!("{line:?}")]);
         }
         check(b"hi\nGET / HTTP/1.1\n\x16\x03\n", &["\"hi\"", "\"GET / HTTP/1.1\"", "\"\\\\x16\\\\x03\""]);
-        check(format!("{target}\nx\n").as_bytes(), &["TooLong", "\"x\""]);
+        for long in [target.clone(), format!("hello {target}"), format!("c90.0 {target}")] {
+            check(format!("{long}\nx\n").as_bytes(), &["TooLong", "\"x\""]);
+        }
     }
 
     /// Checks what comes first.
