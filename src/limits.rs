@@ -196,12 +196,15 @@ pub const REPLAY_STEPS_BEFORE_LINES: u32 = 64;
 pub const PRESENCE_PAUSE_US: Micros = SECOND_US;
 /// Names written out in such a notice, before "and N others".
 pub const PRESENCE_NAMES_MAX: usize = 5;
-/// Between two saves of how far the accounts online have read.
+/// A session that was not heard from for this long may have a dead peer: a login is shown again what only such
+/// sessions were sent.
+pub const SILENT_US: Micros = 30 * SECOND_US;
+/// Between two saves of how far accounts have read.
 pub const SEEN_PAUSE_US: Micros = SECOND_US;
+/// Accounts saved in one of those because messages came, besides those that logged in or left.
+pub const SEEN_PER_SAVE_MAX: usize = 256;
 /// Between two looks at the paths of the files, while something is committed.
 pub const LOOK_PAUSE_US: Micros = SECOND_US;
-/// Accounts saved in one of those.
-pub const SEEN_PER_SAVE_MAX: usize = 256;
 /// `seen.txt` is rewritten once it has grown by this much, and to four times what it needs.
 pub const SEEN_COMPACT_BYTES: u64 = 8 << 20;
 

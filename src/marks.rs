@@ -98,25 +98,29 @@ impl<F: File> SeenFile<F> {
         })
     }
 
-    /// Appends how far some accounts have read. What fails is only said: it repeats something, and skips nothing.
-    pub fn append(&mut self, accounts: &Accounts, ids: impl Iterator<Item = AccountId>) {
+    /// Appends how far some accounts have read, and returns whether it is saved.
+    pub fn append(&mut self, accounts: &Accounts, ids: impl Iterator<Item = AccountId>) -> bool {
         let mut batch = String::new();
         for id in ids {
             write_mark(&mut batch, &accounts[id].name, accounts[id].seen);
         }
         if batch.is_empty() {
-            return;
+            return true;
         }
         let cut = if self.torn { self.file.cut().map_err(AppendError::Fatal) } else { Ok(()) };
         let appended = cut.and_then(|()| self.file.append(batch.as_bytes(), SyncPolicy::Never));
         self.torn = matches!(appended, Err(AppendError::Fatal(_)));
         match appended {
-            Ok(()) => self.failing = false,
+            Ok(()) => {
+                self.failing = false;
+                true
+            }
             Err(AppendError::Refused(error) | AppendError::Fatal(error)) => {
                 if !self.failing {
                     warn!("{SEEN_FILE}: not saved, so something may be shown again: {error}");
                 }
                 self.failing = true;
+                false
             }
         }
     }

@@ -25,6 +25,7 @@ use crate::limits::{
 use crate::line::InputBuffer;
 use crate::net::{Accepted, ConnectionId, Net, Readiness, Stream};
 use crate::outbox::OwnPool;
+use crate::record::Timestamp;
 
 /// The connections.
 pub struct Reactor<N: Net> {
@@ -111,11 +112,12 @@ impl<N: Net> Reactor<N> {
         accepts.into_iter().chain(self.deadlines.first().map(|&(due, _)| due)).min()
     }
 
-    /// Waits, and notes what became ready. Whether the operator wants an end.
+    /// Waits, and notes what became ready. Whether the operator wants an end. `mark` is the last message of the feed
+    /// at the last flush.
     ///
     /// # Errors
     /// Only such as leave no way to go on.
-    pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
+    pub fn wait(&mut self, timeout: Option<Duration>, mark: Timestamp) -> io::Result<bool> {
         let mut readiness = std::mem::take(&mut self.readiness);
         self.net.wait(timeout, &mut readiness)?;
         let mut shutdown = false;
@@ -127,6 +129,10 @@ impl<N: Net> Reactor<N> {
                     let Some(connection) = self.connections.get_mut(id as usize) else { continue };
                     connection.hung_up |= hung_up;
                     connection.readable |= readable;
+                    if readable && !connection.hung_up {
+                        // Now, not when the bytes are read: they may wait, while more is sent to a peer that is gone.
+                        connection.heard = connection.received(mark);
+                    }
                     connection.reads_short |= reads_short;
                     // Told with every event, but news only for who was waiting for it.
                     let has_room_again =

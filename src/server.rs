@@ -13,7 +13,7 @@ mod scan;
 mod seen;
 mod usage;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::io;
 use std::time::Duration;
@@ -30,6 +30,7 @@ use self::rotation::Rotation;
 use self::scan::Scan;
 pub use self::usage::Usage;
 
+use crate::accounts::AccountId;
 use crate::chat::Chat;
 use crate::chunk::Chunk;
 use crate::effects::{Context, Effects};
@@ -112,6 +113,8 @@ pub struct Server<N: Net, S: Storage> {
     /// Connections from proxies whose header is not complete. They have no session.
     pending_headers: HashMap<ConnectionId, PendingHeader>,
     now: Now,
+    /// Accounts whose marks have changed since they were saved.
+    seen_pending: BTreeSet<AccountId>,
     /// When `seen.txt` is to be brought up to date; `None` while it is.
     seen_due_us: Option<Micros>,
     /// Where among the connections that goes on.
@@ -185,6 +188,7 @@ impl<N: Net, S: Storage> Server<N, S> {
             strangers: Strangers::default(),
             pending_headers: HashMap::new(),
             now: Now::default(),
+            seen_pending: BTreeSet::new(),
             seen_due_us: None,
             seen_next: 0,
             look_due_us: 0,
@@ -228,7 +232,8 @@ impl<N: Net, S: Storage> Server<N, S> {
 
     fn wait(&mut self, world: &mut dyn World) -> Result<(), Fatal> {
         let timeout = self.due_us(world).map(Duration::from_micros);
-        let shutdown = self.reactor.wait(timeout).map_err(fatal("waiting for the network"))?;
+        let shutdown =
+            self.reactor.wait(timeout, self.flushed_last).map_err(fatal("waiting for the network"))?;
         self.now = world.now();
         self.watch_clock(self.now);
         if shutdown && self.stops_at_us.is_none() {

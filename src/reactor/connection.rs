@@ -31,6 +31,12 @@ pub struct Connection<S> {
     pub outbox: Outbox,
     /// The last message that the socket took whole, where it is known.
     pub handed: Timestamp,
+    /// The last message that its account has certainly received, as far as this connection knows: all that the socket
+    /// had taken when bytes last came from the peer. Messages sent later are lost if the connection breaks.
+    pub heard: Timestamp,
+    /// The message from which on its session was shown everything. If this is later than `heard`, the messages in
+    /// between went to other sessions only. [`Timestamp::MAX`] before the login.
+    pub from: Timestamp,
     /// When it was opened, or began to end.
     pub since_us: Micros,
     /// When bytes last came from the peer.
@@ -81,6 +87,8 @@ impl<S> Connection<S> {
             input: LineBuffer::default(),
             outbox: Outbox::default(),
             handed: Timestamp::default(),
+            heard: Timestamp::default(),
+            from: Timestamp::MAX,
             since_us: now_us,
             heard_us: now_us,
             line_due_us: 0,
@@ -138,6 +146,22 @@ impl<S> Connection<S> {
     /// Whether it follows the feed and had all of it at the last flush.
     pub fn is_up_to_date(&self) -> bool {
         self.outbox.is_live() && !self.lags && !self.socket.broken && self.outbox.pending_own() == 0
+    }
+
+    /// The last message that the socket took whole. `mark` is the last message of the feed at the last flush.
+    pub fn handed_now(&self, mark: Timestamp) -> Timestamp {
+        // A connection that is up to date also passes over the private messages of others, without being visited.
+        if self.is_up_to_date() { mark } else { self.handed }
+    }
+
+    /// Whether its session is shown messages.
+    pub fn is_entered(&self) -> bool {
+        self.from < Timestamp::MAX
+    }
+
+    /// The last message that its account has certainly received if everything that this socket took has arrived.
+    pub fn received(&self, mark: Timestamp) -> Timestamp {
+        if self.from <= self.heard { self.heard.max(self.handed_now(mark)) } else { self.heard }
     }
 
     /// Since when its socket took nothing while there was something to take.

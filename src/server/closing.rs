@@ -71,7 +71,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         self.tasks.remove(&id);
         self.replaying.remove(&id);
         if let Some(account) = self.chat.account_of(id) {
-            self.save_seen(account);
+            self.note_end(id, account);
             if let Some(peer) = self.chat.peer_of(id) {
                 self.is_stranger_again(id, peer.ip());
             }
@@ -114,6 +114,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         if !self.reactor.is_empty() {
             return Ok(Turned::On);
         }
+        self.save_seen();
         self.journal.sync().map_err(fatal("chat_history.txt cannot be synced"))?;
         info!("goodbye");
         Ok(Turned::Over)

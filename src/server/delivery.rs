@@ -89,16 +89,11 @@ impl<N: Net, S: Storage> Server<N, S> {
         self.reactor.disarm(id);
         self.is_no_stranger(id);
         self.look_at(id);
-        self.save_seen(account);
-        let seen = self.chat.accounts[account].seen;
+        let from = self.start_of_replay(id, account, is_new);
         let cursor = if is_new {
-            self.chat.accounts[account].seen = self.journal.last();
-            if self.journal.end() > 0 {
-                self.seen.append(&self.chat.accounts, std::iter::once(account));
-            }
             Cursor::first_visit(replay, &self.journal)
         } else {
-            Cursor::missed(seen, replay, &self.journal)
+            Cursor::missed(from, replay, &self.journal)
         };
         self.replaying.insert(id);
         let lines_after = Some((REPLAY_STEPS_BEFORE_LINES, REPLAY_BYTES_BEFORE_LINES));

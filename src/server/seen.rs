@@ -1,53 +1,152 @@
-//! How far each account has come: what of the log was handed to any of its sessions.
+//! The delivered mark: up to which message each account has been sent everything. A login replays what comes after.
+//!
+//! A message that a socket took is not yet received. So a session knows two marks: what its socket took, and `heard`,
+//! what it had taken when the peer was last heard from. If the session ends well, the first one counts; if its peer is
+//! lost, only the second one does, and the account's mark moves back unless another session was sent more. This may
+//! repeat messages and never hides any.
 
 use super::Server;
 use crate::accounts::AccountId;
-use crate::limits::{SEEN_PAUSE_US, SEEN_PER_SAVE_MAX};
-use crate::net::Net;
+use crate::limits::{SEEN_PAUSE_US, SEEN_PER_SAVE_MAX, SILENT_US};
+use crate::net::{ConnectionId, Net};
 use crate::reactor::Connection;
+use crate::record::Timestamp;
 use crate::storage::Storage;
 
 impl<N: Net, S: Storage> Server<N, S> {
-    /// Saves how far the sessions of an account have come.
-    pub(super) fn save_seen(&mut self, account: AccountId) {
-        if self.note_seen(account) {
-            self.seen.append(&self.chat.accounts, std::iter::once(account));
+    /// Updates the account's mark at the end of one of its sessions.
+    pub(super) fn note_end(&mut self, id: ConnectionId, account: AccountId) {
+        let mark = self.flushed_last;
+        let Some(connection) = self.reactor.connection(id) else { return };
+        let is_lost = connection.is_broken() || connection.hung_up || connection.stalled_since_us().is_some();
+        let received = if is_lost { connection.heard } else { connection.received(mark) };
+        let received = connection.is_entered().then_some(received);
+        let Some(certain) = received.max(self.certain(account, Some(id))) else { return };
+        self.share_certain(account, certain);
+        let seen = self.reach(account, Some(id), certain, |it| it.handed_now(mark));
+        if std::mem::replace(&mut self.chat.accounts[account].seen, seen) != seen {
+            self.save_seen_soon(account);
         }
     }
 
-    /// Takes note of how far the sessions of an account have come. Whether that was news.
-    fn note_seen(&mut self, account: AccountId) -> bool {
-        let mut handed = None;
-        for id in self.chat.sessions_of(account) {
-            // What others say in private is behind who hears nothing of it, and nobody visits him to say so.
-            let handed_now =
-                |it: &mut Connection<_>| if it.is_up_to_date() { self.flushed_last } else { it.handed };
-            handed = handed.max(self.reactor.connection(id).map(handed_now));
+    /// Returns the message after which a session that just logged in is shown what its account missed. Messages that
+    /// only silent sessions were sent may be lost and are shown again.
+    pub(super) fn start_of_replay(
+        &mut self,
+        id: ConnectionId,
+        account: AccountId,
+        is_new: bool,
+    ) -> Timestamp {
+        if is_new {
+            self.chat.accounts[account].seen = self.journal.last();
+        } else {
+            self.note_seen(account);
         }
+        // Its first mark reserves its name.
+        if is_new && self.journal.end() > 0 {
+            self.save_seen_soon(account);
+        }
+        let (mark, now_us) = (self.flushed_last, self.now.mono_us);
+        let certain = self.certain(account, Some(id)).unwrap_or(self.chat.accounts[account].seen);
+        let from = self.reach(account, Some(id), certain, |it| {
+            if it.heard_us + SILENT_US <= now_us { it.heard } else { it.handed_now(mark) }
+        });
+        if let Some(connection) = self.reactor.connection(id) {
+            (connection.heard, connection.from) = (certain, from);
+        }
+        from
+    }
+
+    /// Updates the account's mark to what its sessions were sent since.
+    fn note_seen(&mut self, account: AccountId) {
+        let mark = self.flushed_last;
+        let Some(certain) = self.certain(account, None) else { return };
+        self.share_certain(account, certain);
+        let reach = self.reach(account, None, certain, |it| it.handed_now(mark));
+        // Only an end moves it back.
         let seen = &mut self.chat.accounts[account].seen;
-        let news = handed.filter(|handed| handed > seen);
-        *seen = news.unwrap_or(*seen);
-        news.is_some()
+        if reach > *seen {
+            *seen = reach;
+            self.save_seen_soon(account);
+        }
     }
 
-    /// Saves from time to time how far those online have come, a bounded number of them.
+    /// The last message that the account has certainly received, by its sessions without `except`; `None` if it has
+    /// none.
+    fn certain(&mut self, account: AccountId, except: Option<ConnectionId>) -> Option<Timestamp> {
+        let sessions = self.chat.sessions_of(account).filter(|&id| Some(id) != except);
+        let connections = sessions.filter_map(|id| {
+            let connection = self.reactor.connection(id)?;
+            connection.is_entered().then_some(connection.heard)
+        });
+        connections.max()
+    }
+
+    fn share_certain(&mut self, account: AccountId, certain: Timestamp) {
+        for id in self.chat.sessions_of(account) {
+            if let Some(connection) = self.reactor.connection(id).filter(|it| it.is_entered()) {
+                connection.heard = connection.heard.max(certain);
+            }
+        }
+    }
+
+    /// Up to which message the account has been sent everything, if it has all up to `start`, and `end` is how far
+    /// each of its sessions without `except` has come. Sessions that begin after a gap do not count.
+    fn reach(
+        &mut self,
+        account: AccountId,
+        except: Option<ConnectionId>,
+        start: Timestamp,
+        end: impl Fn(&Connection<N::Stream>) -> Timestamp,
+    ) -> Timestamp {
+        let mut reach = start;
+        loop {
+            let before = reach;
+            for id in self.chat.sessions_of(account).filter(|&id| Some(id) != except) {
+                if let Some(connection) = self.reactor.connection(id).filter(|it| it.from <= reach) {
+                    reach = reach.max(end(connection));
+                }
+            }
+            if reach == before {
+                return reach;
+            }
+        }
+    }
+
+    fn save_seen_soon(&mut self, account: AccountId) {
+        self.seen_pending.insert(account);
+        self.seen_due_us.get_or_insert(self.now.mono_us + SEEN_PAUSE_US);
+    }
+
+    /// Saves the marks that have changed, once per second: those of logins and ends, and of a bounded number of other
+    /// sessions.
     pub(super) fn keep_seen(&mut self) {
         if self.seen_due_us.is_none_or(|due_us| due_us > self.now.mono_us) {
             return;
         }
         let ids: Vec<_> = self.reactor.ids().filter(|&id| id as usize >= self.seen_next).collect();
-        let mut news = Vec::new();
         self.seen_next = 0;
-        self.seen_due_us = None;
+        let most = self.seen_pending.len() + SEEN_PER_SAVE_MAX;
         for id in ids {
-            if news.len() >= SEEN_PER_SAVE_MAX {
+            if self.seen_pending.len() >= most {
                 self.seen_next = id as usize;
-                self.seen_due_us = Some(self.now.mono_us + SEEN_PAUSE_US);
                 break;
             }
-            news.extend(self.chat.account_of(id).filter(|&account| self.note_seen(account)));
+            if let Some(account) = self.chat.account_of(id) {
+                self.note_seen(account);
+            }
         }
-        self.seen.append(&self.chat.accounts, news.into_iter());
+        self.save_seen();
+        let has_more = self.seen_next > 0 || !self.seen_pending.is_empty();
+        self.seen_due_us = has_more.then_some(self.now.mono_us + SEEN_PAUSE_US);
         self.seen.compact(&mut self.storage, &self.chat.accounts);
+    }
+
+    /// Appends the marks that have changed, all at once. If that fails, they are saved later: a mark that has moved
+    /// back must not be forgotten.
+    pub(super) fn save_seen(&mut self) {
+        if self.seen.append(&self.chat.accounts, self.seen_pending.iter().copied()) {
+            self.seen_pending.clear();
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! What goes over the wire, from raw sockets and from `nc`.
 
+use std::fs;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
@@ -115,7 +116,7 @@ fn after_kill_9_everything_is_there_and_what_was_missed_is_shown_once() {
     let server = Server::start(&QUICK);
     let (mut alice, mut bob) = (server.register("alice"), server.register("bob"));
     alice.say("alice", "one");
-    bob.expect_message("alice: one");
+    let one = bob.expect_message("alice: one");
     bob.send("/quit");
     bob.until("* bye");
     alice.say("alice", "two");
@@ -123,6 +124,9 @@ fn after_kill_9_everything_is_there_and_what_was_missed_is_shown_once() {
     alice.expect_message("alice -> bob: three");
     alice.expect("* bob is offline and will see it at the next login");
     let written = server.history();
+    // Marks are written once per second.
+    let has_mark = |it: String| it.contains(&format!("bob {one}\n"));
+    wait_for("bob's mark", || fs::read_to_string(server.file("seen.txt")).is_ok_and(has_mark).then_some(()));
     let stopped = server.kill();
 
     let server = stopped.start(&QUICK);

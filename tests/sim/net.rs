@@ -58,6 +58,8 @@ pub struct Peer {
     written: Vec<u8>,
     /// All that the server ever read.
     pub read_bytes: usize,
+    /// How often the server was told that something can be read, of a peer that is not known to be lost.
+    pub heard: usize,
     gate: Gate,
 }
 
@@ -158,6 +160,7 @@ impl SimNet {
             has_news: false,
             written: Vec::new(),
             read_bytes: 0,
+            heard: 0,
             gate: Gate::default(),
         });
         id
@@ -262,6 +265,11 @@ impl Peer {
         self.reset
     }
 
+    /// Whether the peer said that it sends no more.
+    pub fn has_finished(&self) -> bool {
+        self.finished
+    }
+
     fn deliver(&mut self) {
         if self.server_closed && !self.unsent.is_empty() {
             // The kernel answers what nobody can read with a reset, and what was under way is lost.
@@ -287,6 +295,7 @@ impl Peer {
         }
         readable |= is_spurious;
         writable |= is_spurious;
+        self.heard += usize::from(readable && !self.reset);
         let reads_short = hung_up || at_end || habits.reads_short || self.read_max < usize::MAX;
         (readable || writable).then_some(Readiness::Connection {
             id,

@@ -9,6 +9,7 @@ mod damage;
 mod durable;
 mod everything;
 mod logins;
+mod marks;
 mod missed;
 mod presence;
 mod proxies;

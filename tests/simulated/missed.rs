@@ -164,6 +164,7 @@ fn what_was_missed_outlives_a_restart_and_is_shown_once() {
         let shown = if visit == 0 { expected(50) } else { Vec::new() };
         assert_eq!(texts(&output[1..]), shown, "visit {visit}");
         sim.say("bob", "/quit");
+        sim.run_seconds(2);
         sim = sim.restart();
     }
 }
@@ -302,9 +303,10 @@ fn who_hears_nothing_of_what_others_say_in_private_has_seen_all_of_it() {
     assert!(sim.disk.read(SEEN).contains(&seen), "else his next login reads all of it");
     sim.say("alice", "/msg carol psst");
     sim.say("bob", "/quit");
+    sim.run_seconds(2);
     let log = sim.disk.read(LOG);
     let seen = format!("bob {}\n", &log.lines().last().unwrap()[..27]);
-    assert!(sim.disk.read(SEEN).ends_with(&seen));
+    assert!(sim.disk.read(SEEN).contains(&seen));
 }
 
 #[test]

@@ -31,6 +31,13 @@ pub struct Account {
     /// Up to this place in the log everything that it may see was written to one of its sessions, or was not to
     /// be shown.
     pub handed: usize,
+    /// Up to this place the sessions that have ended have certainly received everything: all that a session was sent
+    /// that ended well, and all that a lost one had been sent when it was last heard from.
+    pub received: usize,
+    /// A login replays from this place on at the earliest.
+    pub replays_from: usize,
+    /// A session may have been lost since a mark of it was written.
+    pub may_have_lost: bool,
     /// Since when everything was, up to where the log ended then: the place, the turn and the moment.
     all_handed: VecDeque<(usize, u64, u64)>,
     /// Up to this place that may not have been noted, and will not be before something else is shown.
@@ -49,6 +56,9 @@ impl Default for Account {
             changed_by: None,
             replays: vec![REPLAY],
             handed: 0,
+            received: 0,
+            replays_from: 0,
+            may_have_lost: false,
             all_handed: VecDeque::new(),
             unnoted: 0,
             maybe_online: 0,
@@ -176,12 +186,17 @@ impl Account {
         self.all_handed.drain(..count).next_back().map(|(place, ..)| place)
     }
 
-    /// The disk did not take what was to be noted.
+    /// The disk did not take what was to be noted, or the mark may have moved back.
     pub fn may_not_be_noted(&mut self) {
         self.unnoted = self.handed;
     }
 
-    pub fn restarted(&mut self) {
+    /// Another server runs, and the file says that everything was seen up to a place.
+    pub fn restarted(&mut self, seen: usize) {
+        // An adversary may have been sent anything.
+        self.received = if self.handed == usize::MAX { usize::MAX } else { seen };
+        self.replays_from = seen;
+        self.may_have_lost = false;
         self.replays = vec![REPLAY];
         self.changing.clear();
         self.changed_by = None;

@@ -351,7 +351,9 @@ impl Model {
             Asked::Quit => {
                 if let (Some(name), Some(stream)) = (&connection.account, &connection.stream) {
                     // All that it may see was handed to it before.
-                    self.seen.must_know(name, stream.handed(&self.log).0);
+                    let (handed, is_all) = (stream.handed(&self.log).0, !connection.may_have_gap);
+                    let account = self.accounts.entry(name.clone()).or_default();
+                    account.was_handed(handed, is_all, self.turn, self.now_us);
                 }
                 self.closes(id, text == "* bye")
             }

@@ -73,6 +73,14 @@ pub struct Connection {
     pub may_lag: bool,
     /// It may have been closed, and not been told so yet.
     pub may_have_left: bool,
+    /// Up to this place its socket had taken everything when the server last heard from it.
+    pub heard: usize,
+    /// How often the server heard from it, how many bytes it read, and when either of them last changed.
+    pub heard_times: usize,
+    pub read_bytes: usize,
+    pub heard_us: u64,
+    /// It may have begun after messages that only other sessions were sent, so that it moves no mark.
+    pub may_have_gap: bool,
     /// When the client last took something.
     pub took_us: u64,
     /// The number of the last line of which it has a receipt, and one more.
@@ -105,6 +113,11 @@ impl Connection {
             lags: false,
             may_lag: false,
             may_have_left: false,
+            heard: 0,
+            heard_times: 0,
+            read_bytes: 0,
+            heard_us: now_us,
+            may_have_gap: false,
             took_us: now_us,
             receipts: 0,
             partial: Vec::new(),

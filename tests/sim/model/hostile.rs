@@ -44,7 +44,7 @@ impl Model {
                 account.possible.push(Some(OWN_PASSWORD.into()));
             }
             // How much an adversary was shown is not tracked, so any mark of it is possible.
-            account.handed = usize::MAX;
+            (account.handed, account.received) = (usize::MAX, usize::MAX);
         }
         id
     }

@@ -14,6 +14,7 @@ mod facts;
 pub mod hostile;
 mod log;
 mod logins;
+mod marks;
 mod seen;
 pub mod stream;
 
@@ -312,6 +313,8 @@ impl Model {
             let is_full = peer.untaken() >= peer.capacity || peer.was_reset() && peer.capacity < usize::MAX;
             connection.lags = is_full || peer.write_max < usize::MAX;
             connection.may_lag |= connection.lags;
+            // Before what this turn wrote to it.
+            connection.listen(&peer, &self.log, now_us);
             let written = peer.take_written();
             drop(peer);
             for line in self.connections[id].lines_of(&written) {
@@ -322,14 +325,17 @@ impl Model {
         if is_last {
             return;
         }
+        self.note_losses(net);
         self.look_at_ends(net);
         if self.trouble.seen_refused == self.turn {
             self.accounts.values_mut().for_each(Account::may_not_be_noted);
         }
         // While it shuts down it notes what was seen as each one goes.
         let may_be_late = self.is_shutting_down;
-        self.seen.look(disk, &self.log, &mut self.accounts, (self.turn, now_us), may_be_late);
-        let work = Work { log: &self.log, appended };
+        let (connections, open, log) = (&self.connections, &self.open, &self.log);
+        let handed = |name: &str| Model::handed_to_sessions(connections, open, name, log);
+        self.seen.look(disk, log, &mut self.accounts, handed, (self.turn, now_us), may_be_late);
+        let work = Work { log, appended };
         self.bounds.look(net, disk, &self.connections, &self.open, self.rules, &work);
     }
 
@@ -347,10 +353,10 @@ impl Model {
         }
         self.fates.values_mut().filter(|fate| **fate == Fate::Open).for_each(|fate| *fate = Fate::Lost);
         self.open.clear();
-        for account in self.accounts.values_mut() {
-            account.restarted();
-        }
         self.seen = Seen::read(disk);
+        for (name, account) in &mut self.accounts {
+            account.restarted(self.seen.place_of(name, &self.log));
+        }
         self.trouble = Trouble::from(disk);
         self.logins = Logins::default();
         self.bounds = Bounds::from(disk);
@@ -465,6 +471,7 @@ impl Model {
             let connection = &mut self.connections[id];
             let peer = net.peer(connection.peer);
             let is_ended = peer.is_finished_by_server() || peer.is_gone();
+            let is_lost = connection.is_loss_certain(&peer);
             if is_ended && connection.is_hostile {
                 connection.is_closing = true;
             } else if is_ended && !connection.is_closing {
@@ -501,6 +508,9 @@ impl Model {
                 return true;
             }
             connection.ended = self.turn;
+            if let Some(name) = &connection.account {
+                connection.leave_mark(is_lost, self.accounts.entry(name.clone()).or_default(), &self.log);
+            }
             self.logins.note_abandoned(connection);
             for account in self.accounts.values_mut() {
                 account.ends_to_change(id, self.turn);
@@ -522,7 +532,8 @@ impl Model {
                 // Who is live, and not one that reads what was said before: that is noted when it leaves.
                 let is_live = log_has_grown && !connection.may_lag && handed.0 == self.log.len();
                 let account = self.accounts.entry(name.clone()).or_default();
-                account.was_handed(handed.1, is_live && !connection.is_over(), self.turn, self.now_us);
+                let is_all = is_live && !connection.is_over() && !connection.may_have_gap;
+                account.was_handed(handed.1, is_all, self.turn, self.now_us);
             }
         }
         let end = self.log.len();
@@ -530,6 +541,7 @@ impl Model {
         for (_, account) in self.accounts.iter_mut().filter(is_absent) {
             // From the moment that it is made, all that was said before counts as seen.
             account.handed = end;
+            account.received = end;
         }
     }
 
@@ -539,16 +551,21 @@ impl Model {
         let connection = &self.connections[id];
         let account = self.accounts.entry(name.clone()).or_default();
         let replays = connection.replay.map_or_else(|| account.replays.clone(), |replay| vec![replay]);
+        let mut first = 0;
         let stream = if is_new {
             account.handed = self.log.len();
+            (account.received, account.replays_from) = (account.handed, end.0);
             Stream::after_registration(&name, end, &replays, &self.log)
         } else {
-            let seen = Between(waiting.seen.min(account.handed), account.handed);
+            let seen = self.missed_from(id, &name, waiting);
+            first = seen.0;
             Stream::after_login(&name, seen, end, &replays, &self.log)
         };
         let connection = &mut self.connections[id];
+        if is_new {
+            connection.heard = self.log.len();
+        }
         // After the first 64 KiB of what it missed, or after a while, it is heard while it reads the rest.
-        let first = if is_new { 0 } else { waiting.seen };
         let missed: usize = (first..self.log.len()).map(|it| self.log.record(it).line.len() + 1).sum();
         connection.may_lag |= missed > 64 << 10;
         connection.account = Some(name);

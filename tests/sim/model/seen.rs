@@ -22,8 +22,6 @@ pub struct Seen {
     old_bytes: usize,
     /// How often its end had been cut off then.
     cuts: usize,
-    /// Accounts that have left in this turn, and up to which place they had been shown everything.
-    left: Vec<(String, usize)>,
 }
 
 impl Seen {
@@ -38,29 +36,28 @@ impl Seen {
         self.stamps.get(account).map_or(0, |stamp| log.behind(stamp))
     }
 
-    pub fn must_know(&mut self, account: &str, place: usize) {
-        self.left.push((account.into(), place));
-    }
-
-    /// `may_be_late`: this is not the time to note anything.
+    /// `handed`: up to where the open sessions of an account have been sent everything. `may_be_late`: this is not the
+    /// time to note anything.
     pub fn look(
         &mut self,
         disk: &SimDisk,
         log: &Log,
         accounts: &mut BTreeMap<String, Account>,
+        handed: impl Fn(&str) -> usize,
         (turn, now_us): (u64, u64),
         may_be_late: bool,
     ) {
         for name in self.read_on(disk) {
-            let (seen, handed) = (self.place_of(&name, log), accounts[&name].handed);
+            let account = accounts.get_mut(&name).expect("marks are of accounts");
+            account.may_have_lost = false;
+            let (seen, handed) = (self.place_of(&name, log), account.received.max(handed(&name)));
             let skipped = log.first(handed, seen, |it| it.is_for(&name));
             hold(Guarantee::Ordered, skipped.is_none(), || {
                 let line = skipped.map_or("", |place| &log.record(place).line);
                 let stamp = &self.stamps[&name];
-                format!("{name} has seen all up to {stamp}, by the file, and was not shown: {line}")
+                format!("{name} has seen all up to {stamp}, by the file, and may not have received: {line}")
             });
         }
-        let left = std::mem::take(&mut self.left);
         if may_be_late {
             return;
         }
@@ -69,7 +66,7 @@ impl Seen {
             .iter_mut()
             .filter_map(|(name, account)| account.handed_by(due.0, due.1).map(|place| (name.clone(), place)));
         let long_ago: Vec<_> = long_ago.collect();
-        for (name, place) in left.into_iter().chain(long_ago) {
+        for (name, place) in long_ago {
             let seen = self.place_of(&name, log).max(accounts[&name].unnoted);
             let again = log.first(seen, place, |it| it.is_for(&name));
             hold(Guarantee::Ordered, again.is_none(), || {
@@ -80,7 +77,7 @@ impl Seen {
         }
     }
 
-    /// Reads what was added; returns of whom.
+    /// Reads what was added; returns whose marks have changed.
     fn read_on(&mut self, disk: &SimDisk) -> Vec<String> {
         let cuts = std::mem::replace(&mut self.cuts, disk.cuts(SEEN));
         if disk.length(SEEN) < self.bytes || cuts != self.cuts {
@@ -97,8 +94,11 @@ impl Seen {
             let is_good = is_name(name) && is_stamp(stamp);
             hold(Guarantee::Ordered, is_good || is_old, || format!("in seen.txt: {line}"));
             if is_good {
-                self.stamps.insert(name.to_ascii_lowercase(), stamp.into());
-                names.push(name.to_ascii_lowercase());
+                let name = name.to_ascii_lowercase();
+                let before = self.stamps.insert(name.clone(), stamp.into());
+                if before.as_deref() != Some(stamp) {
+                    names.push(name);
+                }
             }
         }
         names

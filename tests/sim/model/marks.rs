@@ -1,0 +1,112 @@
+//! The delivered mark, which may move back but hides nothing.
+//!
+//! The rule: a login shows every private message after the last place that the account has certainly received. That is
+//! all that a session was sent that ended well or that the server heard from lately; and of a session whose
+//! connection broke, or that has been silent for half a minute, all that it had been sent when it was last heard from.
+
+use super::super::net::{Peer, SimNet};
+use super::accounts::Account;
+use super::asked::Asked;
+use super::connection::{Client, Connection};
+use super::log::Log;
+use super::stream::Between;
+use super::{Model, Waiting};
+
+/// After this long without a byte a session is silent for certain: half a minute, and what a turn needs.
+const SILENT_US: u64 = 31_000_000;
+
+impl Model {
+    /// Where the messages may begin that a login is shown.
+    pub(super) fn missed_from(&mut self, id: usize, name: &str, waiting: &Waiting) -> Between {
+        let is_other =
+            |&&other: &&usize| other != id && self.connections[other].names().iter().any(|it| it == name);
+        let has_others = self.open.iter().any(|other| is_other(&other));
+        let others = self.open.iter().filter(is_other).map(|&other| &self.connections[other]);
+        let certain = others.filter_map(|it| {
+            // A session that may have ended just now, and well, counts whole.
+            let is_silent = it.heard_us + SILENT_US <= self.now_us && it.is_staying();
+            if is_silent { it.handed(&self.log).map(|_| it.heard) } else { it.handed(&self.log) }
+        });
+        let account = &self.accounts[name];
+        let certain = certain.max().unwrap_or(0).max(account.received);
+        // The welcome of a lagging reader is written later than its login, and others may have been lost since.
+        let most = if self.connections[id].may_lag { account.handed } else { certain };
+        let noted = waiting.seen.min(self.seen.place_of(name, &self.log)).min(most);
+        let account = self.account(name);
+        if !has_others && !account.may_have_lost {
+            account.replays_from = noted;
+        }
+        let least = account.replays_from.min(most);
+        self.connections[id].heard = most;
+        self.connections[id].may_have_gap = has_others;
+        Between(least, most)
+    }
+
+    /// The marks of sessions that are lost move back.
+    pub(super) fn note_losses(&mut self, net: &SimNet) {
+        for &id in &self.open {
+            let connection = &self.connections[id];
+            let peer = net.peer(connection.peer);
+            if connection.client == Client::Gone || peer.was_reset() || peer.write_fails || connection.lags {
+                for name in connection.names() {
+                    let account = self.accounts.entry(name).or_default();
+                    account.may_have_lost = true;
+                    account.may_not_be_noted();
+                }
+            }
+        }
+    }
+
+    /// Up to where the open sessions of an account have been sent everything.
+    pub(super) fn handed_to_sessions(
+        connections: &[Connection],
+        open: &[usize],
+        name: &str,
+        log: &Log,
+    ) -> usize {
+        let sessions = open.iter().map(|&id| &connections[id]);
+        let sessions = sessions.filter(|it| it.account.as_deref() == Some(name));
+        sessions.filter_map(|it| it.handed(log)).max().unwrap_or(0)
+    }
+}
+
+impl Connection {
+    /// Up to where everything was written to its socket, at most; `None` before it is welcome.
+    pub fn handed(&self, log: &Log) -> Option<usize> {
+        Some(self.stream.as_ref()?.handed(log).1)
+    }
+
+    /// Whether something came from it in this turn, before anything else was written to it.
+    pub fn listen(&mut self, peer: &Peer, log: &Log, now_us: u64) {
+        if peer.heard > self.heard_times
+            && let Some(handed) = self.handed(log)
+        {
+            self.heard = self.heard.max(handed);
+        }
+        if peer.heard > self.heard_times || peer.read_bytes > self.read_bytes {
+            self.heard_us = now_us;
+        }
+        (self.heard_times, self.read_bytes) = (peer.heard, peer.read_bytes);
+    }
+
+    /// Whether the server cannot have ended it before it learnt that it is lost.
+    pub fn is_loss_certain(&self, peer: &Peer) -> bool {
+        peer.was_reset() && !peer.has_finished() && !self.is_closing && !self.may_lag && !self.leaves()
+    }
+
+    /// Whether the server has no reason to end it.
+    fn is_staying(&self) -> bool {
+        !self.is_over() && !self.lags && !self.may_have_left && !self.leaves()
+    }
+
+    fn leaves(&self) -> bool {
+        self.asked.iter().any(|waiting| matches!(waiting.asked, Asked::Quit | Asked::Endless))
+    }
+
+    /// What the account has certainly received of a session that has ended.
+    pub fn leave_mark(&self, is_lost: bool, account: &mut Account, log: &Log) {
+        if let Some(handed) = self.handed(log) {
+            account.received = account.received.max(if is_lost { self.heard } else { handed });
+        }
+    }
+}
