@@ -3,15 +3,15 @@
 //! # The idea
 //!
 //! The log is the chat. A message is one line of `chat_history.txt`, formatted once: the same bytes are synced to
-//! disk, sent to every client and printed by `/history`. A connection is a reader of that log. It is *live* when
-//! it has seen everything up to the end, and then gets each turn's new bytes from memory that all share; or it is
-//! *catching up*: a [`cursor`] reads the file for it until the end is reached. `/history`, what one missed while
-//! away, and a reader too slow for its socket are the same cursor. So a slow reader costs some numbers, loses
-//! nothing, and is never cut off for being slow.
+//! disk, sent to every client and printed by `/history`. A connection is a reader of that log. It is *live* if it
+//! has seen everything up to the end, and then gets each turn's new bytes from shared memory. Otherwise it is
+//! *catching up*: a [`cursor`] reads the file for it until it reaches the end. `/history`, the replay at login and
+//! a connection whose socket is too slow all use the same cursor. So a slow reader costs a few integers, loses
+//! nothing, and is never disconnected for being slow.
 //!
 //! # The layers
 //!
-//! A file imports only from files above it in this list; `tests/tidy.rs` holds to that.
+//! A file imports only from files above it in this list; `tests/tidy.rs` enforces that.
 //!
 //! | layer | file | what it is |
 //! |---|---|---|
@@ -19,75 +19,76 @@
 //! | 0 | [`world`] | time and randomness, as arguments |
 //! | 0 | [`name`] | an account's name |
 //! | 0 | [`kdf`] | PBKDF2-HMAC-SHA256 as a value that is stepped |
-//! | 0 | [`mod@line`] | bytes to lines: lengths, telnet, clients of other protocols |
+//! | 0 | [`mod@line`] | splits bytes into lines: lengths, telnet, clients of other protocols |
 //! | 0 | [`subnet`] | a range of IP addresses |
-//! | 0 | [`proxy`] | the header with which a proxy announces whose connection it forwards |
-//! | 0 | [`text`] | what may stand in a message, by Unicode properties |
-//! | 0 | [`record`] | a message and its line; the timestamp that only rises; who may see it |
+//! | 0 | [`proxy`] | the PROXY protocol's header, which names the client of a forwarded connection |
+//! | 0 | [`text`] | the characters allowed in a message, by Unicode properties |
+//! | 0 | [`record`] | a message and its line; strictly increasing timestamps; who may see a message |
 //! | 0 | [`judge`] | which lines of the log are messages and which are damage |
-//! | 0 | [`protocol`] | a line to a command |
+//! | 0 | [`protocol`] | parses a line into a command |
 //! | 0 | [`client`] | the client's side of the protocol, without I/O; the server does not use it |
-//! | 0 | [`storage`], [`directory`] | a small trait over files and its real implementation; all-or-nothing appends |
+//! | 0 | [`storage`], [`directory`] | a small trait over files, its real implementation, and all-or-nothing appends |
 //! | 0 | [`recovery`] | the definition of a torn write; damage |
-//! | 1 | [`tail`] | the end of the log as a start finds it |
+//! | 1 | [`tail`] | the end of the log as found at startup |
 //! | 1 | [`journal`] | the log: recover, stage, commit, read |
-//! | 1 | [`chunk`] | a part of the log in memory, and what of it a reader is sent |
-//! | 1 | [`search`] | finding a place in the log, by its time or backwards |
-//! | 1 | [`replay`] | what a login shows of the messages that were missed |
-//! | 1 | [`cursor`] | a place in the log that moves towards its end |
-//! | 1 | [`feed`], [`outbox`] | the last turns' bytes, once for all; what a connection has still to send of them |
+//! | 1 | [`chunk`] | a part of the log in memory, and the text that a reader is sent of it |
+//! | 1 | [`search`] | finds a place in the log, by timestamp or backwards from the end |
+//! | 1 | [`replay`] | which of the missed messages a login shows |
+//! | 1 | [`cursor`] | a reader's place in the log, which moves towards the end |
+//! | 1 | [`feed`], [`outbox`] | the latest turns' bytes, shared by all; what one connection still has to send |
 //! | 1 | [`users`] | the lines of users.txt, chained by checksums |
 //! | 1 | [`accounts`] | the table of accounts: the sum of those lines |
 //! | 1 | [`users_file`], [`marks`] | users.txt and seen.txt |
-//! | 1 | [`throttle`], [`hashing`], [`login`] | what an address may do; whose password is next; an attempt to log in |
-//! | 1 | [`loglimit`] | how much of the operator's log is about one address |
+//! | 1 | [`throttle`], [`hashing`], [`login`] | limits per address; the hashing queue; a login attempt |
+//! | 1 | [`loglimit`] | rate limits of the operator's log |
 //! | 1 | [`quota`] | how much an account may send |
-//! | 1 | [`presence`] | who came and who went |
-//! | 1 | [`effects`] | what is to happen once the turn is on disk |
-//! | 1 | [`chat`] | sessions and commands: a line comes in, effects come out |
-//! | 1 | [`net`] | the only module that names mio: a small trait over sockets, and its real one |
+//! | 1 | [`presence`] | who is online, and notices of who joined and left |
+//! | 1 | [`effects`] | effects, deferred until the turn's batch is durable |
+//! | 1 | [`chat`] | sessions and commands: lines in, effects out |
+//! | 1 | [`net`] | the only module that uses mio: a small trait over sockets, and its real implementation |
 //! | 1 | [`mod@check`], [`repair`] | `chinwagd --check`; `--repair`, `--reset`, `--new-history` |
-//! | 2 | [`reactor`] | the slab of connections; knows no chat |
-//! | 3 | [`server`] | one turn of the loop; the only file that knows the order |
+//! | 2 | [`reactor`] | the slab of connections; knows nothing of the chat |
+//! | 3 | [`server`] | one turn of the loop; the only file that knows its order |
 //! | 4 | [`flags`] | the command line |
 //! | 5 | `main.rs` | listeners, clocks, logging |
 //!
-//! Two seams, [`net::Net`] and [`storage::Storage`], have two implementations each: the real one here and the
-//! simulated one of the tests. With [`world::World`] a whole server, its sockets, disk and clock run in a test.
+//! The traits [`net::Net`] and [`storage::Storage`] have two implementations each: the real one here and a simulated
+//! one in the tests. Together with [`world::World`] they let a whole server run in a test, with its sockets, disk and
+//! clock.
 //!
 //! # The turn
 //!
-//! [`server::Server::turn`]: wait, accept, expire, handle, commit, release, flush, catch up, work,
-//! reap. Catching up and hashing passwords come after flush, so that what was just said waits for neither.
+//! [`server::Server::turn`]: wait, accept, expire, handle, commit, release, flush, catch up, scan, work, save read
+//! marks, reap. Reading the log and hashing passwords come after flush, so that new messages wait for neither.
 //!
-//! # One line's way through it
+//! # The path of a line
 //!
 //! 1. *handle* reads `hello\n` into the connection's [`line::LineBuffer`], which exists only while it holds
 //!    something.
-//! 2. It cleans the line, [`protocol::parse`] says what it is, and [`chat::Chat::line`] stages it in the
-//!    turn's [`journal::Batch`]: here it gets its timestamp and its final bytes. An [`effects::Effect::Say`] waits.
-//! 3. *commit* appends all of the batch at once and syncs it. Only then is there a [`journal::Committed`], and
-//!    only that gives the line's bytes back.
-//! 4. *release* copies the line to the [`feed`], once. Nothing is done per receiver: each live connection's
-//!    [`outbox`] is a position in the feed, and the line is now behind it.
-//! 5. *flush* writes to each live connection from its position to the feed's end, in one vectored write. Who does
-//!    not take it stays behind; who is too far behind becomes a reader of the file.
+//! 2. It cleans the line, [`protocol::parse`] turns it into a command, and [`chat::Chat::line`] stages the message in
+//!    the turn's [`journal::Batch`], which gives it its timestamp and its final bytes. An [`effects::Effect::Say`]
+//!    refers to it.
+//! 3. *commit* appends the whole batch at once and syncs it. Only this yields a [`journal::Committed`], the only way
+//!    to the bytes of a staged line.
+//! 4. *release* copies the line to the [`feed`], once. Nothing is done per recipient: each live connection's
+//!    [`outbox`] is a position in the feed, and the line now lies between that and the feed's end.
+//! 5. *flush* writes to each live connection from its position to the feed's end, in one vectored write. A connection
+//!    whose socket does not take all of it stays behind; one that is too far behind becomes a reader of the file.
 //!
-//! # What always holds
+//! # Invariants
 //!
 //! - No byte of a message is in a feed, an outbox or a chunk before the sync that covers it has succeeded.
-//! - Positions in the feed and offsets in the log stand at the start of a line wherever a connection changes from
-//!   one to the other.
-//! - A connection takes no line while an answer to an earlier one is outstanding, or while much waits for its
+//! - When a connection changes between the feed and the log, its position is at the start of a line in both.
+//! - A connection takes no line while an answer to an earlier one is outstanding, or while much output waits for its
 //!   socket. So every queue is bounded by what one line can cause.
-//! - A number of a connection is given again only in a later turn than the one in which it was freed.
+//! - A connection's number is reused only in a later turn than the one in which it was freed.
 //! - A turn does not visit idle connections, unless something was said to everyone.
 //!
 //! # What is deliberately absent
 //!
 //! Threads, an async runtime, a database, a configuration file, rooms, operators, TLS, metrics, plug-ins. The log
-//! has no index: it is searched by bisection, since its timestamps rise, and read backwards for the last N, both in
-//! bounded steps. What is not a message in it is [judged](judge) to be damage, passed over and reported.
+//! has no index: it is searched by bisection, since its timestamps increase, and read backwards for the last N, both
+//! in bounded steps. Lines that are not messages are [judged](judge) to be damage, skipped and reported.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]

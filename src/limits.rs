@@ -1,6 +1,6 @@
 //! Every bound of the server in one place, with the relations between them asserted at compile time.
 //!
-//! Units come last in the names. What one connection can cost at most is the sum of its parts here; what all
+//! Names end in their unit. The most that one connection can cost is the sum of its parts here; the most that all
 //! can cost is that times `--max-connections`.
 
 use std::time::Duration;
@@ -11,11 +11,11 @@ pub type Micros = u64;
 /// One second in [`Micros`].
 pub const SECOND_US: Micros = 1_000_000;
 
-/// A line on the wire or in the log, its ending included.
+/// Length of a line on the wire or in the log, including its ending.
 pub const LINE_BYTES_MAX: usize = 4096;
-/// What may come without a line ending before the connection is closed.
+/// Input without a line ending after which the connection is closed.
 pub const UNENDED_BYTES_MAX: u32 = 1 << 20;
-/// Input of one connection that is read but not handled yet.
+/// Input of one connection that has been read but not handled.
 pub const INPUT_BYTES_MAX: usize = 8192;
 /// The same before the login: room for one line.
 pub const INPUT_BYTES_BEFORE_LOGIN_MAX: usize = LINE_BYTES_MAX;
@@ -23,144 +23,145 @@ pub const INPUT_BYTES_BEFORE_LOGIN_MAX: usize = LINE_BYTES_MAX;
 pub const SHELVED_BYTES_MAX: usize = LINE_BYTES_MAX;
 /// Lines handled for one connection in one turn.
 pub const LINES_PER_TURN_MAX: u32 = 32;
-/// Connections for which the tables have room from the start; address space only, until they come.
+/// Connections for which the tables reserve room at startup; it is only address space until it is used.
 pub const CONNECTIONS_RESERVED_MAX: usize = 1 << 16;
 /// Connections accepted in one turn.
 pub const ACCEPTS_PER_TURN_MAX: u32 = 64;
-/// How long nothing is accepted after an error of `accept` that is not the newcomer's own.
+/// Pause of the accept loop after an error of `accept` that is not about a single connection.
 pub const ACCEPT_PAUSE_US: Micros = SECOND_US / 10;
 
-/// Messages of one turn, as lines: no more lines are handled in a turn that has staged this much.
+/// Staged message lines after which a turn handles no more input.
 pub const BATCH_BYTES_MAX: usize = 128 << 10;
-/// With more than this waiting for its socket, a connection's input is not read.
+/// Pending output above which a connection's input is not read.
 pub const OUTBOX_HIGH_WATER_BYTES: usize = 64 << 10;
-/// With more than this of the feed waiting for its socket, a connection becomes a reader of the file.
+/// Backlog in the feed above which a connection becomes a reader of the file.
 pub const OUTBOX_BYTES_MAX: usize = 256 << 10;
-/// The same for bytes held for one connection alone.
+/// The same for the bytes held for one connection alone.
 pub const OWN_BYTES_MAX: usize = 64 << 10;
-/// With more than this waiting for its socket of what is held for it alone, a connection's lines wait too.
+/// Pending bytes held for one connection alone above which its lines wait too.
 pub const REPLY_BYTES_MAX: usize = 4 << 10;
 /// The same before the login.
 pub const REPLY_BYTES_BEFORE_LOGIN_MAX: usize = 512;
-/// All that a connection may cost before its login.
+/// Memory that a connection may use before its login.
 pub const BYTES_BEFORE_LOGIN_MAX: usize = 8 << 10;
 /// Slices given to one vectored write.
 pub const SLICES_PER_WRITE_MAX: usize = 64;
 
 /// The most that a cursor reads of the log in one step.
 pub const CATCH_UP_CHUNK_BYTES: usize = 64 << 10;
-/// What it reads at least for a socket that takes little, unless a line is longer.
+/// The least that it reads for a socket that takes little; more if a line is longer.
 pub const CATCH_UP_CHUNK_BYTES_MIN: usize = 1 << 10;
-/// The first chunk of a search backwards; each further one doubles, up to [`CATCH_UP_CHUNK_BYTES`].
+/// The first chunk of a search backwards; the size doubles with each further chunk, up to
+/// [`CATCH_UP_CHUNK_BYTES`].
 pub const SEARCH_CHUNK_BYTES_MIN: usize = 8 << 10;
 /// Chunks read by all cursors together in one turn.
 pub const CATCH_UPS_PER_TURN_MAX: usize = 16;
-/// Of these, for readers of what they missed at their login, who come first.
+/// Of these, chunks for replays at login, which come first.
 pub const CATCH_UPS_OF_LOGINS_MAX: usize = 8;
 /// Chunks of the log verified in one turn after startup.
 pub const SCAN_CHUNKS_PER_TURN: usize = 4;
-/// How long that waits after an error.
+/// Pause of the verification after a read error.
 pub const SCAN_RETRY_US: Micros = SECOND_US;
-/// Names without an account that are kept reserved.
+/// Names without an account that the server keeps reserved.
 pub const RESERVED_NAMES_MAX: usize = 100_000;
-/// What the wall clock may be behind the last message, or off from the monotonic clock, without a warning.
+/// How far the wall clock may lag behind the last message, or drift from the monotonic clock, without a warning.
 pub const CLOCK_TOLERANCE_US: Micros = 60 * SECOND_US;
-/// Names listed by `/users` before the asker's socket must have taken them.
+/// A page of the answer to `/users`: the next one follows when the socket has taken it.
 pub const USERS_PAGE_BYTES: usize = 4000;
 
-/// A slice of password hashing in one turn.
+/// Time for password hashing in one turn.
 pub const WORK_SLICE_US: Micros = 2_000;
-/// Rounds between two looks at the clock within a slice.
+/// Hashing rounds between two checks of the clock.
 pub const WORK_STEP_ROUNDS: u32 = 256;
-/// Rounds in one turn whatever the clock says.
+/// Hashing rounds in one turn, whatever the clock says.
 pub const WORK_ROUNDS_PER_TURN_MAX: u32 = 1 << 16;
-/// Logins and registrations waiting for their turn at hashing.
+/// Attempts waiting in the hashing queue.
 pub const HASHING_QUEUE_MAX: usize = 64;
 /// Changes of passwords among them.
 pub const HASHING_CHANGES_MAX: usize = 16;
 /// Rounds of PBKDF2-HMAC-SHA256 for a new password (OWASP, 2023).
 pub const KDF_ROUNDS_DEFAULT: u32 = 600_000;
-/// Rounds of a stored password, at most: more would keep all other logins waiting.
+/// The most rounds of a stored password: more would delay all other logins.
 pub const KDF_ROUNDS_MAX: u32 = 10_000_000;
-/// Below this `--kdf-rounds` warns.
+/// Values of `--kdf-rounds` below this cause a warning.
 pub const KDF_ROUNDS_WARN: u32 = 100_000;
 
-/// Account records of one turn, those of finished derivations included: no more lines are handled in a turn that
-/// has so many.
+/// Account records, including those of finished derivations, after which a turn handles no more input.
 pub const USER_RECORDS_PER_TURN_MAX: usize = 3 * HASHING_QUEUE_MAX;
-/// A line of `users.txt`, with its ending.
+/// Length of a line of `users.txt`, including its ending.
 pub const USER_LINE_BYTES_MAX: usize = 192;
-/// One append to `users.txt`: a turn's records and those of the line that it ends with. A crash tears no more.
+/// One append to `users.txt`: a turn's records and those of the line that reaches the bound. A crash tears no more
+/// than this.
 pub const USERS_APPEND_BYTES_MAX: usize = (USER_RECORDS_PER_TURN_MAX + 8) * USER_LINE_BYTES_MAX;
 
-/// A name, in ASCII.
+/// The longest name, which is ASCII.
 pub const NAME_BYTES_MAX: usize = 20;
-/// A password, at least.
+/// The shortest password.
 pub const PASSWORD_BYTES_MIN: usize = 8;
-/// A password, at most.
+/// The longest password.
 pub const PASSWORD_BYTES_MAX: usize = 128;
-/// Ways to divide the words of `/passwd OLD NEW` that are tried, where passwords have spaces.
+/// Ways to split the words of `/passwd OLD NEW` that are tried if the passwords contain spaces.
 pub const PASSWD_SPLITS_MAX: usize = 8;
 
-/// From the connect to the login. Nothing extends it.
+/// Time from the connection to the login. Nothing extends it.
 pub const LOGIN_GRACE_US: Micros = 60 * SECOND_US;
-/// How long a login that is being checked when that is over may still take.
+/// Extra time for a login that is being checked when [`LOGIN_GRACE_US`] is over.
 pub const LOGIN_VERDICT_US: Micros = 30 * SECOND_US;
-/// How long the last words to a connection without a login may take.
+/// Time for sending the last words to a connection that is not logged in.
 pub const GOODBYE_US: Micros = 10 * SECOND_US;
-/// A header of the PROXY protocol: what fits into the first segment of any connection.
+/// Length of a PROXY protocol header: what fits into the first segment of any connection.
 pub const PROXY_HEADER_BYTES_MAX: usize = 536;
-/// Connections that yield to others in one turn, each of which needs a descriptor until the end of it.
+/// Connections evicted in one turn. Each keeps its descriptor until the end of the turn.
 pub const EVICTIONS_PER_TURN_MAX: usize = 16;
 /// Connections of one address that are not logged in.
 pub const CONNECTIONS_PER_ADDRESS: u32 = 32;
-/// Accounts made from one address within [`REGISTRATION_WINDOW_US`].
+/// Accounts registered from one address within [`REGISTRATION_WINDOW_US`].
 pub const REGISTRATIONS_PER_ADDRESS: u32 = 10;
 /// The window for [`REGISTRATIONS_PER_ADDRESS`].
 pub const REGISTRATION_WINDOW_US: Micros = 3600 * SECOND_US;
-/// How many times as much as an IPv6 network of 64 bits the one of 48 bits around it may do.
+/// Ratio of the limits of an IPv6 /48 to those of a /64 in it.
 pub const WIDE_FACTOR: u32 = 4;
 /// New accounts within an hour, from all addresses together; `--accounts-per-hour`.
 pub const ACCOUNTS_PER_HOUR: u32 = 100;
 /// Accounts in all; `--max-accounts`.
 pub const ACCOUNTS_MAX: usize = 100_000;
-/// What a failed login weighs on its address: that drains as time goes by.
+/// Weight of a failed login on its address. The weight drains as time passes.
 pub const FAILURE_US: Micros = 3600 * SECOND_US;
 /// Failed logins of an address after which the next one has to wait.
 pub const FAILURES_FREE: u64 = 3;
-/// The most failures that are counted: after a day without one all are forgotten.
+/// The most failures that are counted: after a day without failures all are forgotten.
 pub const FAILURES_MAX: u64 = 24;
 /// The first delay after failed logins of an address; each further failure doubles it.
 pub const FAILURE_DELAY_MIN_US: Micros = 5 * SECOND_US;
 /// The longest delay after failed logins of an address.
 pub const FAILURE_DELAY_MAX_US: Micros = 3600 * SECOND_US;
-/// What a refused attempt weighs on its address.
+/// Weight of a refused attempt on its address.
 pub const PRESSURE_US: Micros = 10 * SECOND_US;
-/// The most that refused attempts weigh.
+/// The largest weight of all refused attempts of an address.
 pub const PRESSURE_MAX_US: Micros = FAILURE_US / 3;
-/// Between two attempts of strangers at one account.
+/// Interval between two attempts of strangers at one account.
 pub const STRANGER_PAUSE_US: Micros = 5 * SECOND_US;
-/// Attempts of strangers that wait for one account once it is guessed at.
+/// Attempts of strangers at one account that wait while it is under attack.
 pub const STRANGERS_WAITING_MAX: usize = 3;
-/// Addresses remembered for each account from which it was logged in to.
+/// Familiar addresses remembered for each account: those it was logged in to from.
 pub const FAMILIAR_ADDRESSES_MAX: usize = 4;
 /// Addresses, and pairs of address and account, remembered for their failures; and registrations of the last hour.
 pub const THROTTLE_ENTRIES_MAX: usize = 16_384;
-/// How long a login token is good.
+/// How long a login token is valid.
 pub const TOKEN_US: Micros = 30 * 24 * 3600 * SECOND_US;
-/// An account is given no more tokens within this time than it can have.
+/// Time in which an account is issued at most as many tokens as it can hold.
 pub const TOKEN_WINDOW_US: Micros = 3600 * SECOND_US;
-/// How long a code for choosing a new password is good.
+/// How long a code for choosing a new password is valid.
 pub const CODE_US: Micros = 24 * 3600 * SECOND_US;
 /// Sessions of one account.
 pub const SESSIONS_PER_ACCOUNT_MAX: u32 = 16;
 
-/// Lines a second that an account may send, or a connection without a login; `--rate`.
+/// Lines per second that an account, or a connection before its login, may send; `--rate`.
 pub const RATE_LINES_PER_SECOND: u32 = 10;
 /// The burst is this many seconds' worth of the rate.
 pub const RATE_BURST_SECONDS: u64 = 2;
 
-/// Lines of the operator's log about one address at once, and the time after which there may be another.
+/// Burst of lines in the operator's log about one address. Each [`LOG_INTERVAL_US`] allows one more.
 pub const LOG_BURST: u64 = 60;
 /// See [`LOG_BURST`].
 pub const LOG_INTERVAL_US: Micros = 2 * SECOND_US;
@@ -168,9 +169,9 @@ pub const LOG_INTERVAL_US: Micros = 2 * SECOND_US;
 pub const LOG_ALL_BURST: u64 = 1000;
 /// See [`LOG_ALL_BURST`].
 pub const LOG_ALL_INTERVAL_US: Micros = SECOND_US / 10;
-/// Addresses whose lines are counted; lines about others are left out while these are busy.
+/// Addresses whose log lines are counted; lines about others are left out while the table is full.
 pub const LOG_ORIGINS_MAX: usize = 4096;
-/// Between two reports of how many lines were left out.
+/// Interval between two reports of how many lines were left out.
 pub const LOG_REPORT_PAUSE_US: Micros = 10 * SECOND_US;
 
 /// A day.
@@ -179,55 +180,54 @@ pub const DAY_US: Micros = 86_400 * SECOND_US;
 pub const DAILY_BYTES: u64 = 64 << 20;
 /// The same on the first day of an account; `--first-day-bytes`.
 pub const FIRST_DAY_BYTES: u64 = 4 << 20;
-/// Accounts whose use is remembered before outdated entries are dropped.
+/// Accounts whose usage is remembered before outdated entries are dropped.
 pub const QUOTA_ENTRIES_MIN: usize = 1024;
 
-/// Public messages of what one missed, shown at login; `--replay`.
+/// Missed public messages shown at login; `--replay`.
 pub const REPLAY_DEFAULT: u32 = 50;
-/// Private messages from each sender shown at login.
+/// Missed private messages from each sender shown at login.
 pub const REPLAY_PRIVATE_MAX: u64 = 200;
 /// Senders whose private messages are counted one by one for that; all others count as one.
 pub const REPLAY_SENDERS_MAX: usize = 64;
 /// Bytes of a replay that are sent before the session accepts lines.
 pub const REPLAY_BYTES_BEFORE_LINES: usize = 64 << 10;
-/// Steps of a replay after which the session accepts lines, even if nothing was sent yet.
+/// Steps of a replay after which the session accepts lines, even if nothing has been sent.
 pub const REPLAY_STEPS_BEFORE_LINES: u32 = 64;
-/// Between two notices of who came or went.
+/// Interval between two notices of who joined or left.
 pub const PRESENCE_PAUSE_US: Micros = SECOND_US;
 /// Names written out in such a notice, before "and N others".
 pub const PRESENCE_NAMES_MAX: usize = 5;
-/// A session that was not heard from for this long may have a dead peer: a login is shown again what only such
-/// sessions were sent.
+/// Silence after which a session's peer may be dead: a login is shown again what only such sessions were sent.
 pub const SILENT_US: Micros = 30 * SECOND_US;
-/// Between two saves of how far accounts have read.
+/// Interval between two saves of the read markers.
 pub const SEEN_PAUSE_US: Micros = SECOND_US;
-/// Accounts saved in one of those because messages came, besides those that logged in or left.
+/// Read markers written in one such save because messages came, besides those of accounts that logged in or left.
 pub const SEEN_PER_SAVE_MAX: usize = 256;
-/// Between two looks at the paths of the files, while something is committed.
+/// Interval between two checks, while something is committed, that the files are still at their paths.
 pub const LOOK_PAUSE_US: Micros = SECOND_US;
-/// `seen.txt` is rewritten once it has grown by this much, and to four times what it needs.
+/// Growth of `seen.txt` after which it is rewritten, if it is also four times as long as after the last rewrite.
 pub const SEEN_COMPACT_BYTES: u64 = 8 << 20;
 
-/// A socket that takes nothing for this long while it has something to take is closed.
+/// Time after which a socket that accepts none of its pending output is closed.
 pub const STALL_US: Micros = 600 * SECOND_US;
-/// How long a closed connection's remaining input is read and thrown away, so that the last answer arrives.
+/// How long a closed connection's remaining input is read and discarded, so that the last answer arrives.
 pub const LINGER_US: Micros = 2 * SECOND_US;
-/// Between two looks at what a closed connection still sends, if it sends much.
+/// Interval between two reads of what a closed connection still sends, if it sends much.
 pub const DISCARD_PAUSE_US: Micros = SECOND_US / 20;
-/// How long the last bytes may take at a shutdown.
+/// Time for flushing pending output at shutdown.
 pub const SHUTDOWN_FLUSH_US: Micros = 2 * SECOND_US;
-/// Silence before TCP keepalive asks whether the peer is there.
+/// Idle time before TCP keepalive probes the peer.
 pub const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
-/// Between its questions.
+/// Interval between keepalive probes.
 pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 
-/// How far back from the end a start looks at the log. The tail that a crash can tear lies within it.
+/// How much of the end of the log is read at startup. The tail that a crash can tear lies within it.
 pub const RECOVERY_BYTES: usize = 512 << 10;
-/// Input buffers kept for reuse; connections need them one after the other.
+/// Input buffers kept for reuse. Connections need them one at a time.
 pub const POOLED_INPUTS_MAX: usize = 4;
-/// Lists of own bytes kept for reuse.
+/// Outbox buffers kept for reuse.
 pub const POOLED_OUTBOXES_MAX: usize = 1024;
-/// The largest of those.
+/// The largest outbox buffer that is kept.
 pub const POOLED_OUTBOX_BYTES_MAX: usize = 3 << 10;
 
 const _: () = {
