@@ -140,6 +140,8 @@ pub struct Model {
     now_us: u64,
     /// Whether all that comes to light is printed, for who looks for what went wrong: `TRACE=1`.
     traces: bool,
+    /// Where the log's last line ended when the server started: behind it, a torn one may stay without an ending.
+    torn_at: Option<usize>,
 }
 
 impl Model {
@@ -159,6 +161,7 @@ impl Model {
             turn: 1,
             first_turn: 1,
             now_us: 0,
+            torn_at: None,
             traces: std::env::var_os("TRACE").is_some(),
         }
     }
@@ -343,6 +346,8 @@ impl Model {
     pub fn restarted(&mut self, disk: &SimDisk) {
         self.trace(format_args!("restart"));
         let end = self.log.len();
+        let bytes = disk.bytes_from(LOG, 0);
+        self.torn_at = bytes.iter().rposition(|&byte| byte == b'\n').map(|at| at + 1);
         self.read_log(disk, false);
         for place in end..self.log.len() {
             let tag = self.log.record(place).tag;
@@ -433,7 +438,8 @@ impl Model {
         // Torn sectors that a full disk left in place have no ending until the next append gives them one.
         let added = &added[..synced - read];
         let whole = added.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
-        let is_torn = added[whole..].contains(&0);
+        let is_torn =
+            whole < added.len() && (added[whole..].contains(&0) || self.torn_at == Some(read + whole));
         self.log.has_torn_lines |= is_torn;
         let first = self.log.extend(if is_torn { &added[..whole] } else { added });
         for place in first..self.log.len() {
