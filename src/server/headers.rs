@@ -27,24 +27,27 @@ impl<N: Net, S: Storage> Server<N, S> {
         assert!(other.is_none(), "a number is given again only after its connection is gone");
     }
 
-    /// Reads on in the header of a connection. Returns whether the connection takes lines now.
+    /// Reads the header of a connection as far as it has come. Returns whether the connection takes lines now.
     pub(super) fn read_header(&mut self, id: ConnectionId) -> bool {
-        let Some(pending) = self.pending_headers.get_mut(&id) else { return false };
-        self.reactor.read_raw(id, &mut pending.bytes, self.now.mono_us);
-        match proxy::parse(&pending.bytes) {
-            Ok(Some(header)) => self.complete_header(id, header),
-            Ok(None) => {
-                let Some(connection) = self.reactor.connection(id) else { return false };
-                if connection.ended {
-                    self.close_without_header(id, "it ended before its PROXY header was complete");
-                } else if connection.readable {
-                    self.reactor.schedule(id);
+        loop {
+            let Some(pending) = self.pending_headers.get_mut(&id) else { return false };
+            let Some(connection) = self.reactor.connection(id) else { return false };
+            match proxy::parse(&pending.bytes) {
+                Ok(Some(header)) => return self.complete_header(id, header),
+                // At most once for each byte of the longest header.
+                Ok(None) if connection.readable => {
+                    self.reactor.read_raw(id, &mut pending.bytes, self.now.mono_us);
                 }
-                false
-            }
-            Err(problem) => {
-                self.close_without_header(id, &problem.to_string());
-                false
+                Ok(None) => {
+                    if connection.ended {
+                        self.close_without_header(id, "it ended before its PROXY header was complete");
+                    }
+                    return false;
+                }
+                Err(problem) => {
+                    self.close_without_header(id, &problem.to_string());
+                    return false;
+                }
             }
         }
     }
@@ -70,9 +73,10 @@ impl<N: Net, S: Storage> Server<N, S> {
     pub(super) fn expire_header(&mut self, id: ConnectionId) {
         let Some(connection) = self.reactor.connection(id) else { return };
         let deadline_us = connection.since_us + LOGIN_GRACE_US;
-        if self.now.mono_us < deadline_us {
+        // If the server itself was late, the header may be there. Its client is then told of the timeout.
+        if self.now.mono_us < deadline_us || self.read_header(id) {
             self.reactor.arm(id, deadline_us);
-        } else {
+        } else if self.pending_headers.contains_key(&id) {
             self.close_without_header(id, "no PROXY header in time");
         }
     }

@@ -8,7 +8,8 @@ use super::tally::Tally;
 use super::world::{SimWorld, XorShift};
 
 /// Every kind of trouble, by the name that it is counted by where it comes about.
-pub const KINDS: [&str; 58] = [
+pub const KINDS: [&str; 59] = [
+    "connection through a proxy",
     "short read",
     "short write",
     "blocked write",

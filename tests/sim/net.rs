@@ -5,7 +5,7 @@
 use std::cell::{RefCell, RefMut};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -60,6 +60,8 @@ pub struct Peer {
     pub read_bytes: usize,
     /// How often the server was told that something can be read, of a peer that is not known to be lost.
     pub heard: usize,
+    /// Bytes of the header with which a proxy announced it. It is nobody's before the server has read them.
+    header_bytes: usize,
     gate: Gate,
 }
 
@@ -95,6 +97,8 @@ pub struct Network {
     pub last_timeout: Option<Duration>,
     pub last_events: usize,
     pub accepts: usize,
+    /// The address of a proxy, through which every other connection comes then.
+    pub proxy: Option<SocketAddr>,
     pub habits: Habits,
     pub random: XorShift,
     pub tally: Tally,
@@ -119,6 +123,7 @@ impl SimNet {
             last_timeout: None,
             last_events: 0,
             accepts: 0,
+            proxy: None,
             habits: Habits::default(),
             random: XorShift::new(7),
             tally: Tally::default(),
@@ -137,9 +142,15 @@ impl SimNet {
         let mut state = self.state();
         let id = state.peers.len();
         state.backlog.push_back(id);
+        let proxy = state.proxy.filter(|_| id.is_multiple_of(2));
+        let header = proxy.map_or(Vec::new(), |proxy| proxy_header(addr, proxy, id.is_multiple_of(4)));
+        if proxy.is_some() {
+            state.tally.count("connection through a proxy");
+        }
         state.peers.push(Peer {
-            addr,
-            unsent: VecDeque::new(),
+            addr: proxy.unwrap_or(addr),
+            header_bytes: header.len(),
+            unsent: header.into(),
             incoming: VecDeque::new(),
             outgoing: VecDeque::new(),
             capacity: usize::MAX,
@@ -228,6 +239,11 @@ impl Peer {
     /// Whether the server took it in.
     pub fn is_accepted(&self) -> bool {
         self.watched_as.is_some() || self.server_closed
+    }
+
+    /// Whether the server knows whose it is.
+    pub fn is_announced(&self) -> bool {
+        self.read_bytes >= self.header_bytes
     }
 
     /// Whether the server has said that no more will come.
@@ -341,6 +357,9 @@ impl Peer {
         }
         let bytes = slices.iter().map(|slice| &slice[..]).collect::<Vec<_>>().concat();
         assert!(!bytes.is_empty(), "a write of nothing is a visit in vain");
+        let is_for_anybody =
+            bytes.starts_with(b"! server-full: ") || bytes == b"* the server is shutting down\n";
+        assert!(self.is_announced() || is_for_anybody, "before its header: {}", bytes.escape_ascii());
         if self.closed {
             // The kernel takes it; that nobody is there comes out later.
             self.gate.pass(&bytes, &disk.state());
@@ -365,6 +384,19 @@ impl Peer {
         self.written.extend(&bytes[..count]);
         Ok(count)
     }
+}
+
+/// A header of the PROXY protocol for a connection from an IPv4 address.
+fn proxy_header(source: SocketAddr, proxy: SocketAddr, is_binary: bool) -> Vec<u8> {
+    let (IpAddr::V4(from), IpAddr::V4(to)) = (source.ip(), proxy.ip()) else {
+        panic!("only IPv4 is simulated")
+    };
+    if !is_binary {
+        return format!("PROXY TCP4 {from} {to} {} {}\r\n", source.port(), proxy.port()).into();
+    }
+    let ports = [source.port().to_be_bytes(), proxy.port().to_be_bytes()].concat();
+    let start = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x12";
+    [&start[..], &from.octets(), &to.octets(), &ports, b"\x04\0\x03\r\n\xff"].concat()
 }
 
 /// The server's end of a connection.

@@ -24,6 +24,9 @@ const STEPS: usize = 1_200;
 /// Turns without an end of work; a server that makes so many spins.
 const TURNS_MAX: usize = 200_000;
 
+/// Of the runs behind a proxy.
+const PROXY: &str = "10.254.0.7";
+
 pub struct Run {
     random: XorShift,
     options: Options,
@@ -83,11 +86,17 @@ impl Run {
         let is_loud = random.below(4) == 0;
         let mut hostile_random = XorShift::new(seed + 3);
         let mut clock_random = XorShift::new(seed + 4);
+        let is_behind_proxy = XorShift::new(seed + 6).below(3) == 0;
+        if is_behind_proxy {
+            options.proxies = vec![PROXY.parse().expect("it is an address")];
+        }
         let disk = SimDisk::default();
         disk.state().random = XorShift::new(seed + 2);
         let net = SimNet::new(disk.clone());
         net.state().habits =
             Habits { tells_all: random.below(3) > 0, reads_short: random.below(2) == 0, ..Habits::default() };
+        net.state().proxy =
+            is_behind_proxy.then(|| format!("{PROXY}:40000").parse().expect("it is an address"));
         let server =
             Server::new(net.clone(), disk.clone(), options.clone()).expect("an empty directory is fine");
         Run {

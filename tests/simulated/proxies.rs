@@ -228,6 +228,21 @@ fn proxies_a_header_must_come_within_the_login_deadline_and_does_not_extend_it()
 }
 
 #[test]
+fn proxies_a_header_that_came_in_time_counts_if_the_server_itself_is_late() {
+    for read_max in [1, usize::MAX] {
+        let mut sim = behind_proxy(Some(32));
+        open(&mut sim, "client", PROXY);
+        sim.peer("client").read_max = read_max;
+        sim.send("client", text_header("192.0.2.7"));
+        sim.world.advance(70 * SECOND_US);
+        sim.settle();
+        let output = sim.output("client");
+        assert!(is_greeted(&output[..GREETING_LINES]), "{output:?}");
+        assert_eq!(output[GREETING_LINES..], ["! login-timeout: nobody logged in here for too long"]);
+    }
+}
+
+#[test]
 fn proxies_failed_logins_and_new_accounts_count_against_the_address_in_the_header() {
     let mut sim = behind_proxy(Some(32));
     come_from(&mut sim, "alice", "198.51.100.1");

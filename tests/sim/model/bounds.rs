@@ -62,10 +62,11 @@ impl Bounds {
         for connection in open.iter().map(|&id| &connections[id]) {
             if net.peer(connection.peer).is_accepted() {
                 accepted += 1;
+                let is_announced = net.peer(connection.peer).is_announced();
                 // Whoever is logged in, or was, does not count against the address.
                 // Of an adversary that does not read, nobody knows.
                 let may_be_in = !connection.may_be.is_empty() || connection.is_hostile && connection.may_lag;
-                if !may_be_in {
+                if !may_be_in && is_announced {
                     *by_address.entry(connection.address).or_insert(0) += 1;
                 }
             }
