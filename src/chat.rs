@@ -1,9 +1,8 @@
-//! Who is here and what they say: sessions, names, commands. A line comes in, effects come out; no I/O, no clock,
-//! no sockets.
+//! Sessions and commands. Lines come in, effects come out; there is no I/O, no clock and no socket here.
 //!
-//! An effect is a wish: nothing of it is seen by anyone before the turn's batch is on disk. A session that waits
-//! (for its password to be derived, or for an answer that is read from the log) is given no further line until
-//! [`Effect::Resume`], or [`Chat::answered`].
+//! Effects are deferred until the turn's batch is durable. A session that waits (for its password to be hashed, or for
+//! an answer that is read from the log) must not be given another line before [`Effect::Resume`] or
+//! [`Chat::answered`].
 
 mod attempts;
 mod logins;
@@ -31,29 +30,29 @@ use crate::record::{self, Timestamp};
 use crate::throttle::Throttle;
 use crate::world::Now;
 
-/// One connection's part in the chat.
+/// A connection's state in the chat.
 struct Session {
     peer: SocketAddr,
     state: State,
-    /// When its last line came, in seconds of the monotonic clock.
+    /// When its last line was handled, in seconds of the monotonic clock.
     heard_s: u32,
     waiting: Waiting,
 }
 
 enum State {
-    /// Before its login. `/replay N` may come then.
+    /// Before its login, with the count of a `/replay N`.
     Outside { replay: Option<u32> },
-    /// Logged in; with the next older session of the same account.
+    /// Logged in, with the next older session of the same account.
     Inside { account: AccountId, older: Option<SessionId> },
 }
 
 enum Waiting {
     No,
     ForHash(Box<Attempt>),
-    /// For all names of the history to be known, before a registration.
+    /// For the names in the history to be known, before a registration.
     ForNames(Box<Attempt>),
     ForAnswer,
-    /// Its last line is written, and the server is about to close it.
+    /// Its last line is queued, and the server is about to close it.
     ForEnd,
 }
 
@@ -80,18 +79,18 @@ impl Session {
     }
 }
 
-/// What the operator chose.
+/// The chat's options.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
-    /// Of new passwords.
+    /// Rounds of the key derivation for new passwords.
     pub kdf_rounds: u32,
-    /// Missed public messages shown at a login, unless the session chose.
+    /// Missed public messages shown at a login, unless the session or its account chose a number.
     pub replay: u32,
-    /// Whether an address is limited in what it may do.
+    /// Whether there are limits per address.
     pub limits_addresses: bool,
-    /// How much an account may say.
+    /// Limits on the bytes of an account's messages.
     pub bytes: ByteLimits,
-    /// Whether anyone may make an account.
+    /// Whether anyone may create an account.
     pub is_registration_open: bool,
     /// Accounts, in all.
     pub accounts_max: usize,
@@ -104,34 +103,34 @@ pub struct Chat {
     rules: Rules,
     /// All accounts.
     pub accounts: Accounts,
-    /// What they sent lately.
+    /// Their recent usage.
     pub quotas: Quotas,
-    /// By their numbers.
+    /// By number.
     sessions: Vec<Option<Session>>,
     presence: Presence,
     throttle: Throttle,
     hashing: HashingQueue,
-    /// What the attempt that is being served has had of its turn.
+    /// Rounds that the current attempt has used of its quantum.
     quantum_rounds: u32,
-    /// Of sessions that are about to choose a new password.
+    /// Codes of sessions that are about to choose a new password.
     accepted_codes: HashMap<SessionId, AcceptedCode>,
     names: Names,
     /// Registrations that wait until all names are known.
     unnamed: Vec<SessionId>,
 }
 
-/// Whether the names are known that occur in the history and may not be registered.
+/// Whether the server knows which names occur in the history and may not be registered.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Names {
     /// The history is still being read.
     Unknown,
     Known,
-    /// There are too many to be kept: nobody can register.
+    /// There are more than can be kept reserved: nobody can register.
     TooMany,
 }
 
 impl Chat {
-    /// A chat that nobody is in yet, with room for so many sessions.
+    /// Returns a chat without sessions, with room for `sessions` of them.
     pub fn new(rules: Rules, accounts: Accounts, sessions: usize) -> Chat {
         Chat {
             rules,
@@ -148,7 +147,7 @@ impl Chat {
         }
     }
 
-    /// A new session with a number that no other has.
+    /// Opens a session with an unused number and greets it.
     pub fn open(&mut self, id: SessionId, peer: SocketAddr, effects: &mut Effects) {
         let index = id as usize;
         if self.sessions.len() <= index {
@@ -165,7 +164,7 @@ impl Chat {
         effects.own(id, format_args!("* have an account? /login NAME PASSWORD; /help tells the rest"));
     }
 
-    /// The session is gone; returns its account. `reason` is for the log.
+    /// Closes a session and returns its account. `reason` is logged.
     pub fn close(&mut self, id: SessionId, reason: &str, now: Now) -> Option<AccountId> {
         if self.is_hashing(id) {
             self.abandon(id, now);
@@ -201,7 +200,7 @@ impl Chat {
         Some(self.sessions.get(id as usize)?.as_ref()?.peer)
     }
 
-    /// Whether a session takes no line at the moment.
+    /// Whether a session cannot take a line now.
     pub fn is_waiting(&self, id: SessionId) -> bool {
         !matches!(self.session(id).waiting, Waiting::No)
     }
@@ -211,7 +210,7 @@ impl Chat {
         self.presence.online()
     }
 
-    /// The answer that a session waited for was given.
+    /// Notes that the answer a session waited for is complete.
     pub fn answered(&mut self, id: SessionId) {
         self.stop_waiting(id);
     }
@@ -259,7 +258,8 @@ impl Chat {
         }
     }
 
-    /// A page of the answer to `/users`, from behind `after` on: its line, and its last name where there are more.
+    /// Appends a page of the answer to `/users`, with the names that follow `after`. Returns the last name if there are
+    /// more.
     pub fn users_page(&self, after: Option<&Name>, page: &mut Vec<u8>) -> Option<Name> {
         let start = page.len();
         let mut last = None;
@@ -283,13 +283,13 @@ impl Chat {
         None
     }
 
-    /// When [`Chat::work`] or [`Chat::tell_presence`] has something to do; `None` for never.
+    /// Returns when [`Chat::work`] or [`Chat::tell_presence`] is due next; `None` means no deadline.
     pub fn due_us(&self) -> Option<Micros> {
         let hashing = self.hashing.due_us(&self.throttle);
         [hashing, self.presence.due_us()].into_iter().flatten().min()
     }
 
-    /// Tells everyone who came and went, where it is time for that.
+    /// Announces presence changes if an announcement is due.
     pub fn tell_presence(&mut self, now: Now, effects: &mut Effects) {
         if let Some(notice) = self.presence.tell(now.mono_us) {
             effects.everyone(format_args!("{notice}"));
@@ -304,7 +304,7 @@ impl Chat {
         self.sessions[id as usize].as_mut().expect("only open sessions are asked for")
     }
 
-    /// Lets a session wait until something of its own is stored.
+    /// Makes a session wait until its record is stored.
     fn wait_for_save(&mut self, id: SessionId) {
         self.session_mut(id).waiting = Waiting::ForAnswer;
     }
@@ -320,7 +320,7 @@ impl Chat {
         }
     }
 
-    /// Lets a session take lines again, unless it is about to end. Whether it does.
+    /// Lets a session take lines again unless it is about to end. Returns whether it does.
     fn stop_waiting(&mut self, id: SessionId) -> bool {
         let waiting = &mut self.session_mut(id).waiting;
         if matches!(waiting, Waiting::ForEnd) {
@@ -377,7 +377,7 @@ impl Chat {
         }
     }
 
-    /// Formats a message into the batch, unless its line would be too long, or more than its author may say.
+    /// Stages a message in the batch, unless its line is too long or exceeds the author's quota.
     fn stage(
         &mut self,
         id: SessionId,

@@ -1,4 +1,4 @@
-//! The server: one turn of the loop, in the only order that keeps the guarantees.
+//! The server: one turn of the loop, in the one order that keeps the guarantees.
 
 mod admission;
 mod answers;
@@ -50,16 +50,16 @@ use crate::storage::{AppendError, File, Storage};
 use crate::users_file::{RecordsSaved, USERS_FILE, UsersFile};
 use crate::world::{Now, World};
 
-/// Whether the loop goes on.
+/// Whether the loop continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turned {
-    /// It does.
+    /// Keep running.
     On,
-    /// All is said and saved.
+    /// All output is flushed and all files are synced: stop.
     Over,
 }
 
-/// Why a server cannot start, or go on.
+/// Why a server cannot start or continue.
 #[derive(Debug)]
 pub struct Fatal {
     what: &'static str,
@@ -76,13 +76,13 @@ fn fatal(what: &'static str) -> impl Fn(io::Error) -> Fatal {
     move |error| Fatal { what, why: error.into() }
 }
 
-/// The one way from a turn's batch to its release: what was staged, and whether it is on disk.
+/// The result of a turn's commit, without which nothing can be released.
 struct Gate {
     messages: Result<Committed, String>,
     accounts: Result<RecordsSaved, String>,
 }
 
-/// A whole server.
+/// A complete server.
 pub struct Server<N: Net, S: Storage> {
     options: Options,
     reactor: Reactor<N>,
@@ -92,20 +92,20 @@ pub struct Server<N: Net, S: Storage> {
     seen: SeenFile<S::File>,
     chat: Chat,
     feed: Feed,
-    /// What the feed ended at after the last flush.
+    /// The end of the feed after the last flush.
     flushed: u64,
-    /// The last message then.
+    /// The timestamp of the last message at that time.
     flushed_last: Timestamp,
-    /// This turn's messages. Taken by commit, and given back by release.
+    /// This turn's messages. Commit takes the batch and release puts it back.
     batch: Batch,
     effects: Effects,
     tasks: HashMap<ConnectionId, Task>,
-    /// Connections with a task that can go on: those that read what they missed at their login, and all others.
+    /// Connections with a task that can proceed: those with a replay at login, and all others.
     logins: Rotation,
     readers: Rotation,
-    /// Connections that read what they missed at their login.
+    /// Connections that are sent their replay at login.
     replaying: HashSet<ConnectionId>,
-    /// The reading of the log after startup, until it is through.
+    /// The scan of the log after startup, until it is complete.
     scan: Option<Scan>,
     clock: Clock,
     chunk: Chunk,
@@ -119,13 +119,13 @@ pub struct Server<N: Net, S: Storage> {
     seen_due_us: Option<Micros>,
     /// Where among the connections that goes on.
     seen_next: usize,
-    /// When the paths of the files are to be looked at again.
+    /// When to check again that the files are still at their paths.
     look_due_us: Micros,
     /// When the log is to be synced, under `--sync second`.
     sync_due_us: Option<Micros>,
-    /// When the server gives up on those who do not take their last bytes.
+    /// When a server that shuts down gives up on connections that do not take their last bytes.
     stops_at_us: Option<Micros>,
-    // Used again each turn, so that none allocates.
+    // Reused in each turn, so that no turn allocates.
     ready: Vec<ConnectionId>,
     attention: Vec<(ConnectionId, Attention)>,
     spare_effects: Effects,
@@ -133,10 +133,10 @@ pub struct Server<N: Net, S: Storage> {
 }
 
 impl<N: Net, S: Storage> Server<N, S> {
-    /// Recovers the data directory and is ready for its first turn.
+    /// Recovers the data directory and returns a server that is ready for its first turn.
     ///
     /// # Errors
-    /// What is wrong with the data directory, in words that name the file.
+    /// The data directory cannot be used; the message names the file.
     pub fn new(net: N, mut storage: S, options: Options) -> Result<Server<N, S>, Fatal> {
         // Where a file cannot be opened, the error names its path.
         let recovering = |file| {
@@ -204,7 +204,7 @@ impl<N: Net, S: Storage> Server<N, S> {
     /// One turn of the loop.
     ///
     /// # Errors
-    /// Where a guarantee cannot be kept any more; the process must end, and nothing of this turn was shown.
+    /// A guarantee can no longer be kept. The process must exit; nothing of this turn was shown.
     pub fn turn(&mut self, world: &mut dyn World) -> Result<Turned, Fatal> {
         self.wait(world)?;
         if self.stops_at_us.is_some() {
@@ -222,10 +222,10 @@ impl<N: Net, S: Storage> Server<N, S> {
         // flush, so that no message waits for those who read the past.
         self.catch_up();
         self.scan(world);
-        // After flush for the same reason. What it comes to is committed and released in the next turn.
+        // After flush for the same reason. Its results are committed and released in the next turn.
         self.work(world);
         self.keep_seen();
-        // Last, so that no event of this turn meets a connection that was given a freed number.
+        // Last, so that no event of this turn reaches a new connection that reuses a number.
         self.reap();
         Ok(Turned::On)
     }
@@ -244,7 +244,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         Ok(())
     }
 
-    /// How long nothing needs to be done unless a socket becomes ready; `None` for ever.
+    /// Returns the poll timeout in microseconds; `None` means no deadline.
     fn due_us(&self, world: &mut dyn World) -> Option<Micros> {
         let due_us = if self.stops_at_us.is_some() {
             self.stops_at_us.filter(|_| !self.reactor.has_unflushed()).or(Some(0))
@@ -259,7 +259,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         due_us.map(|due_us| due_us.saturating_sub(world.now().mono_us))
     }
 
-    /// What is due by the clock on single connections.
+    /// Acts on the connections whose timers are due.
     fn expire(&mut self) {
         while let Some(id) = self.reactor.take_due(self.now.mono_us) {
             self.look_at(id);
@@ -324,7 +324,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         self.chat.work(&mut context);
     }
 
-    /// One append and one sync for all messages of the turn, and the same for all accounts: the only gate.
+    /// Commits all messages of the turn with one append and one sync, and all account records with another.
     fn commit(&mut self) -> Result<Gate, Fatal> {
         self.look_at_files()?;
         let records = self.effects.saves().iter().flat_map(|save| &save.records);
@@ -359,8 +359,8 @@ impl<N: Net, S: Storage> Server<N, S> {
         Ok(Gate { messages, accounts })
     }
 
-    /// Looks once per second whether the files are still where they were opened, if something is to be committed.
-    /// What is appended to a file that was removed or renamed would be lost at the next start.
+    /// Checks at most once per second, before a commit, that the files are still at their paths. Anything appended
+    /// to a file that was removed or renamed would be lost at the next start.
     fn look_at_files(&mut self) -> Result<(), Fatal> {
         let has_something = !self.batch.is_empty() || !self.effects.saves().is_empty();
         if !has_something || self.now.mono_us < self.look_due_us {
@@ -380,13 +380,13 @@ impl<N: Net, S: Storage> Server<N, S> {
     }
 }
 
-/// The line, without its ending, that tells a user so.
+/// Logs a refused commit, and returns the line that tells users, without its ending.
 fn refusal(file: &str, why: &io::Error) -> String {
     error!("{file}: not saved: {why}");
     format!("! not-saved: {}; please try again later", in_words(why))
 }
 
-/// What a user may know of an error of the disk.
+/// Describes a disk error for users.
 fn in_words(why: &io::Error) -> &'static str {
     match why.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "the server's disk is full",
@@ -396,8 +396,8 @@ fn in_words(why: &io::Error) -> &'static str {
     }
 }
 
-/// Refuses a directory that has accounts and no log. A server creates both files at its first start, so the log was
-/// lost, or is on a disk that is not mounted.
+/// Refuses a directory that has accounts but no log. A server creates both files at its first start, so the log was
+/// lost or is on a disk that is not mounted.
 fn require_log<S: Storage>(storage: &mut S) -> io::Result<()> {
     if storage.exists(LOG_FILE)? || !storage.exists(USERS_FILE)? || storage.open(USERS_FILE)?.len()? == 0 {
         return Ok(());

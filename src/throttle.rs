@@ -1,11 +1,12 @@
-//! Who may try a password, and when.
+//! Rate limits for password attempts and registrations.
 //!
-//! Every failure counts against its address, and against the pair of address and account. An address that failed
-//! three times waits before its next attempt is judged: 5 s, then twice as long each time, up to an hour. The count
-//! drains by one an hour, so no address makes more than twelve guesses in an hour. Addresses that nobody has logged
-//! in to an account from are *strangers* to it; after one of them failed, the next one is judged 5 s later, whoever
-//! it is: all strangers together make at most 720 guesses an hour at one account. An account's owner at a usual
-//! address waits for neither: only failures of that address at that account count there.
+//! Every failure counts against its address, and against the pair of address and account. After three failures, the
+//! next attempt from the address is delayed: by 5 s, then twice as long each time, up to an hour. The count drains by
+//! one per hour, so no address makes more than twelve guesses in an hour.
+//!
+//! Addresses from which nobody has logged in to an account are *strangers* to it. After a stranger's failure, the next
+//! stranger at that account is judged 5 s later, so that all strangers together make at most 720 guesses an hour at one
+//! account. The owner at a *familiar* address waits for neither: only failures of that address at that account count.
 //!
 //! Names are treated alike whether or not there is such an account.
 
@@ -25,12 +26,12 @@ use crate::limits::{
 };
 use crate::name::Name;
 
-/// Who counts as one: an IPv4 address, or an IPv6 network of 64 bits, which is what one customer gets; or the network
-/// of 48 bits around several of those.
+/// The unit to which limits apply: an IPv4 address, an IPv6 /64, which is what one customer gets, or the /48 around
+/// several of those.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Origin(u64);
 
-/// Prefixes of IPv6 that no peer can have, as they are for multicast.
+/// Tags in the high bits: prefixes of IPv6 multicast addresses, which no peer can have.
 const V4: u64 = 0xff04 << 48;
 const WIDE: u64 = 0xff06 << 48;
 
@@ -45,7 +46,7 @@ impl From<IpAddr> for Origin {
 }
 
 impl Origin {
-    /// Returns the network of 48 bits around one of 64; `None` for IPv4.
+    /// Returns the /48 around a /64; `None` for IPv4.
     pub fn wide(self) -> Option<Origin> {
         (self.0 >> 48 != V4 >> 48).then_some(Origin(WIDE | self.0 >> 16))
     }
@@ -62,12 +63,12 @@ pub struct Claim {
     pub is_inside: bool,
 }
 
-/// How much speaks against an attempt; less is better. Equal ones go by other criteria.
+/// The failures held against an attempt; lower values are served first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Standing {
     /// Failures of the address at this account.
     pub at_account: u32,
-    /// What weighs on the address: [`FAILURE_US`] for each failure, less for each attempt that was refused.
+    /// Weight on the address: [`FAILURE_US`] for each failure, and less for each attempt that was refused as busy.
     pub weight_us: Micros,
 }
 
@@ -88,18 +89,18 @@ pub struct Throttle {
     registrations: Registrations,
     by_origin: Ledger<Origin>,
     by_pair: Ledger<(Name, Origin)>,
-    /// The addresses that an account was logged in to from, the latest first.
+    /// The addresses from which each account was logged in to, the latest first.
     familiar: HashMap<Name, Vec<Origin>>,
     /// When a stranger's attempt at an account was last judged, unless it succeeded.
     judged: HashMap<Name, Micros>,
-    /// The same in the order of time.
+    /// The same in chronological order.
     judged_order: VecDeque<(Micros, Name)>,
-    /// Addresses are not looked at: `--per-address off`.
+    /// Whether addresses are ignored: `--per-address off`.
     ignores_origins: bool,
 }
 
 impl Throttle {
-    /// Looks at addresses, or only at accounts. `accounts_per_hour`: of all addresses together.
+    /// Returns a throttle without entries. `accounts_per_hour` is for all addresses together.
     pub fn new(ignores_origins: bool, accounts_per_hour: Option<u32>) -> Throttle {
         let registrations = Registrations::new(accounts_per_hour);
         Throttle { registrations, ignores_origins, ..Throttle::default() }
@@ -107,7 +108,7 @@ impl Throttle {
 
     // Registrations
 
-    /// Checks that an account may be made from here now.
+    /// Checks that an account may be registered from an address now.
     ///
     /// # Errors
     /// Which limit is reached.
@@ -122,7 +123,7 @@ impl Throttle {
         }
     }
 
-    /// Takes back what [`Throttle::registered`] counted: the disk did not take the account.
+    /// Reverts [`Throttle::registered`] after the disk refused the account.
     pub fn not_registered(&mut self, origin: Origin) {
         self.registrations.take_back(origin);
     }
@@ -134,7 +135,7 @@ impl Throttle {
         claim.account.is_some() && !claim.is_inside && !self.is_familiar(claim)
     }
 
-    /// Returns the moment from which an attempt may be judged as far as its address goes.
+    /// Returns the time from which the address of an attempt allows it to be judged.
     pub fn address_not_before_us(&self, claim: &Claim) -> Micros {
         if self.ignores_origins {
             return 0;
@@ -158,7 +159,7 @@ impl Throttle {
         of_account.max(self.address_not_before_us(claim))
     }
 
-    /// Returns about when an attempt may be judged if so many strangers are before it.
+    /// Estimates when an attempt may be judged if `ahead` strangers are before it.
     pub fn expected_us(&self, claim: &Claim, ahead: usize) -> Micros {
         let of_address = self.address_not_before_us(claim);
         match claim
@@ -171,12 +172,12 @@ impl Throttle {
         }
     }
 
-    /// Whether two attempts are of one address, and so judged one after the other.
+    /// Whether two attempts are from the same address, so that they are judged one after the other.
     pub fn are_one(&self, one: &Claim, other: &Claim) -> bool {
         !self.ignores_origins && one.origin == other.origin
     }
 
-    /// Returns what speaks against an attempt.
+    /// Returns the failures held against an attempt.
     pub fn standing(&self, claim: &Claim, now_us: Micros) -> Standing {
         if self.ignores_origins {
             return Standing { at_account: 0, weight_us: 0 };
@@ -207,8 +208,8 @@ impl Throttle {
         }
     }
 
-    /// Counts `count` wrong passwords, or as many names that were taken. At a usual address of the account only the
-    /// pair of both counts, so that a success forgives no more than what waited for its delays.
+    /// Counts `count` wrong passwords or taken names. At a familiar address of the account, only the pair of both
+    /// counts, so that a success forgives only failures that were subject to the pair's delays.
     pub fn failed(&mut self, claim: &Claim, count: u32, now_us: Micros) {
         if self.ignores_origins {
             return;
@@ -227,16 +228,16 @@ impl Throttle {
         }
     }
 
-    /// Notes that an attempt found the queue full and was refused. It weighs a little, so that whoever tries
-    /// without a pause comes after the others.
+    /// Notes that an attempt was refused because the queue is full. This adds a little weight, so that clients that
+    /// retry without a pause are served after the others.
     pub fn refused(&mut self, claim: &Claim, now_us: Micros) {
         if !self.ignores_origins {
             self.by_origin.press(claim.origin, PRESSURE_US, PRESSURE_MAX_US, now_us);
         }
     }
 
-    /// Notes a successful login. What the address failed at other accounts stays: else an account of one's own would
-    /// open all others.
+    /// Notes a successful login. Failures of the address at other accounts still count: otherwise an attacker could
+    /// reset the count by logging in to an account of their own.
     pub fn succeeded(&mut self, origin: Origin, name: &Name, now_us: Micros) {
         self.judged.remove(name);
         let pair_us = self.by_pair.weight_us(&(*name, origin), now_us);
@@ -261,7 +262,7 @@ impl Throttle {
         self.familiar.insert(*name, origins);
     }
 
-    /// Forgets all addresses of an account but the one that its new password was set from.
+    /// Forgets all familiar addresses of an account except the one that its new password was set from.
     pub fn password_changed(&mut self, origin: Origin, name: &Name, now_us: Micros) {
         let origins = self.familiar.remove(name).unwrap_or_default();
         let (stay, go): (Vec<Origin>, Vec<Origin>) = origins.into_iter().partition(|&other| other == origin);
@@ -269,8 +270,8 @@ impl Throttle {
         self.familiar.insert(*name, stay);
     }
 
-    /// An address is a stranger to an account again. What it failed there does not weigh on the address, so a later
-    /// success may not take that off it.
+    /// Makes an address a stranger to an account again. Its failures there were not counted against the address, so a
+    /// later success must not subtract them from it.
     fn estrange(&mut self, origin: Origin, name: &Name, now_us: Micros) {
         self.by_pair.forgive(&(*name, origin), Micros::MAX, now_us);
     }

@@ -1,5 +1,4 @@
-//! Attempts on their way through the queue for hashing: the derivations, the verdicts, and what follows once they
-//! are stored.
+//! Attempts in the hashing queue: their derivations and verdicts, and what follows once the records are stored.
 
 use log::{info, warn};
 
@@ -18,12 +17,12 @@ use crate::users_file::RecordsSaved;
 use crate::world::Now;
 
 impl Chat {
-    /// Whether a session waits for its password to be derived.
+    /// Whether a session waits for its password to be hashed.
     pub fn is_hashing(&self, id: SessionId) -> bool {
         self.is_open(id) && matches!(self.session(id).waiting, Waiting::ForHash(_) | Waiting::ForNames(_))
     }
 
-    /// Whether [`Chat::work`] is in the middle of something.
+    /// Whether [`Chat::work`] is in the middle of a derivation.
     pub fn has_work(&self) -> bool {
         self.hashing.current().is_some()
     }
@@ -49,7 +48,8 @@ impl Chat {
             self.quantum_rounds = self.quantum_rounds.saturating_add(WORK_STEP_ROUNDS);
             match verdict {
                 None if self.quantum_rounds < self.rules.kdf_rounds => {}
-                // The next derivation, and the rest of one with more rounds than today's, wait for another turn.
+                // Its next derivation, or the rest of one with more rounds than new passwords have, waits for its
+                // next quantum.
                 None | Some(Verdict::Again) => self.hashing.turn_over(),
                 Some(verdict) => self.judge(id, verdict, context),
             }
@@ -59,7 +59,7 @@ impl Chat {
         }
     }
 
-    /// Refuses attempts whose address has failed since they came, and has to wait for too long now.
+    /// Refuses queued attempts whose address has failed meanwhile and must now wait for too long.
     fn refuse_delayed(&mut self, context: &mut Context<'_>) {
         let until_us = context.now.mono_us + LOGIN_GRACE_US;
         while let Some((id, claim)) = self.hashing.remove_delayed(&self.throttle, until_us) {
@@ -68,7 +68,7 @@ impl Chat {
         }
     }
 
-    /// Returns the session whose attempt is being served, after choosing another one if that is due.
+    /// Returns the session whose attempt is being served, and selects one if there is none.
     fn next_to_hash(&mut self, context: &mut Context<'_>) -> Option<SessionId> {
         let now_us = context.now.mono_us;
         while self.hashing.current().is_none() {
@@ -82,7 +82,7 @@ impl Chat {
         self.hashing.current()
     }
 
-    /// Checks once more that a registration may be made, before it costs a derivation.
+    /// Checks a registration again before it costs a derivation.
     fn start(&mut self, id: SessionId, claim: &Claim, context: &mut Context<'_>) {
         let Waiting::ForHash(attempt) = &self.session(id).waiting else { return };
         let name = *attempt.name();
@@ -103,8 +103,8 @@ impl Chat {
         self.resume(id, context.effects);
     }
 
-    /// Takes the attempt of a session that is about to end out of the queue. If its work had begun it counts as a
-    /// failure: else a guess would cost nothing to whoever leaves before its answer.
+    /// Removes the attempt of a session that is about to end from the queue. If its derivation had begun, it counts as
+    /// a failure: otherwise a client could guess for free by disconnecting before the answer.
     pub(super) fn abandon(&mut self, id: SessionId, now: Now) {
         if let Some(claim) = self.hashing.remove(id) {
             self.throttle.failed(&claim, 1, now.mono_us);
@@ -120,7 +120,7 @@ impl Chat {
         };
         let name = *attempt.name();
         let mut verdict = verdict;
-        // Another session may have changed the password since this one gave it, or be about to.
+        // Another session may have changed the password since this attempt began, or be about to.
         if let Some(account) = self.accounts.find(&name).filter(|_| attempt.checked().is_some()) {
             let standing = self.accounts[account].credential();
             let is_changing = context.effects.saves().iter().any(|save| save.changes(&name));
@@ -139,7 +139,7 @@ impl Chat {
             Verdict::Right(account) => self.enter(id, account, false, context.now, context.effects),
             Verdict::Store(credential, reason) => {
                 if reason == SaveReason::Registered {
-                    // Others may have registered while this one was hashed.
+                    // Another session may have registered the name while this password was hashed.
                     if let Err(refusal) = self.check_registration(&claim, &name, context) {
                         context.effects.own(id, format_args!("{refusal}"));
                         return self.resume(id, context.effects);
@@ -153,7 +153,7 @@ impl Chat {
                 let at = context.batch.time(context.now.wall_us);
                 let mut records = vec![self.credential_record(name, credential, at)];
                 if matches!(reason, SaveReason::PasswordChanged | SaveReason::Reset) {
-                    // First, so that it voids what was issued before and nothing that comes later.
+                    // First, so that it revokes what was issued before and nothing that follows.
                     records.insert(0, UserRecord::Revoked { name: *records[0].name(), at });
                 }
                 context.effects.save(Save { session: id, name, records, reason });
@@ -179,7 +179,7 @@ impl Chat {
         }
     }
 
-    /// Goes on after a credential was stored, or not. Nothing of it is told before.
+    /// Continues after an account's records were stored or refused. The session is told nothing before.
     pub fn saved(
         &mut self,
         save: &Save,

@@ -1,5 +1,4 @@
-//! The commands that give a password: `/login`, `/register` and `/passwd`. Each becomes an [`Attempt`] that waits in
-//! the queue for hashing.
+//! The commands with a password: `/login`, `/register` and `/passwd`. Each becomes an [`Attempt`] in the hashing queue.
 
 use log::warn;
 
@@ -63,7 +62,7 @@ impl Chat {
         }
     }
 
-    /// Chooses a password with a code, which the limits on registrations do not concern.
+    /// Sets a new password with a code. The limits on registrations do not apply.
     fn reset(&mut self, id: SessionId, name: Name, password: &str, context: &mut Context<'_>) {
         match Attempt::reset(name, password, self.fresh(context.world)) {
             Some(attempt) => {
@@ -74,8 +73,8 @@ impl Chat {
         }
     }
 
-    /// The history was read, and every name in it that has no account is reserved; or there were too many of them.
-    /// Registrations that waited for this go on.
+    /// Notes that the history has been read. Either every name in it without an account is reserved, or there are too
+    /// many of them. Waiting registrations continue.
     pub fn names_known(&mut self, are_reserved: bool, context: &mut Context<'_>) {
         self.names = if are_reserved { Names::Known } else { Names::TooMany };
         for id in std::mem::take(&mut self.unnamed) {
@@ -94,13 +93,13 @@ impl Chat {
         }
     }
 
-    /// There is no history, and so no name in it.
+    /// Notes that the history is empty, so that no name needs to be reserved.
     pub fn history_is_empty(&mut self) {
         self.names = Names::Known;
     }
 
-    /// Checks that an account of this name may be made now. A name that is taken counts as a failure: else it would
-    /// cost nothing to ask which names there are.
+    /// Checks that an account of this name may be created now. A taken name counts as a failure: otherwise probing for
+    /// names would be free.
     pub(super) fn check_registration(
         &mut self,
         claim: &Claim,
@@ -172,7 +171,7 @@ impl Chat {
         }
     }
 
-    /// Puts an attempt in the queue, and says so if it is known that it has to wait.
+    /// Queues an attempt, and tells the session if it has to wait after failed logins.
     fn begin(&mut self, id: SessionId, attempt: Attempt, claim: Claim, context: &mut Context<'_>) {
         let now_us = context.now.mono_us;
         self.session_mut(id).waiting = Waiting::ForHash(Box::new(attempt));
@@ -189,7 +188,7 @@ impl Chat {
         }
     }
 
-    /// Refuses an attempt whose address has to wait for longer than a connection may take to log in.
+    /// Refuses an attempt whose address must wait longer than the login timeout. Returns whether it did.
     pub(super) fn is_delayed_for_long(
         &mut self,
         id: SessionId,

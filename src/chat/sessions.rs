@@ -1,4 +1,4 @@
-//! The sessions of an account: how one becomes the account's, and which one ends for another.
+//! The sessions of an account: adding one, ending others, and which one yields if there are too many.
 
 use std::cmp::Reverse;
 
@@ -16,8 +16,8 @@ impl Chat {
         std::iter::successors(self.accounts[account].newest_session, |&id| self.session(id).older())
     }
 
-    /// Makes a session the account's. If it has too many then, the one that was silent for longest ends: so nobody
-    /// who knows the password can keep the others out.
+    /// Logs a session in. If the account has too many sessions then, the one that has been silent longest ends, so that
+    /// nobody who knows the password can lock the owner out.
     pub(super) fn enter(
         &mut self,
         id: SessionId,
@@ -57,7 +57,7 @@ impl Chat {
         effects.push(Effect::Enter { session: id, replay, is_new });
     }
 
-    /// Ends all sessions of an account but one, whose password is not the one they came with.
+    /// Ends all other sessions of an account, after one of them has changed its password.
     pub(super) fn sign_out_others(
         &mut self,
         id: SessionId,
@@ -73,12 +73,12 @@ impl Chat {
         }
     }
 
-    /// Tells a session that its time to log in is over.
+    /// Tells a session that its login timeout has passed.
     pub fn login_timeout(&self, id: SessionId, effects: &mut Effects) {
         effects.own(id, format_args!("! login-timeout: nobody logged in here for too long"));
     }
 
-    /// Ends a session with a last line.
+    /// Ends a session after a last line.
     fn end(&mut self, id: SessionId, line: &str, reason: &'static str, now: Now, effects: &mut Effects) {
         if self.is_hashing(id) {
             self.abandon(id, now);
@@ -92,7 +92,7 @@ impl Chat {
         matches!(self.session(id).waiting, Waiting::ForEnd)
     }
 
-    /// Takes a session out of its account's list.
+    /// Removes a session from its account's list.
     pub(super) fn unlink(&mut self, id: SessionId, account: AccountId, older: Option<SessionId>) {
         if self.accounts[account].newest_session == Some(id) {
             self.accounts[account].newest_session = older;

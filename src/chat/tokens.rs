@@ -1,4 +1,4 @@
-//! What logs in or registers without a password: login tokens, and one-time codes for choosing a new password.
+//! Login tokens, and one-time codes for choosing a new password.
 
 use log::{info, warn};
 
@@ -11,7 +11,7 @@ use crate::name::Name;
 use crate::record::Timestamp;
 use crate::users::{SecretHash, UserRecord, secret_hash};
 
-/// A code that a session has given, and that was right then.
+/// A code that a session gave and that was valid at that time.
 #[derive(Clone, Copy)]
 pub(super) struct AcceptedCode {
     pub account: AccountId,
@@ -19,7 +19,7 @@ pub(super) struct AcceptedCode {
 }
 
 impl Chat {
-    /// Issues a token. It is told once it is stored.
+    /// Issues a token. The session receives it once it is stored.
     pub(super) fn token(&mut self, id: SessionId, account: AccountId, context: &mut Context<'_>) {
         let issued = context.batch.time(context.now.wall_us);
         if !self.accounts.may_issue_token(account, before(issued, TOKEN_WINDOW_US)) {
@@ -38,7 +38,7 @@ impl Chat {
         context.effects.save(Save { session: id, name, records, reason: SaveReason::Token(secret) });
     }
 
-    /// Logs in with a token: at the cost of one hash, without a place in any queue.
+    /// Logs in with a token, which costs one hash and does not wait in the hashing queue.
     pub(super) fn resume_session(
         &mut self,
         id: SessionId,
@@ -74,12 +74,12 @@ impl Chat {
         context.effects.own(id, format_args!("* code accepted: now /register {name} PASSWORD"));
     }
 
-    /// Whether a session has given a code for this name.
+    /// Whether a code for this name was accepted from the session.
     pub(super) fn has_code_for(&self, id: SessionId, name: &Name) -> bool {
         self.accepted_codes.get(&id).is_some_and(|code| self.accounts[code.account].name == *name)
     }
 
-    /// Takes the code that a session has given, if it is still good.
+    /// Takes the code that was accepted from a session. Returns whether it is still valid.
     pub(super) fn take_code(&mut self, id: SessionId, context: &Context<'_>) -> bool {
         let Some(code) = self.accepted_codes.remove(&id) else { return false };
         let name = self.accounts[code.account].name;

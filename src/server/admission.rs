@@ -1,7 +1,7 @@
-//! Connections that come: which are admitted, and which yield to them when there are too many.
+//! Admission of new connections, and eviction of others when there are too many.
 //!
-//! Connections that are not logged in are limited per address, and are the first to yield: the oldest one of the
-//! network that holds most of them. Logged-in connections do not count against their address.
+//! Connections that are not logged in are limited per address, and are the first to be evicted: the oldest one of the
+//! network that holds the most. Logged-in connections do not count against their address.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -14,19 +14,19 @@ use crate::net::{ConnectionId, Net};
 use crate::storage::Storage;
 use crate::throttle::Origin;
 
-/// The connections that are not logged in: not yet, or not any more.
+/// The connections that are not logged in, or no longer.
 #[derive(Default)]
 pub(super) struct Strangers {
-    /// Each with its address, and whether it counts against that.
+    /// Each with its address, and whether it counts against its address.
     all: HashMap<ConnectionId, (IpAddr, bool)>,
-    /// How many count against an address.
+    /// How many connections count against each address.
     by_origin: HashMap<Origin, u32>,
     /// The same connections by network, the oldest first: an IPv4 address, or an IPv6 /48.
     by_network: HashMap<IpAddr, VecDeque<ConnectionId>>,
 }
 
 impl Strangers {
-    /// How many connections count against an address.
+    /// Returns how many connections count against an address.
     fn count(&self, address: IpAddr) -> u32 {
         self.by_origin.get(&address.into()).copied().unwrap_or(0)
     }
@@ -57,8 +57,8 @@ impl Strangers {
         }
     }
 
-    /// The connection that yields next: the oldest one of the network with most of them, and of equal ones the
-    /// oldest of all. `since_us` tells how old one is.
+    /// Returns the connection to evict next: the oldest one of the network that holds the most, and the oldest of
+    /// all if several networks do. `since_us` returns when a connection was accepted.
     fn next_to_yield(&self, mut since_us: impl FnMut(ConnectionId) -> Micros) -> Option<ConnectionId> {
         let networks = self.by_network.values();
         let oldest = networks.filter_map(|ids| Some((ids.len(), *ids.front()?)));
@@ -67,7 +67,7 @@ impl Strangers {
     }
 }
 
-/// What counts as one network when connections must yield.
+/// Returns the network of an address for evictions: an IPv4 address, or an IPv6 /48.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6((address.to_bits() >> 80 << 80).into()),
@@ -84,7 +84,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         let full = format!("! server-full: all {limit} connections are taken; please try again later\n");
         for _ in 0..ACCEPTS_PER_TURN_MAX {
             if self.reactor.len() >= limit + EVICTIONS_PER_TURN_MAX {
-                // Those that yielded hold their descriptors until the end of the turn.
+                // Evicted connections hold their descriptors until the end of the turn.
                 return;
             }
             let Some((stream, peer)) = self.reactor.accept(self.now.mono_us, &full) else {
@@ -134,8 +134,8 @@ impl<N: Net, S: Storage> Server<N, S> {
         })
     }
 
-    /// Ends a connection so that another can come. A session that is logged in yields only where its account has
-    /// others, the one that was silent for longest of the account with most of them. Whether one did.
+    /// Evicts a connection to make room for another, and returns whether it could. A logged-in session is evicted only
+    /// if its account has others: of the account with the most sessions, the one that has been silent longest.
     fn make_room(&mut self) -> bool {
         let reactor = &mut self.reactor;
         let since_us = |id| reactor.connection(id).map_or(0, |connection| connection.since_us);
@@ -152,7 +152,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         true
     }
 
-    /// Looks at every session, which only a full server without strangers does.
+    /// Visits every session. Only a full server on which everyone is logged in does this.
     fn silent_session_of_the_greediest(&mut self) -> Option<ConnectionId> {
         let accounts = self.reactor.ids().filter_map(|id| {
             let account = self.chat.account_of(id)?;
@@ -169,7 +169,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         self.chat.sessions_of(account).max_by_key(|id| std::cmp::Reverse(heard_us(id)))
     }
 
-    /// A connection is logged in from here on.
+    /// Notes that a connection is logged in.
     pub(super) fn is_no_stranger(&mut self, id: ConnectionId) {
         self.strangers.remove(id);
         if let Some(connection) = self.reactor.connection(id) {
@@ -178,7 +178,8 @@ impl<N: Net, S: Storage> Server<N, S> {
         }
     }
 
-    /// The connection of a session that has ended is the first to yield, but does not count against its address.
+    /// Notes that a connection's session has ended. The connection can be evicted, but does not count against its
+    /// address.
     pub(super) fn is_stranger_again(&mut self, id: ConnectionId, address: IpAddr) {
         // A session can end in the turn in which it logged in, before it was taken out.
         if !self.strangers.all.contains_key(&id) {

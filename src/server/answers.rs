@@ -1,5 +1,5 @@
-//! Answers that take more than a line: reading the log for who catches up, the list of those online, goodbyes.
-//! Each connection has at most one under way, and takes no line before it is done.
+//! Answers that take more than a line: reading the log for connections that catch up, `/users`, and goodbyes.
+//! Each connection has at most one such task, and takes no line before it is done.
 
 use std::io;
 
@@ -15,39 +15,39 @@ use crate::net::{ConnectionId, Net};
 use crate::protocol::HistoryRange;
 use crate::storage::Storage;
 
-/// What a connection is in the midst of, beyond lines and answers: it takes no line before that is done.
+/// Work in progress for a connection, which takes no line before it is done.
 pub(super) enum Task {
-    /// Something that begins once all that was said before is sent.
+    /// A request that starts once all earlier output is sent.
     Ask(Ask),
-    /// The end of its input was reached: it closes once all that was said before is sent.
+    /// Its input has ended: it closes once all earlier output is sent.
     Leave,
     /// It reads the log.
     Read(Reading),
-    /// It is being told who is online, from behind this name on.
+    /// It is sent the names of everyone online that follow this name.
     ListUsers(Option<Name>),
 }
 
 pub(super) struct Reading {
     /// Its place in the log.
     pub cursor: Cursor,
-    /// The feed's count of notices when it stopped to follow; `None` where nothing can have been missed.
+    /// The feed's count of notices when the connection left the feed; `None` if it cannot have missed any.
     pub notices: Option<u32>,
-    /// Whether the chat waits for the end of this.
+    /// Whether the chat waits for this to finish.
     pub is_answer: bool,
-    /// How many more steps and bytes it takes until the session accepts lines although this is not through.
+    /// Steps and bytes left until the session accepts lines although this is not finished.
     pub lines_after: Option<(u32, usize)>,
-    /// What it was waiting to begin when it fell behind, or what was asked for since.
+    /// What it was waiting to start when it fell behind, or what was requested since.
     pub then: Option<Box<Task>>,
 }
 
 impl<N: Net, S: Storage> Server<N, S> {
-    /// Gives a connection something to do before it takes another line.
+    /// Starts a task for a connection, to be done before it takes another line.
     pub(super) fn begin(&mut self, id: ConnectionId, task: Task) {
         let Some(connection) = self.reactor.connection(id) else { return };
         connection.busy = true;
         connection.takes_lines_behind = false;
         match self.tasks.get_mut(&id) {
-            // It still reads what it missed; this follows.
+            // Its replay is not finished; the task follows.
             Some(Task::Read(reading)) => {
                 assert!(reading.then.is_none(), "lines are taken one after the other");
                 reading.then = Some(Box::new(task));
@@ -59,7 +59,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         self.queue_task(id);
     }
 
-    /// Lets a connection's task go on, in its turn.
+    /// Queues a connection whose task can proceed.
     pub(super) fn queue_task(&mut self, id: ConnectionId) {
         if let Some(connection) = self.reactor.connection(id)
             && !std::mem::replace(&mut connection.is_queued, true)
@@ -70,13 +70,13 @@ impl<N: Net, S: Storage> Server<N, S> {
         }
     }
 
-    /// Whether a task can go on.
+    /// Whether any task can proceed.
     pub(super) fn has_tasks(&self) -> bool {
         self.logins.len() + self.readers.len() > 0
     }
 
-    /// Does a bounded number of steps for connections that read the log, or wait to begin: first for those that have
-    /// just logged in, and for the accounts of each kind in rotation.
+    /// Does a bounded number of task steps: first for replays at login, then for all others. Within each of the two,
+    /// accounts take turns.
     pub(super) fn catch_up(&mut self) {
         let mut left = CATCH_UPS_PER_TURN_MAX;
         while left > CATCH_UPS_PER_TURN_MAX - CATCH_UPS_OF_LOGINS_MAX
@@ -102,12 +102,12 @@ impl<N: Net, S: Storage> Server<N, S> {
         }
     }
 
-    /// Does a bounded piece of a task. Returns it where it is not done; it is queued again where it can go on at
-    /// once, and else when its outbox is empty or its socket has room.
+    /// Does a bounded piece of a task. Returns the task if it is not done. It is queued again now if it can proceed
+    /// at once, otherwise when its outbox is empty or its socket has room.
     fn go_on(&mut self, id: ConnectionId, task: Task) -> Option<Task> {
         let connection = self.reactor.connection(id)?;
         if connection.is_broken() && !matches!(task, Task::Leave | Task::Ask(Ask::Quit)) {
-            // Nobody is there to be answered; what the peer sent before it went is still to be handled.
+            // Nobody receives the answer, but lines that the peer sent before it left are still handled.
             return self.skip(id, task);
         }
         let is_drained = connection.outbox.is_drained(&self.feed);
@@ -136,7 +136,7 @@ impl<N: Net, S: Storage> Server<N, S> {
     fn skip(&mut self, id: ConnectionId, task: Task) -> Option<Task> {
         match task {
             Task::Read(Reading { then: Some(then), .. }) => {
-                // A goodbye stays one.
+                // A goodbye must not be skipped.
                 self.queue_task(id);
                 return Some(*then);
             }
@@ -157,7 +157,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         Some(Task::ListUsers(more))
     }
 
-    /// All earlier messages are sent, so the log's end is where this connection is.
+    /// All earlier messages are sent, so the connection's position is the end of the log.
     fn begin_history(&mut self, id: ConnectionId, range: HistoryRange, with: Option<Name>) -> Option<Task> {
         if let Some(connection) = self.reactor.connection(id) {
             connection.outbox.leave_feed(&self.feed);
@@ -174,7 +174,7 @@ impl<N: Net, S: Storage> Server<N, S> {
             return Some(Task::Read(reading));
         }
         let Some(account) = self.chat.account_of(id) else {
-            unreachable!("only who is logged in reads");
+            unreachable!("only logged-in connections read the log");
         };
         let name = self.chat.accounts[account].name;
         match reading.cursor.step(&self.journal, &name, &mut self.chunk) {
@@ -197,7 +197,7 @@ impl<N: Net, S: Storage> Server<N, S> {
                 return None;
             }
         }
-        // Not only in a turn without news: where others talk in every turn there is none.
+        // Checked after each step: while others talk in every turn, no step would start at the end.
         if reading.cursor.is_at_end(&self.journal) {
             return self.caught_up(id, reading);
         }
@@ -206,7 +206,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         Some(Task::Read(reading))
     }
 
-    /// After a part of what it missed, a session accepts lines; the rest is read like that of a slow reader.
+    /// Lets a session accept lines after the first part of its replay; the rest is read as for a slow reader.
     fn accept_lines(&mut self, id: ConnectionId, reading: &mut Reading) {
         let Some((steps, bytes)) = &mut reading.lines_after else { return };
         *steps = steps.saturating_sub(1);
@@ -221,7 +221,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         }
     }
 
-    /// Writes what the chunk holds for a reader, behind its own bytes, in one go; returns how much of it was taken.
+    /// Writes the chunk's text to a reader, after its own bytes, in one write. Returns how many bytes of it were taken.
     fn send_chunk(&mut self, id: ConnectionId, cursor: &mut Cursor) -> usize {
         let now_us = self.now.mono_us;
         let taken = self.reactor.send(id, self.chunk.text(), &self.feed, now_us);
@@ -229,7 +229,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         if !rest.is_empty() {
             self.reactor.push_rest(id, rest, &self.feed);
         }
-        // What a replay leaves out must not count as seen before the reader was told of it.
+        // Messages that a replay omits must not count as seen before the reader has the notice about them.
         let last = last.filter(|_| !cursor.owes_omissions());
         let Some(connection) = self.reactor.connection(id) else { return taken };
         if let Some(last) = last {
@@ -241,7 +241,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         taken
     }
 
-    /// A reader has reached the end of the log: it follows the feed from here on.
+    /// Makes a reader that has reached the end of the log follow the feed.
     fn caught_up(&mut self, id: ConnectionId, reading: Reading) -> Option<Task> {
         let connection = self.reactor.connection(id)?;
         connection.outbox.go_live(&self.feed);
@@ -250,7 +250,7 @@ impl<N: Net, S: Storage> Server<N, S> {
             let notice = "* who came and went meanwhile was not shown; /users tells who is here\n";
             self.reactor.push_own(id, notice.as_bytes(), &self.feed);
         }
-        // Flushing nothing is how it is noted that all up to here was handed out.
+        // An empty push makes flush record that everything up to here was sent.
         self.reactor.push_own(id, b"", &self.feed);
         if let Some(then) = reading.then {
             self.queue_task(id);
@@ -264,7 +264,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         None
     }
 
-    /// The answer that the chat waited for is given.
+    /// Finishes the answer that the chat waits for.
     fn answered(&mut self, id: ConnectionId) {
         self.chat.answered(id);
         self.done(id);
@@ -279,7 +279,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         }
     }
 
-    /// The log cannot be read: to go on would leave a gap.
+    /// Closes a connection for which the log cannot be read: continuing would leave a gap.
     pub(super) fn unreadable(&mut self, id: ConnectionId, why: &io::Error) {
         error!("{}: cannot be read: {why}", LOG_FILE);
         let words =
@@ -288,7 +288,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         self.hang_up(id, "the log cannot be read");
     }
 
-    /// A live connection that is too slow becomes a reader of the file, from the first message it was not sent.
+    /// Turns a live connection that is too slow into a reader of the file, from the first message it was not sent.
     pub(super) fn fall_behind(&mut self, id: ConnectionId) {
         let cursor = Cursor::behind(self.reactor.drop_messages(id, &self.feed), &self.journal);
         let notices = Some(self.feed.notices());

@@ -1,4 +1,4 @@
-//! What the operator is told of a wall clock that cannot be right.
+//! Warnings about a wall clock that jumps or is behind the log.
 
 use log::{info, warn};
 
@@ -9,12 +9,12 @@ use crate::record::Timestamp;
 use crate::storage::Storage;
 use crate::world::Now;
 
-/// What was noticed of the clock so far.
+/// What is known of the clock.
 #[derive(Default)]
 pub(super) struct Clock {
-    /// The last look at it.
+    /// The last reading.
     last: Option<Now>,
-    /// It is behind the last message, and that was said.
+    /// It is behind the last message, and the warning was logged.
     is_behind: bool,
 }
 
@@ -38,7 +38,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         } else if self.clock.is_behind && now.wall_us >= last.micros() {
             info!("the clock has caught up with the last message");
         }
-        // Between the two it is neither, so that this is not said again and again.
+        // Hysteresis between the two thresholds, so that the warning is not repeated.
         self.clock.is_behind = is_behind || (self.clock.is_behind && now.wall_us < last.micros());
     }
 }

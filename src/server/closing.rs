@@ -1,4 +1,4 @@
-//! The ends: of a session, of a connection and of the server.
+//! Ending a session, a connection and the server.
 
 use log::info;
 
@@ -8,16 +8,16 @@ use crate::net::{ConnectionId, Net};
 use crate::storage::Storage;
 
 impl<N: Net, S: Storage> Server<N, S> {
-    /// Nothing reaches the peer any more. What it sent before is still read.
+    /// Gives up output to a peer that is gone. Lines that it sent before are still handled.
     pub(super) fn broken(&mut self, id: ConnectionId) {
         self.reactor.give_up_output(id);
         let Some(connection) = self.reactor.connection(id) else { return };
         if connection.is_open() && self.chat.is_open(id) && !self.chat.is_hashing(id) {
             connection.read_to_the_end();
             self.reactor.schedule(id);
-            // Where its input does not end by itself, the stall ends it.
+            // If its input does not end by itself, the stall timeout ends it.
             self.reactor.arm(id, self.now.mono_us + STALL_US);
-            // What it is in the midst of is skipped, so that it gets to its next line.
+            // Its current task is skipped, so that its next line is handled.
             return self.queue_task(id);
         }
         self.leave(id, "connection lost");
@@ -36,12 +36,12 @@ impl<N: Net, S: Storage> Server<N, S> {
         self.reactor.close(id);
     }
 
-    /// Ends a session and its connection, so that its place is free at the end of the turn. What its socket does
-    /// not take of its last words at once is lost.
+    /// Ends a session and its connection, so that its slot is free at the end of the turn. Last words that its
+    /// socket does not take at once are lost.
     pub(super) fn evict(&mut self, id: ConnectionId, words: &str, reason: &str) {
         self.leave(id, reason);
         self.stop_following(id);
-        // Whoever is about to close has other last words.
+        // A connection that is already closing has other last words.
         if self.reactor.connection(id).is_some_and(|connection| connection.is_open()) {
             self.reactor.push_own(id, words.as_bytes(), &self.feed);
         }
@@ -49,7 +49,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         self.strangers.remove(id);
     }
 
-    /// Takes a connection out of the feed. What is not sent of it is shown at the next login.
+    /// Takes a connection out of the feed. Messages that were not sent are shown at the next login.
     fn stop_following(&mut self, id: ConnectionId) {
         let Some(connection) = self.reactor.connection(id) else { return };
         connection.busy = false;
@@ -98,7 +98,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         }
     }
 
-    /// A turn of the end: only what was said is still sent.
+    /// One turn of a shutdown, which only flushes pending output.
     pub(super) fn stop(&mut self) -> Result<Turned, Fatal> {
         self.flush();
         let is_over = self.stops_at_us.is_none_or(|at_us| at_us <= self.now.mono_us);

@@ -12,7 +12,7 @@ use crate::reactor::Attention;
 use crate::storage::Storage;
 
 impl<N: Net, S: Storage> Server<N, S> {
-    /// Does what the turn's lines have asked for, now that it is on disk.
+    /// Carries out the turn's effects, now that the batch is on disk.
     pub(super) fn release(&mut self, gate: Gate) {
         let saves = self.effects.take_saves();
         let mut effects = std::mem::take(&mut self.effects);
@@ -23,9 +23,9 @@ impl<N: Net, S: Storage> Server<N, S> {
             let outcome = gate.accounts.as_ref().map(|saved| *saved).map_err(String::as_str);
             self.chat.saved(save, outcome, self.now, &mut effects);
         }
-        // Now, while those who came in this turn do not follow the feed yet and need not be told of themselves.
+        // Before this turn's new sessions follow the feed, so that they are not notified of themselves.
         self.chat.tell_presence(self.now, &mut effects);
-        // These come of what was saved and stage nothing: they need not wait for another turn.
+        // These effects follow from the saved records and stage nothing, so they need not wait for another turn.
         self.release_effects(&effects, &gate.messages);
         effects.clear();
         self.spare_effects = effects;
@@ -64,7 +64,8 @@ impl<N: Net, S: Storage> Server<N, S> {
         self.reactor.push_own(id, format!("{refusal}\n").as_bytes(), &self.feed);
     }
 
-    /// A private message to all sessions of its two accounts that follow the feed. The others read it in the log.
+    /// Sends a private message to all sessions of its two accounts that follow the feed. The others read it in the
+    /// log.
     pub(super) fn whisper(&mut self, author: AccountId, to: AccountId, line: &[u8]) {
         for account in [Some(to), Some(author).filter(|&author| author != to)].into_iter().flatten() {
             for id in self.chat.sessions_of(account) {
@@ -81,11 +82,10 @@ impl<N: Net, S: Storage> Server<N, S> {
         self.reactor.push_own(id, notice.as_bytes(), &self.feed);
     }
 
-    /// A session that just logged in is shown what it missed, and then follows the feed.
+    /// Starts the replay of a session that just logged in, after which it follows the feed.
     pub(super) fn enter(&mut self, id: ConnectionId, replay: u32, is_new: bool) {
         let Some(account) = self.chat.account_of(id) else { return };
-        // The time to log in is over for it: thousands who are in have no entry among the deadlines, nor does
-        // anything wake up for them.
+        // The login deadline no longer applies: thousands of idle sessions need no timer and cause no wake-up.
         self.reactor.disarm(id);
         self.is_no_stranger(id);
         self.look_at(id);
@@ -101,18 +101,18 @@ impl<N: Net, S: Storage> Server<N, S> {
         self.begin(id, Task::Read(Reading { cursor, notices, is_answer, lines_after, then }));
     }
 
-    /// A session takes lines again.
+    /// Lets a session take lines again.
     pub(super) fn resume(&mut self, id: ConnectionId) {
         let Some(connection) = self.reactor.connection(id) else { return };
         if !connection.is_logged_in {
-            // The time for a login went on while one was checked, and may be over by now.
+            // The login deadline may have passed while a login was being checked.
             let since_us = connection.since_us;
             self.reactor.arm(id, since_us + LOGIN_GRACE_US);
         }
         self.reactor.schedule(id);
     }
 
-    /// One vectored write for each connection with something to say.
+    /// Flushes each connection that has pending output with one vectored write.
     pub(super) fn flush(&mut self) {
         let has_grown = self.feed.end() > self.flushed;
         let mut attention = std::mem::take(&mut self.attention);

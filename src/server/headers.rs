@@ -1,7 +1,8 @@
-//! Connections from proxies, until the header is complete that tells whose they are.
+//! Connections from proxies whose PROXY header is not complete.
 //!
 //! Such a connection holds a slot and can be evicted like any that is not logged in, but counts against no address and
-//! has no session. With its header it is admitted under the address in it. What follows the header is its input.
+//! has no session. Once its header is complete it is admitted under the address in the header, and the bytes after the
+//! header are its input.
 
 use std::net::SocketAddr;
 
@@ -15,7 +16,7 @@ use crate::storage::Storage;
 pub(super) struct PendingHeader {
     /// The proxy.
     pub(super) peer: SocketAddr,
-    /// What came of it, less than [`crate::limits::PROXY_HEADER_BYTES_MAX`] bytes.
+    /// The bytes received so far, less than [`crate::limits::PROXY_HEADER_BYTES_MAX`] bytes.
     bytes: Vec<u8>,
 }
 
@@ -27,7 +28,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         assert!(other.is_none(), "a number is given again only after its connection is gone");
     }
 
-    /// Reads the header of a connection as far as it has come. Returns whether the connection takes lines now.
+    /// Reads all of a connection's header that has arrived. Returns whether the connection takes lines now.
     pub(super) fn read_header(&mut self, id: ConnectionId) -> bool {
         loop {
             let Some(pending) = self.pending_headers.get_mut(&id) else { return false };
@@ -52,7 +53,8 @@ impl<N: Net, S: Storage> Server<N, S> {
         }
     }
 
-    /// Admits a connection under the address in its header, unless that has too many. Returns whether it is admitted.
+    /// Admits a connection under the address in its header, unless that address has too many connections. Returns
+    /// whether it is admitted.
     fn complete_header(&mut self, id: ConnectionId, header: proxy::Header) -> bool {
         let Some(pending) = self.pending_headers.remove(&id) else { return false };
         let peer = header.source.unwrap_or(pending.peer);

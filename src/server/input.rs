@@ -1,4 +1,4 @@
-//! Input: the lines of the connections that are ready, bounded by the turn and by the rate.
+//! Input: handles the lines of ready connections, within the bounds of the turn and the rate.
 
 use super::Server;
 use super::answers::Task;
@@ -13,8 +13,8 @@ use crate::storage::Storage;
 use crate::world::World;
 
 impl<N: Net, S: Storage> Server<N, S> {
-    /// Whether lines of a connection may be handled: nothing that it said before is still to be answered, and
-    /// not too much to be sent.
+    /// Whether lines of a connection may be handled: all earlier lines are answered, and not too much output is
+    /// pending.
     pub(super) fn takes_lines(&mut self, id: ConnectionId) -> bool {
         let Some(connection) = self.reactor.connection(id) else { return false };
         connection.is_open()
@@ -23,14 +23,14 @@ impl<N: Net, S: Storage> Server<N, S> {
             && !self.chat.is_waiting(id)
     }
 
-    /// Reads and handles the lines of those that are ready, one connection after the other, so that what was read
-    /// is handled before anything else takes its place in the cache, and one buffer serves all.
+    /// Reads and handles the lines of ready connections, one connection at a time, so that input is handled while it
+    /// is in the cache and one buffer serves all.
     pub(super) fn handle(&mut self, world: &mut dyn World) {
         let mut ready = std::mem::take(&mut self.ready);
         self.reactor.take_ready(&mut ready);
         for (position, &id) in ready.iter().enumerate() {
             if self.batch.is_full() || self.effects.is_full() {
-                // Those who were not heard come before those who filled it.
+                // Connections that were not served come before those that filled the batch.
                 self.reactor.schedule_first(&ready[position..]);
                 break;
             }
@@ -50,7 +50,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         self.ready = ready;
     }
 
-    /// Reads what the connection may have read now; returns how many bytes that is.
+    /// Reads from a connection if it may be read from now. Returns how many bytes were read.
     fn fill(&mut self, id: ConnectionId) -> usize {
         let Some(connection) = self.reactor.connection(id) else { return 0 };
         if connection.is_lingering() {
@@ -71,7 +71,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         !connection.is_logged_in && line_due_us(self.options.rate, connection) > self.now.mono_us
     }
 
-    /// Before the login, bytes that make no line, such as endless telnet negotiations, cost as much as long lines do.
+    /// Charges bytes that form no line, such as endless telnet negotiations, like long lines before the login.
     pub(super) fn charge_reading(&mut self, id: ConnectionId, bytes: usize) {
         let (rate, now_us) = (self.options.rate, self.now.mono_us);
         let Some(connection) = self.reactor.connection(id).filter(|it| !it.is_logged_in) else { return };
@@ -82,7 +82,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         }
     }
 
-    /// Nobody is there any more to whom the result of a costly derivation could matter.
+    /// Whether the peer has hung up while its password is being hashed: nobody would receive the result.
     pub(super) fn is_gone_while_hashing(&mut self, id: ConnectionId) -> bool {
         self.reactor.connection(id).is_some_and(|connection| connection.hung_up) && self.chat.is_hashing(id)
     }
@@ -109,7 +109,7 @@ impl<N: Net, S: Storage> Server<N, S> {
             if due_us > now_us && has_more {
                 return self.reactor.arm(id, due_us);
             }
-            // What is to be released of this turn's lines is not in the outbox yet. Public messages will not be.
+            // Replies to this turn's lines are not in the outbox yet. Public messages never will be.
             let replies = self.effects.bytes() - effects_before;
             let receipts =
                 if self.effects.ends_with_whisper() { self.batch.bytes() - batch_before } else { 0 };
@@ -150,7 +150,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         self.reactor.schedule(id);
     }
 
-    /// All whole lines are handled.
+    /// Handles the end of a connection's complete lines: reads on, or ends the connection if its input has ended.
     pub(super) fn end_of_lines(&mut self, id: ConnectionId) {
         let Some(connection) = self.reactor.connection(id) else { return };
         if connection.readable {
@@ -173,8 +173,8 @@ impl<N: Net, S: Storage> Server<N, S> {
     }
 }
 
-/// From when on the next line of a connection may be handled: at the place that it claimed of its account, or at its
-/// own rate before the login.
+/// Returns when the next line of a connection may be handled: at the time that it claimed from its account, or by
+/// its own rate before the login.
 pub(super) fn line_due_us<S>(rate: Option<u32>, connection: &Connection<S>) -> Micros {
     match rate {
         Some(rate) if !connection.is_logged_in => line_due_after(rate, connection.line_due_us),
@@ -183,7 +183,7 @@ pub(super) fn line_due_us<S>(rate: Option<u32>, connection: &Connection<S>) -> M
     }
 }
 
-/// Takes note that a line of a connection is handled.
+/// Counts a handled line of a connection.
 fn count_line<S>(rate: Option<u32>, connection: &mut Connection<S>, now_us: Micros) {
     connection.line_due_us = match rate {
         Some(rate) if !connection.is_logged_in => {

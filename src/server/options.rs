@@ -1,4 +1,4 @@
-//! What the operator chose.
+//! The server's options.
 
 use crate::chat::Rules;
 use crate::limits::{
@@ -9,19 +9,19 @@ use crate::quota::ByteLimits;
 use crate::storage::SyncPolicy;
 use crate::subnet::Subnet;
 
-/// What the operator chose.
+/// The options that the operator chose.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// When messages are synced.
     pub sync: SyncPolicy,
-    /// What the chat is told.
+    /// Options of the chat.
     pub rules: Rules,
-    /// Lines a second that an account may send, or a connection without a login; `None` lifts everything that is
-    /// counted per account.
+    /// Lines per second that an account, or a connection before its login, may send; `None` lifts all limits per
+    /// account.
     pub rate: Option<u32>,
-    /// Connections at a time.
+    /// Concurrent connections.
     pub max_connections: usize,
-    /// Connections of one address at a time; `None` for no such limit.
+    /// Concurrent connections of one address; `None` for no limit.
     pub per_address: Option<u32>,
     /// Peers whose connections begin with a header of the PROXY protocol.
     pub proxies: Vec<Subnet>,

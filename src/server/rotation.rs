@@ -1,11 +1,11 @@
-//! Whose turn it is to read the log: accounts one after the other, however many connections each has.
+//! The order in which connections read the log: round robin by account, however many connections each has.
 
 use std::collections::{HashMap, VecDeque};
 
 use crate::accounts::AccountId;
 use crate::net::ConnectionId;
 
-/// Connections with something to go on with. Connections without an account count as one.
+/// Connections whose task can proceed. Those without an account count as one account.
 #[derive(Default)]
 pub(super) struct Rotation {
     /// Accounts with connections below, in the order of their turns.
@@ -15,12 +15,12 @@ pub(super) struct Rotation {
 }
 
 impl Rotation {
-    /// How many connections wait.
+    /// Returns how many connections wait.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Adds a connection behind the others of its account.
+    /// Adds a connection after the others of its account.
     pub fn push(&mut self, account: Option<AccountId>, id: ConnectionId) {
         let of_account = self.connections.entry(account).or_default();
         if of_account.is_empty() {

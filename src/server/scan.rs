@@ -1,5 +1,5 @@
-//! The reading of the whole log after startup, a slice in each turn: it verifies every line, and reserves every name
-//! that has no account, so that nobody can register it and receive its private messages.
+//! The scan of the whole log after startup, a slice in each turn. It verifies every line and reserves every name
+//! without an account, so that nobody can register the name and receive its private messages.
 
 use log::{error, info, warn};
 
@@ -16,27 +16,27 @@ use crate::record::{Audience, Timestamp};
 use crate::storage::{File, Storage};
 use crate::world::World;
 
-/// A scan under way.
+/// A scan in progress.
 pub(super) struct Scan {
     next: u64,
-    /// Where the log ended at startup. What came later was written by accounts that exist.
+    /// The end of the log at startup. Later messages were written by existing accounts.
     end: u64,
     judge: Judge,
-    /// Damaged bytes, the contiguous places that they are in, and the offset of the first.
+    /// Damaged bytes, how many contiguous places they form, and the offset of the first.
     damaged: u64,
     places: u64,
     first_damaged: Option<u64>,
-    /// The last byte read was damage.
+    /// Whether the last byte read was damaged.
     is_in_damage: bool,
     has_too_many_names: bool,
     /// After an error, the time of the next attempt; 0 before the first one.
     retry_us: Micros,
-    /// Names that need no second look, by a hash of their bytes.
+    /// Names that were handled already, by a hash of their bytes.
     known: Box<[Option<Name>; 256]>,
 }
 
 impl Scan {
-    /// Begins at the start of the log. Returns `None` if it is empty.
+    /// Starts at the beginning of the log. Returns `None` if the log is empty.
     pub fn new<F: File>(journal: &Journal<F>) -> Option<Scan> {
         (journal.end() > 0).then(|| Scan {
             next: 0,
@@ -52,7 +52,7 @@ impl Scan {
         })
     }
 
-    /// When it goes on.
+    /// When it continues.
     pub fn due_us(&self) -> Micros {
         self.retry_us
     }
@@ -113,7 +113,7 @@ impl Scan {
 }
 
 impl<N: Net, S: Storage> Server<N, S> {
-    /// Reads on, a bounded amount.
+    /// Scans a bounded part of the log.
     pub(super) fn scan(&mut self, world: &mut dyn World) {
         let Some(mut scan) = self.scan.take_if(|scan| scan.retry_us <= self.now.mono_us) else { return };
         scan.judge.set_latest(self.journal.last());

@@ -1,4 +1,4 @@
-//! What a server holds at the moment, to be held against [`crate::limits`].
+//! The server's current usage of what [`crate::limits`] bounds.
 
 use super::Server;
 use crate::net::Net;

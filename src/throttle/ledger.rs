@@ -1,4 +1,4 @@
-//! A bounded table of leaky buckets: what weighs on each key, and until when it has to wait for that.
+//! A bounded table of leaky buckets: the weight on each key, and the time until which the key is delayed.
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
@@ -8,17 +8,17 @@ use crate::limits::{
     THROTTLE_ENTRIES_MAX,
 };
 
-/// What weighs on a key. A weight drains with time: one failure an hour.
+/// The weight on a key. It drains by one failure per hour.
 #[derive(Clone, Copy)]
 struct Entry {
-    /// When all of it is drained.
+    /// When it has drained completely.
     ends_us: Micros,
     /// Nothing is judged for this key before.
     not_before_us: Micros,
 }
 
-/// The entries, at most [`THROTTLE_ENTRIES_MAX`]. A new key evicts the one that is drained first: that has the
-/// fewest failures, or the oldest ones.
+/// At most [`THROTTLE_ENTRIES_MAX`] entries. A new key evicts the entry that drains first, which has the fewest or the
+/// oldest failures.
 pub(super) struct Ledger<K> {
     entries: HashMap<K, Entry>,
     by_end: BTreeSet<(Micros, K)>,
@@ -41,7 +41,7 @@ impl<K: Copy + Eq + Hash + Ord> Ledger<K> {
         self.entries.get(key).map_or(0, |entry| entry.not_before_us)
     }
 
-    /// Adds the weight of a failure, and the delay that follows from what there is now.
+    /// Adds the weight of a failure, and the delay that follows from the total.
     pub fn fail(&mut self, key: K, weight_us: Micros, now_us: Micros) {
         let ends_us = self.ends_us(&key, now_us) + weight_us;
         let ends_us = ends_us.min(now_us + FAILURES_MAX * FAILURE_US);
@@ -59,7 +59,7 @@ impl<K: Copy + Eq + Hash + Ord> Ledger<K> {
         }
     }
 
-    /// Takes weight off a key, and the part of its delay that came of it.
+    /// Removes weight from a key, and the part of its delay that the weight caused.
     pub fn forgive(&mut self, key: &K, weight_us: Micros, now_us: Micros) {
         let Some(entry) = self.entries.get(key).copied() else { return };
         let ends_us = entry.ends_us.saturating_sub(weight_us);
@@ -86,7 +86,7 @@ impl<K: Copy + Eq + Hash + Ord> Ledger<K> {
         self.by_end.insert((entry.ends_us, key));
     }
 
-    /// Removes what is drained, a few at a time, and one more if there are too many.
+    /// Removes a few drained entries, and the one that drains first if there are too many.
     fn make_room(&mut self, now_us: Micros) {
         for _ in 0..4 {
             let is_over = |&&(ends_us, _): &&(Micros, K)| ends_us <= now_us;
@@ -104,8 +104,8 @@ impl<K: Copy + Eq + Hash + Ord> Ledger<K> {
     }
 }
 
-/// The delay after a failure that leaves so much weight: none for the first few failures, then 5 s, doubled by each
-/// further one up to an hour. So within any hour there are at most twelve.
+/// Returns the delay after a failure, by the weight that it leaves: none for the first few failures, then 5 s, doubled
+/// by each further one up to an hour. So there are at most twelve failures in any hour.
 fn delay_us(weight_us: Micros) -> Micros {
     match weight_us.div_ceil(FAILURE_US).checked_sub(FAILURES_FREE) {
         Some(beyond) => (FAILURE_DELAY_MIN_US << beyond.min(16)).min(FAILURE_DELAY_MAX_US),

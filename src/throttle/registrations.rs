@@ -1,4 +1,4 @@
-//! New accounts of the last hour: how many in all, and how many from one address or network.
+//! New accounts of the last hour: the total, and the number from each address and network.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -7,16 +7,16 @@ use crate::limits::{
     Micros, REGISTRATION_WINDOW_US, REGISTRATIONS_PER_ADDRESS, THROTTLE_ENTRIES_MAX, WIDE_FACTOR,
 };
 
-/// Why no account may be made now.
+/// Why no account may be registered now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TooMany {
-    /// The address has made enough of them within the hour.
+    /// The address has registered too many within the hour.
     OfAddress,
     /// All addresses together have.
     OfHour,
 }
 
-/// The registrations of the last hour, exactly.
+/// All registrations of the last hour.
 #[derive(Default)]
 pub(super) struct Registrations {
     /// The oldest first.
@@ -53,7 +53,7 @@ impl Registrations {
         }
     }
 
-    /// Takes back the newest one of an address.
+    /// Removes the latest registration of an address.
     pub fn take_back(&mut self, origin: Origin) {
         if let Some(at) = self.recent.iter().rposition(|&(_, other)| other == origin) {
             self.recent.remove(at);
