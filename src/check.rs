@@ -1,5 +1,4 @@
-//! `chinwagd --check`: whether a data directory, or a copy of one, is as it should be. It changes nothing, and
-//! takes no lock.
+//! `chinwagd --check`: verifies a data directory or a copy of one. It changes nothing and takes no lock.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
@@ -21,8 +20,8 @@ const PLACES_SHOWN_MAX: usize = 20;
 /// How far the log may be ahead of the clock.
 const FUTURE_US: u64 = 60 * SECOND_US;
 
-/// Reads all files of a data directory, and writes what it finds, one line a file and one a damaged place. `now`
-/// is the time of the wall clock. Returns whether all is well.
+/// Reads all files of a data directory, and writes one line per file and one per damaged place. `now` is the time of
+/// the wall clock. Returns whether no problem was found.
 ///
 /// # Errors
 /// That a file cannot be read; names the path.
@@ -48,7 +47,7 @@ pub fn check(directory: &Path, now: Timestamp, out: &mut impl Write) -> io::Resu
     let users = users.as_ref().map(|users| check_users(users, &mut report)).transpose()?;
     let last = verified.as_ref().map_or(Timestamp::default(), |verified| verified.last);
     let has_messages = verified.is_some_and(|verified| verified.messages > 0);
-    // Without all accounts nobody can tell which lines are of none.
+    // Only a complete list of accounts tells which names have none.
     let accounts = users.as_ref().and_then(Option::as_ref);
     if let Some(marks) = &marks {
         check_marks(marks, accounts, last, &mut report)?;
@@ -74,7 +73,7 @@ pub fn check(directory: &Path, now: Timestamp, out: &mut impl Write) -> io::Resu
     Ok(is_well)
 }
 
-/// What was found so far.
+/// Writes findings, and remembers whether any is a problem.
 struct Report<'a, W> {
     out: &'a mut W,
     is_well: bool,
@@ -115,7 +114,7 @@ fn check_log(file: &RealFile, now: Timestamp, report: &mut Report<'_, impl Write
     Ok(verified)
 }
 
-/// The accounts, unless some may be missing.
+/// Returns the accounts, or `None` if some may be missing.
 fn check_users(file: &RealFile, report: &mut Report<'_, impl Write>) -> io::Result<Option<Accounts>> {
     let users = match read_users(file) {
         Ok(users) => users,
@@ -162,7 +161,7 @@ fn check_marks(
     report.damages(SEEN_FILE, &damages)
 }
 
-/// All names in a log: senders and recipients, also those in lines that are damaged elsewhere.
+/// Returns all names in a log: senders and recipients, even those in lines that are otherwise damaged.
 ///
 /// # Errors
 /// The system's.
@@ -175,9 +174,7 @@ pub fn log_names(file: &impl File) -> io::Result<BTreeSet<Name>> {
             Audience::Public => None,
         };
         for name in [Some(ends.from), to].into_iter().flatten().filter_map(Name::parse) {
-            if !names.contains(&name) {
-                names.insert(name);
-            }
+            names.insert(name);
         }
     })?;
     Ok(names)

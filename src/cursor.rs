@@ -1,9 +1,9 @@
-//! Catching up: a place in the log that moves towards its end.
+//! Catching up: a reader's place in the log, which moves towards the end.
 //!
-//! `/history`, what was missed while away, and a reader too slow for its socket are all this: lines read from the
-//! file in chunks, those that the reader may see written to its socket, and of what the socket did not take only the
-//! place remembered. A chunk is read again when the socket has room, so a cursor costs some numbers and at most the
-//! rest of one line, however slow its reader and however long the log.
+//! `/history`, the replay at login and connections whose socket is too slow all use a cursor. It reads the file in
+//! chunks, writes the lines that the reader may see to its socket, and remembers only the place of the first line that
+//! the socket did not take. That chunk is read again when the socket has room, so a cursor costs a few integers and at
+//! most the rest of one line, however slow the reader and however long the log.
 //!
 //! ```text
 //!  missed:    search, what the replay shows, "* N more ...", end of the log at the login, all - end, then live
@@ -11,7 +11,7 @@
 //!  too slow:  search, the first line not sent, all - end, then live
 //! ```
 //!
-//! Damage is passed over, and the reader is told how many bytes of it there are, once for each place.
+//! Damage is skipped, and a notice for each damaged place tells the reader how many bytes it has.
 
 use std::fmt::Write;
 use std::io;
@@ -31,69 +31,69 @@ use crate::storage::File;
 #[derive(Debug)]
 pub struct Cursor {
     searching: Searching,
-    /// The start of the first line that was not handed out.
+    /// The start of the first line that was not sent.
     next: u64,
-    /// What is known there of the lines before it.
+    /// The state of judging there.
     judge: Judge,
-    /// Bytes of damage that end there and of which the reader was not told yet.
+    /// Bytes of damage that end there and were not reported to the reader.
     damaged: u64,
-    /// Nothing up to this timestamp is shown: the reader has it already.
+    /// Messages up to this timestamp are skipped: the reader has them already.
     shown: Timestamp,
-    /// What is read at a time; as much as the socket takes.
+    /// The size of a chunk; adapts to what the socket takes.
     chunk_bytes: usize,
     part: Part,
 }
 
-/// What is looked for before reading begins.
+/// A search that precedes reading.
 #[derive(Debug)]
 enum Searching {
     Nothing,
-    /// By its time.
+    /// By timestamp.
     Time(Box<Find>),
-    /// By what is behind it.
+    /// Backwards, counting the messages that follow.
     Back(Box<LookBack>),
 }
 
 /// Which lines are shown.
 #[derive(Debug)]
 enum Part {
-    /// All that the reader may see.
+    /// All lines that the reader may see.
     All,
-    /// Of what was missed, what a login shows.
+    /// The missed messages that a login shows.
     Replay(Box<Replay>),
-    /// What was asked for.
+    /// The requested part of the history.
     History(Box<History>),
 }
 
 #[derive(Debug)]
 struct History {
-    /// Only the conversation with this person.
+    /// Only the private messages to and from this name.
     with: Option<Name>,
     /// The last messages still to be counted; `None` for all.
     wanted: Option<u64>,
     until: u64,
-    /// Where the log ended when this was asked for, and its last timestamp then: the reader had seen all of it.
+    /// The end of the log and its last timestamp at the request, up to which the reader has seen everything.
     resume: u64,
     resume_after: Timestamp,
 }
 
-/// What one step of a cursor came to.
+/// The result of one step of a cursor.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// Something was read and nothing of it is to be shown; there is more.
+    /// There was nothing to show in this step; there is more to read.
     Passed,
-    /// The chunk holds lines to be sent; [`Cursor::advance`] tells how much was.
+    /// The chunk holds lines to send; call [`Cursor::advance`] with what was sent.
     Lines,
-    /// Notices to be sent next, whole lines; there is more.
+    /// Notices to send next, as complete lines; there is more to read.
     Notices(String),
-    /// The history that was asked for is through; there is more behind it.
+    /// The requested history is complete; what was said since the request follows.
     EndOfHistory,
-    /// The end of the log: its reader is live.
+    /// The end of the log is reached: the reader is live.
     AtEnd,
 }
 
 impl Cursor {
-    /// Shows everything from the message of `first` on; `None` for what is said from now on.
+    /// Shows everything from the message of `first` on; `None` shows only new messages.
     pub fn behind<F: File>(first: Option<Timestamp>, journal: &Journal<F>) -> Cursor {
         let Some(first) = first else { return Cursor::at(journal.end(), journal.last(), Part::All) };
         let searching = Searching::Time(Box::new(Find::new(TimePrefix::whole(first), journal)));
@@ -103,7 +103,7 @@ impl Cursor {
     /// Shows what a login shows of the messages after `seen`: private ones, and the last `public_wanted` public ones.
     pub fn missed<F: File>(seen: Timestamp, public_wanted: u32, journal: &Journal<F>) -> Cursor {
         let next = seen.next().filter(|_| public_wanted > 0 && seen < journal.last());
-        // Those who have seen all, and those who are not to be shown anything, need no look at the file.
+        // If everything was seen, or nothing is to be shown, the file need not be read.
         let Some(next) = next else { return Cursor::behind(None, journal) };
         let part = Part::Replay(Box::new(Replay::new(journal.end(), public_wanted, false)));
         let searching = if seen == Timestamp::default() {
@@ -124,8 +124,8 @@ impl Cursor {
         Cursor { searching, ..Cursor::at(0, Timestamp::default(), part) }
     }
 
-    /// Shows a part of the history, of everything or of the conversation `with` one person, and then goes on where
-    /// the log ends now.
+    /// Shows a part of the history, or of the private messages to and from `with`, and then continues from the current
+    /// end of the log.
     pub fn history<F: File>(range: HistoryRange, with: Option<Name>, journal: &Journal<F>) -> Cursor {
         let find = |time| Searching::Time(Box::new(Find::new(time, journal)));
         let end = journal.end();
@@ -156,20 +156,20 @@ impl Cursor {
         }
     }
 
-    /// Whether all is handed out.
+    /// Whether everything was sent.
     pub fn is_at_end<F: File>(&self, journal: &Journal<F>) -> bool {
         matches!((&self.searching, &self.part), (Searching::Nothing, Part::All))
             && self.damaged == 0
             && self.next >= journal.end()
     }
 
-    /// Whether it is a replay that leaves out private messages and has not said so yet: until then, what it hands
-    /// out does not count as seen, so that a connection that breaks is told so again.
+    /// Whether this is a replay that omits private messages and has not sent the notice about them. Until then, what
+    /// it sends does not count as seen, so that the notice is repeated if the connection breaks.
     pub fn owes_omissions(&self) -> bool {
         matches!(&self.part, Part::Replay(replay) if replay.omits_private())
     }
 
-    /// Does a bounded piece of work: reads about one chunk, to search it or to be sent.
+    /// Does a bounded piece of work: reads about one chunk, to search it or to send it.
     ///
     /// # Errors
     /// Those of reading the log.
@@ -211,7 +211,8 @@ impl Cursor {
         Ok(Progress::Lines)
     }
 
-    /// Makes the text that the reader is sent of a chunk. The judge and the count of damage are behind it then.
+    /// Composes the text that the reader is sent of a chunk. Moves the judge and the count of damage to the chunk's
+    /// end.
     fn compose(&mut self, reader: &Name, chunk: &mut Chunk) {
         let Cursor { judge, damaged, shown, part, .. } = self;
         let (start, mut last) = (chunk.start(), judge.last());
@@ -235,11 +236,12 @@ impl Cursor {
         });
     }
 
-    /// The first `count` bytes of the chunk's text were sent.
+    /// Moves on after the first `count` bytes of the chunk's text were sent. Returns the rest of a line that was sent
+    /// in part, and the timestamp of the last message that was sent.
     pub fn advance<'a>(&mut self, count: usize, chunk: &'a Chunk) -> (&'a [u8], Option<Timestamp>) {
         let offered = chunk.text().len();
         if count < offered {
-            // What it took now is what it may take the next time.
+            // The socket may take about as much the next time.
             let read = (chunk.end() - chunk.start()) as usize;
             self.chunk_bytes = (read * count / offered).clamp(CATCH_UP_CHUNK_BYTES_MIN, CATCH_UP_CHUNK_BYTES);
         } else {
@@ -250,7 +252,7 @@ impl Cursor {
         }
         let sent = chunk.sent(count);
         if count + sent.rest.len() == offered {
-            // What is behind the last line of the text is not for this reader.
+            // The rest of the chunk, after the last line of the text, is not for this reader.
             (self.judge, self.damaged) = chunk.behind;
             self.next = chunk.end();
         } else {
@@ -260,7 +262,7 @@ impl Cursor {
         (sent.rest, sent.message)
     }
 
-    /// The part that was to be shown is through.
+    /// Ends the current part: all of it was shown.
     fn end_part(&mut self) -> Progress {
         if self.damaged > 0 {
             let last = self.judge.last();
@@ -280,7 +282,7 @@ impl Cursor {
         }
     }
 
-    /// The first message not before the time that was looked for is here.
+    /// Continues after a search by time, which found the first message at or after that time.
     fn found_time(&mut self, found: u64) {
         let back = |before, floor| Searching::Back(Box::new(LookBack::new(before, floor)));
         match &mut self.part {
@@ -298,7 +300,7 @@ impl Cursor {
         self.next = next;
     }
 
-    /// Looks one chunk further back.
+    /// Searches one chunk further back.
     fn look_back<F: File>(
         &mut self,
         journal: &Journal<F>,
@@ -306,7 +308,7 @@ impl Cursor {
         chunk: &mut Chunk,
     ) -> io::Result<Progress> {
         let (part, Searching::Back(back)) = (&mut self.part, &mut self.searching) else {
-            unreachable!("that is what it does");
+            unreachable!("called only during a search backwards");
         };
         let mut found = None;
         if back.step(journal, chunk, |ends| part.counts(ends, reader))? {
@@ -336,7 +338,7 @@ impl Part {
         }
     }
 
-    /// Whether [`Part::count`] is to be told of a message, in a search backwards.
+    /// Whether a search backwards must pass a message to [`Part::count`].
     fn counts(&self, ends: &Ends<'_>, reader: &Name) -> bool {
         match self {
             Part::Replay(replay) => replay.counts(ends, reader),
@@ -356,7 +358,7 @@ impl Part {
         }
     }
 
-    /// All is counted down to `found`. Returns where reading begins.
+    /// Ends the count at `found`. Returns where reading begins.
     fn counted(&mut self, found: u64) -> u64 {
         match self {
             Part::Replay(replay) => replay.counted(found),
@@ -365,8 +367,8 @@ impl Part {
     }
 }
 
-/// Says how much damage is passed over, and where: behind the message of `before`, or, if that is not known, before
-/// the one of `behind`.
+/// Returns the notice about skipped damage. Its place is given by the timestamp of the message before it, or if there
+/// is none, by that of the message behind it.
 fn damage_notice(bytes: u64, before: Timestamp, behind: Timestamp) -> String {
     let time = if before == Timestamp::default() { behind } else { before };
     let mut notice = String::new();

@@ -1,20 +1,20 @@
-//! Tells the messages of the log from damage, by one rule for every reader, for the scan after startup and for
+//! Distinguishes messages in the log from damage, by the same rule for every reader, the scan after startup and
 //! `--check`.
 //!
-//! A line is a message if it is one that this server could have written, if its timestamp is above that of the
-//! last good line before it and not above that of the last message of the log, and if the line behind it does not
-//! show it to be an outlier:
+//! A line is a message if this server could have written it, if its timestamp is later than that of the last good line
+//! before it and not later than that of the last message of the log, and if the next line does not show it to be an
+//! outlier:
 //!
 //! ```text
 //!  12:01 good      12:01 good
-//!  12:99 damage    12:07 damage: 12:02 is behind it, and above 12:01
+//!  12:99 damage    12:07 damage: 12:02 follows it, and is later than 12:01
 //!  12:02 good      12:02 good
 //!  11:58 damage    12:03 good
 //!  12:03 good
 //! ```
 //!
-//! So a timestamp that does not rise damages its own line only, and what a reader is shown always rises. The rule
-//! looks no further than to the next line, which makes it independent of how the log is divided into chunks.
+//! So a timestamp out of order damages only its own line, and the timestamps that a reader is shown always increase.
+//! The rule looks no further than the next line, so it does not depend on how the log is divided into chunks.
 
 use std::ops::Range;
 
@@ -22,21 +22,21 @@ use crate::limits::LINE_BYTES_MAX;
 use crate::line::skip_line;
 use crate::record::{Ends, TIMESTAMP_BYTES, Timestamp, has_clean_text, message_ends};
 
-/// What is known of the log before the next line.
+/// The state of judging: what is known of the log before the next line.
 #[derive(Clone, Copy, Debug)]
 pub struct Judge {
     /// The timestamp of the last good line; the epoch if there was none.
     last: Timestamp,
     /// No good line has a later timestamp.
     latest: Timestamp,
-    /// The next byte continues a line that has no end yet.
+    /// Whether the next byte continues a line that has not ended.
     mid_line: bool,
 }
 
-/// A line and what it is.
+/// A line and its verdict.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Judged<'a> {
-    /// Its bytes, with its ending.
+    /// Its bytes, including its ending.
     pub range: Range<usize>,
     /// Its message, or what is wrong with it.
     pub verdict: Result<Message<'a>, &'static str>,
@@ -57,12 +57,12 @@ impl Judge {
         Judge { last, latest: Timestamp::MAX, mid_line: false }
     }
 
-    /// Judges what follows a byte of the log that may be in the middle of a line.
+    /// Judges from a place in the log that may be in the middle of a line.
     pub fn within_line() -> Judge {
         Judge { mid_line: true, ..Judge::after(Timestamp::default()) }
     }
 
-    /// Accepts no timestamp above `latest` from here on.
+    /// Accepts no timestamp later than `latest` from here on.
     pub fn set_latest(&mut self, latest: Timestamp) {
         self.latest = latest;
     }
@@ -75,7 +75,7 @@ impl Judge {
     /// Judges the lines that begin within the first `length` bytes, in order. `bytes` holds them whole, as
     /// [`judgeable`] says.
     pub fn lines<'a>(&'a mut self, bytes: &'a [u8], length: usize) -> impl Iterator<Item = Judged<'a>> {
-        // All at once, and each line by itself only if there is damage.
+        // Checks all text at once; each line is checked by itself only if there is damage.
         let are_clean = has_clean_text(&bytes[..length]);
         let mut start = 0;
         let mut stamp = Timestamp::parse(bytes);
@@ -121,9 +121,9 @@ impl Judge {
     }
 }
 
-/// How many of these bytes, from the start of a line on, can be judged: whole lines, with the timestamp behind the
-/// last of them unless the log ends there; or a part of a line that is too long to be one. 0 if it takes more bytes
-/// to tell, which it never does if there are [`JUDGEABLE_BYTES_MIN`].
+/// Returns how many of `bytes`, which begin at the start of a line, can be judged: complete lines that are followed by
+/// a timestamp or the end of the log, or a part of a line that is too long to be a message. Returns 0 if more bytes
+/// are needed, which is never so with [`JUDGEABLE_BYTES_MIN`].
 pub fn judgeable(bytes: &[u8], ends_log: bool) -> usize {
     if ends_log {
         return bytes.len();
@@ -136,7 +136,7 @@ pub fn judgeable(bytes: &[u8], ends_log: bool) -> usize {
     }
 }
 
-/// With so many bytes [`judgeable`] always finds some.
+/// The number of bytes with which [`judgeable`] never returns 0.
 pub const JUDGEABLE_BYTES_MIN: usize = LINE_BYTES_MAX + TIMESTAMP_BYTES + 1;
 
 #[cfg(test)]

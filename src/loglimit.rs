@@ -1,5 +1,5 @@
-//! How many lines of the operator's log are about one address, so that a peer that comes and goes, is refused or fails
-//! to log in does not fill a disk.
+//! Rate limits of the operator's log, so that a peer that reconnects, is refused or fails to log in again and again
+//! does not fill a disk.
 //!
 //! Every line that a peer causes begins with its address and a colon; lines that do not are never left out. Each
 //! address has a bucket, and all of them share another.
@@ -13,7 +13,7 @@ use crate::limits::{
 };
 use crate::throttle::Origin;
 
-/// The buckets, and what was left out.
+/// The buckets, and how many lines were left out.
 #[derive(Default)]
 pub struct LogLimit {
     /// The theoretical arrival times of the next lines (generic cell rate algorithm, ITU-T I.371).
@@ -24,7 +24,7 @@ pub struct LogLimit {
 }
 
 impl LogLimit {
-    /// Whether a line with this text is written.
+    /// Whether a line with this text may be written.
     pub fn admits(&mut self, text: &str, now_us: Micros) -> bool {
         let Some(peer) = peer(text) else { return true };
         let origin = peer.ip().into();
@@ -44,7 +44,7 @@ impl LogLimit {
         is_admitted
     }
 
-    /// The number of lines left out since this was last said, from time to time; `None` if there is nothing to say.
+    /// Returns the number of lines left out since the last report; `None` if there are none or it is too early.
     pub fn take_report(&mut self, now_us: Micros) -> Option<u64> {
         if self.left_out == 0 || now_us < self.reported_us + LOG_REPORT_PAUSE_US {
             return None;
@@ -59,7 +59,7 @@ fn peer(text: &str) -> Option<SocketAddr> {
     text.split_once(": ")?.0.parse().ok()
 }
 
-/// Takes one of a bucket that holds `burst` and regains one in each interval, if there is one.
+/// Takes one token from a bucket of `burst` tokens that regains one per interval. Returns whether there was one.
 fn take(due_us: &mut Micros, now_us: Micros, interval_us: Micros, burst: u64) -> bool {
     let next_us = (*due_us).max(now_us) + interval_us;
     let is_there = next_us <= now_us + burst * interval_us;

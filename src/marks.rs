@@ -1,11 +1,11 @@
 //! `seen.txt`: how far each account has read.
 //!
 //! ```text
-//! alice 2026-11-22T12:03:11.042317Z       the last line of a name stands; not synced
+//! alice 2026-11-22T12:03:11.042317Z       the last line of a name counts; not synced
 //! ```
 //!
-//! Losing a mark repeats messages and never hides any. So a bad line is left out, and a mark that is later than the
-//! last message of the log does not count: the name's previous mark does, if it has one.
+//! Losing a mark repeats messages and never hides any. So bad lines are ignored, and so is a mark that is later than
+//! the last message of the log: the name's previous mark counts instead, if it has one.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -29,15 +29,14 @@ pub struct SeenFile<F> {
     file: AppendFile<F>,
     /// Its length when it was last read or rewritten.
     compact_bytes: u64,
-    /// Whether a failed append was said already.
+    /// Whether the last append failed, which is logged once.
     failing: bool,
-    /// Whether the rest of one could not be cut off: what follows would be taken for its end.
+    /// Whether a failed append could not be truncated: anything appended now would continue its line.
     torn: bool,
 }
 
 impl<F: File> SeenFile<F> {
-    /// Reads how far everyone has read in a log whose last message is of the time `last`. Names without an account
-    /// are reserved.
+    /// Reads all marks for a log whose last message has the timestamp `last`. Names without an account are reserved.
     ///
     /// # Errors
     /// The system's.
@@ -52,7 +51,7 @@ impl<F: File> SeenFile<F> {
                        chat_history.txt back, or begin a new history with `chinwagd --new-history --data DIR`";
             return Err(io::Error::new(io::ErrorKind::NotFound, why));
         }
-        // What is torn at the end is cut off, which a full disk does not hinder.
+        // A torn end is truncated, which works even if the disk is full.
         let (mut lines, mut bad, mut late, mut whole) = (0_usize, 0, 0, 0);
         for_each_line(&file, |offset, line| {
             lines += 1;
@@ -80,7 +79,7 @@ impl<F: File> SeenFile<F> {
                  their accounts may be shown messages again"
             );
         }
-        // A late mark must not come into force once the log has grown past it.
+        // A late mark must not take effect once the log has grown past it.
         if bad > 0 || late > 0 || (lines > 1000 && lines > 2 * accounts.len()) {
             match rewrite_seen(storage, accounts) {
                 Ok(()) => {
@@ -125,13 +124,13 @@ impl<F: File> SeenFile<F> {
         }
     }
 
-    /// Rewrites the file where it has grown to several times what it needs.
+    /// Rewrites the file if it has grown to several times its compact size.
     pub fn compact<S: Storage<File = F>>(&mut self, storage: &mut S, accounts: &Accounts) {
         let grown = self.file.committed();
         if grown < self.compact_bytes + SEEN_COMPACT_BYTES || grown < 4 * self.compact_bytes {
             return;
         }
-        // Whether or not it works: not to be tried again every turn.
+        // Set even if the rewrite fails, so that it is not retried in every turn.
         self.compact_bytes = grown;
         let rewritten =
             rewrite_seen(storage, accounts).and_then(|()| storage.open(SEEN_FILE)).and_then(|file| {
@@ -149,7 +148,7 @@ impl<F: File> SeenFile<F> {
     }
 }
 
-/// Whether there is any mark, which nobody has without messages.
+/// Whether there is any mark, which implies that there were messages.
 fn has_marks(file: &impl File) -> io::Result<bool> {
     let mut has_marks = false;
     for_each_line(file, |_, line| {

@@ -1,9 +1,9 @@
-//! What an account may send: lines per second, shared by its sessions in turn, and bytes of messages per day.
+//! Quotas of an account: lines per second, which its sessions use in turn, and bytes of messages per day.
 //!
 //! Lines are paced by the generic cell rate algorithm (ITU-T I.371). A session claims the next place of its account
 //! when it has a line, and handles the line when the place's time comes, so that sessions take turns. Bytes are counted
-//! in windows of a day, each of which begins with the account's first message after the one before. Only accounts that
-//! sent something lately have an entry. A restart begins new windows.
+//! in windows of a day, each of which begins with the account's first message after the previous window. Only accounts
+//! with recent messages have an entry. A restart begins new windows.
 
 use std::collections::HashMap;
 
@@ -26,20 +26,20 @@ pub struct ByteLimits {
 pub struct OverQuota {
     /// How many bytes are left.
     pub left: u64,
-    /// Of how many.
+    /// The limit that applies.
     pub limit: u64,
-    /// The wall clock's time at which there are more.
+    /// The wall-clock time at which there are more.
     pub resumes_us: Micros,
 }
 
-/// What an account sent lately.
+/// An account's recent usage.
 #[derive(Clone, Copy, Default)]
 struct Usage {
     /// The theoretical arrival time of its next line.
     line_due_us: Micros,
     /// When its day began; meaningless while `bytes` is 0.
     since_us: Micros,
-    /// What it sent since then.
+    /// Bytes of messages since then.
     bytes: u64,
 }
 
@@ -49,16 +49,16 @@ impl Usage {
     }
 }
 
-/// The accounts that sent something lately.
+/// The accounts with recent usage.
 #[derive(Default)]
 pub struct Quotas {
     by_account: HashMap<AccountId, Usage>,
-    /// With more entries than this, outdated ones are dropped.
+    /// Number of entries above which outdated ones are dropped.
     entries_max: usize,
 }
 
 impl Quotas {
-    /// Claims the next place for a line of an account; returns from when on the line may be handled.
+    /// Claims the next place for a line of an account. Returns when the line may be handled.
     pub fn claim_line(&mut self, account: AccountId, rate: u32, now_us: Micros) -> Micros {
         let usage = self.usage(account, now_us);
         let due_us = line_due_after(rate, usage.line_due_us);
@@ -69,7 +69,7 @@ impl Quotas {
     /// Counts a message of an account that was registered at `registered`.
     ///
     /// # Errors
-    /// The message is not counted where it would exceed what the account may send.
+    /// The message would exceed the quota; it is not counted.
     pub fn charge(
         &mut self,
         account: AccountId,
@@ -111,7 +111,7 @@ impl Quotas {
     }
 }
 
-/// From when on a line may be handled, by the theoretical arrival time of the next one.
+/// Returns when a line may be handled, given the theoretical arrival time of the next one.
 pub fn line_due_after(rate: u32, line_due_us: Micros) -> Micros {
     let interval_us = SECOND_US / Micros::from(rate);
     line_due_us.saturating_sub(RATE_BURST_SECONDS * SECOND_US - interval_us)

@@ -1,6 +1,6 @@
 //! The operator's tools for a data directory that no server uses: `--repair`, `--reset` and `--new-history`.
 //!
-//! None of them frees a name, and none throws anything away: what is replaced is kept beside it under a new name.
+//! None of them frees a name or discards anything: a replaced file is kept beside the new one under another name.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
@@ -20,7 +20,8 @@ use crate::users_file::{USERS_FILE, UsersFile, names_in, read_users};
 /// Records written in one append.
 const RECORDS_PER_APPEND: usize = 100;
 
-/// Repairs what a start refuses, or says how if `is_agreed` is not set. Returns whether there is nothing left to do.
+/// Repairs what a start would refuse, or only reports how if `is_agreed` is false. Returns whether nothing is left to
+/// do.
 ///
 /// # Errors
 /// Those of the storage, and that nothing of the log can be read.
@@ -41,7 +42,7 @@ pub fn repair<S: Storage>(
     Ok(is_agreed || !(log_is_bad || users_are_bad))
 }
 
-/// The names that occur in the log or have a read mark.
+/// Returns the names that occur in the log or have a read mark.
 fn known_names<S: Storage>(storage: &mut S) -> io::Result<BTreeSet<Name>> {
     let mut names = BTreeSet::new();
     if storage.exists(LOG_FILE)? {
@@ -53,7 +54,7 @@ fn known_names<S: Storage>(storage: &mut S) -> io::Result<BTreeSet<Name>> {
     Ok(names)
 }
 
-/// Moves the lines of the log that are no messages to a file of their own. Returns whether there are any.
+/// Moves the damaged lines of the log to a file of their own. Returns whether there are any.
 fn repair_log<S: Storage>(storage: &mut S, is_agreed: bool, out: &mut impl Write) -> io::Result<bool> {
     if !storage.exists(LOG_FILE)? {
         return Ok(false);
@@ -88,7 +89,7 @@ fn repair_log<S: Storage>(storage: &mut S, is_agreed: bool, out: &mut impl Write
     let mut is_bad = false;
     let mut at_line_start = true;
     for_each_line(&file, |offset, line| {
-        // A long line comes in pieces, and all of them go where the first one does.
+        // A long line comes in pieces, which all go to the same file.
         if at_line_start {
             is_bad = bad.binary_search(&offset).is_ok();
         }
@@ -104,8 +105,8 @@ fn repair_log<S: Storage>(storage: &mut S, is_agreed: bool, out: &mut impl Write
     Ok(true)
 }
 
-/// Drops the lines of `users.txt` that do not verify, and reserves their names and all that have no account.
-/// Returns whether a start would refuse the file as it is.
+/// Drops the lines of `users.txt` that do not verify. Reserves the names in them, and all known names without an
+/// account. Returns whether a start would refuse the file as it is.
 fn repair_users<S: Storage>(
     storage: &mut S,
     names: &BTreeSet<Name>,
@@ -167,12 +168,12 @@ fn trimmed(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\n").unwrap_or(line)
 }
 
-/// What can be kept of a damaged `users.txt`.
+/// The part of a damaged `users.txt` that can be kept.
 struct Salvage {
     accounts: Accounts,
     /// The CHECK of the last line that verified.
     trusted: Check,
-    /// The CHECK that stands in the line before.
+    /// The CHECK as written in the previous line.
     written: Check,
     dropped: usize,
     /// Names at the start of lines that were dropped.
@@ -192,8 +193,8 @@ impl Default for Salvage {
 }
 
 impl Salvage {
-    /// A line counts if it verifies after the last one that did, or after the CHECK in the line before: then only
-    /// that line was changed.
+    /// Reads a line. It counts if it verifies after the last line that did, or after the CHECK written in the previous
+    /// line, in which case only that line was changed.
     fn line(&mut self, line: &[u8], is_sealed: bool) {
         let record = if is_sealed {
             let sealed = SealedLine::parse(line);
@@ -226,7 +227,7 @@ impl Salvage {
     }
 }
 
-/// Stores the hash of a one-time code with which whoever has it chooses a new password for a name.
+/// Stores the hash of a one-time code for choosing a new password for a name.
 ///
 /// # Errors
 /// That the name is free, that the accounts cannot be read, or those of the storage.
@@ -261,8 +262,7 @@ pub fn reset<S: Storage>(
     )
 }
 
-/// Begins a new history: the log gets another name, nobody has read anything, and the names of the old log stay
-/// reserved.
+/// Starts a new history: renames the log and the read marks, and reserves the names in the old log.
 ///
 /// # Errors
 /// That the accounts cannot be read, or those of the storage.
@@ -272,7 +272,8 @@ pub fn new_history<S: Storage>(storage: &mut S, now: Timestamp, out: &mut impl W
     let missing = names.into_iter().filter(|name| accounts.find(name).is_none());
     let records: Vec<_> = missing.map(|name| UserRecord::Reserved { name, at: now }).collect();
     append(&mut users, storage, &records)?;
-    // Marks first: without them the old history is only shown again, and with them a new one would be refused.
+    // Marks first: after a crash in between, the old history is only replayed again. The other way round, the next
+    // start would refuse marks without messages.
     for name in [SEEN_FILE, LOG_FILE] {
         if storage.exists(name)? {
             let kept = unused_name(storage, &format!("{name}.old"))?;

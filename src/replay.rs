@@ -1,8 +1,8 @@
-//! What a login shows of the messages that were missed: of the private ones the newest from each sender, of the
-//! public ones the newest of all.
+//! The choice of missed messages that a login shows: the latest private ones from each sender, and the latest public
+//! ones of all senders.
 //!
-//! It is counted backwards from the end of the log to the last message that was seen, and then read forwards. A
-//! bounded number of senders is counted one by one; all others have one allowance together.
+//! The messages are counted backwards from the end of the log to the last one that was seen, and then read forwards. A
+//! bounded number of senders is counted one by one; all others share one allowance.
 
 use std::fmt::Write;
 
@@ -10,21 +10,21 @@ use crate::limits::{REPLAY_PRIVATE_MAX, REPLAY_SENDERS_MAX};
 use crate::name::Name;
 use crate::record::{Audience, Ends};
 
-/// What is shown of the messages between the last one seen and the end of the log at the login.
+/// Counts the messages between the last one seen and the end of the log, and decides which are shown.
 #[derive(Debug)]
 pub struct Replay {
-    /// Where the log ended at the login.
+    /// The end of the log at the login.
     pub until: u64,
     /// Public messages still to be counted.
     public_wanted: u64,
-    /// From here on, public messages are shown, and private ones that the reader sent from elsewhere.
+    /// The offset from which public messages are shown, and private ones that the reader sent from other sessions.
     public_from: u64,
-    /// The account is new: nobody can have sent it anything.
+    /// The account is new, so it has no private messages.
     is_first: bool,
     senders: Vec<Sender>,
 }
 
-/// Who sent the reader private messages; without a name, all for whom there was no room.
+/// A sender of private messages to the reader; without a name, all senders for which there was no room.
 #[derive(Debug)]
 struct Sender {
     name: Option<Name>,
@@ -34,7 +34,7 @@ struct Sender {
 }
 
 impl Replay {
-    /// Begins to count from `until` backwards.
+    /// Starts counting backwards from `until`.
     pub fn new(until: u64, public_wanted: u32, is_first: bool) -> Replay {
         Replay {
             until,
@@ -45,7 +45,7 @@ impl Replay {
         }
     }
 
-    /// Whether [`Replay::count`] is to be told of a message.
+    /// Whether a message must be passed to [`Replay::count`].
     pub fn counts(&self, ends: &Ends<'_>, reader: &Name) -> bool {
         match ends.to {
             Audience::Public => self.public_wanted > 0,
@@ -53,11 +53,11 @@ impl Replay {
         }
     }
 
-    /// Counts a message that begins at `offset` and is before all that were counted. Returns whether that was the
-    /// last one that matters.
+    /// Counts a message that begins at `offset`, before all messages counted so far. Returns whether no further message
+    /// matters.
     pub fn count(&mut self, offset: u64, ends: &Ends<'_>) -> bool {
         if ends.to == Audience::Public {
-            // Of a chunk, more may be marked than is wanted.
+            // A chunk may have more marked messages than are wanted.
             if self.public_wanted > 0 {
                 self.public_wanted -= 1;
                 self.public_from = offset;
@@ -85,7 +85,7 @@ impl Replay {
         &mut self.senders[at]
     }
 
-    /// All is counted down to `floor`. Returns where the first message is that may be shown.
+    /// Ends the count at `floor`. Returns the offset of the first message that may be shown.
     pub fn counted(&mut self, floor: u64) -> u64 {
         if self.public_wanted > 0 {
             self.public_from = floor;
@@ -106,12 +106,12 @@ impl Replay {
         }
     }
 
-    /// Whether there are messages that are not shown and of which the reader is to be told.
+    /// Whether private messages are omitted, which the reader must be told.
     pub fn omits_private(&self) -> bool {
         self.senders.iter().any(|sender| sender.count > REPLAY_PRIVATE_MAX)
     }
 
-    /// What the reader is told of them, as lines.
+    /// Returns the notices about them, as lines.
     pub fn omissions(&self) -> String {
         let mut lines = String::new();
         for Sender { name, count, .. } in self.senders.iter().filter(|it| it.count > REPLAY_PRIVATE_MAX) {

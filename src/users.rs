@@ -195,7 +195,7 @@ impl Check {
     /// What the first line's CHECK is computed over in place of a previous one.
     pub const START: Check = Check(*b"00000000");
 
-    /// The CHECK at the end of a line without its ending, whatever else the line says.
+    /// Returns the CHECK at the end of a line without its ending, whatever the rest of the line is.
     pub fn at_end(line: &[u8]) -> Option<Check> {
         let (text, check) = line.split_at_checked(line.len().checked_sub(CHECK_BYTES)?)?;
         let is_hex = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
@@ -222,14 +222,14 @@ pub fn write_line(out: &mut String, record: &UserRecord, previous: Check) -> Che
     check
 }
 
-/// A line that has the form of one with a CHECK. Whether the CHECK is right is another question.
+/// A line in the form of one with a CHECK, which may be wrong; see [`SealedLine::follows`].
 #[derive(Clone, Copy, Debug)]
 pub struct SealedLine<'a> {
     /// Up to and including the colon before the CHECK.
     text: &'a str,
-    /// What it says.
+    /// Its record.
     pub record: UserRecord,
-    /// The CHECK as it stands there.
+    /// The CHECK as written.
     pub check: Check,
 }
 
@@ -247,8 +247,9 @@ impl SealedLine<'_> {
     }
 }
 
-/// Whether `bytes` are the beginning of a record's line, cut off before the end of its CHECK. A complete line
-/// that lacks only its ending is none: its CHECK decides. (A line of version 0.1 is the beginning of one of today.)
+/// Whether `bytes` are the beginning of a record's line, cut off before the end of its CHECK. This excludes a complete
+/// line that lacks only its ending, for which the CHECK decides. A line of version 0.1 is the beginning of a line with
+/// a CHECK.
 pub fn is_beginning(bytes: &[u8]) -> bool {
     let Some(colon) = bytes.iter().position(|&byte| byte == b':') else {
         return Name::parse(bytes).is_some();
@@ -278,7 +279,7 @@ pub fn is_beginning(bytes: &[u8]) -> bool {
     Name::parse(name).is_some() && (is_credential() || forms.iter().any(is_other))
 }
 
-/// Whether `bytes` are shorter than `form` and begin as it says: `0` is any digit and `h` any hex digit.
+/// Whether `bytes` are shorter than `form` and match its beginning: `0` is any digit and `h` any hex digit.
 fn has_form(bytes: &[u8], form: &str) -> bool {
     bytes.len() < form.len()
         && bytes.iter().zip(form.bytes()).all(|(&byte, form)| match form {

@@ -1,10 +1,10 @@
-//! `users.txt`: read at startup, appended to in every turn that changes an account.
+//! `users.txt`: read at startup, and appended to in every turn that changes an account.
 //!
 //! The checksum chain (see [`crate::users`]) decides what counts. At startup:
 //!
 //! - Each line has to verify. A line that does not is damage, unless it is torn (see [`crate::recovery`]): torn
 //!   bytes at the end are moved to a file of their own. If there is no room for that, they stay, and the next
-//!   append starts with a newline. The chain passes over them, which proves that no line was lost there.
+//!   append starts with a newline. The chain skips them, which proves that no line was lost there.
 //! - A last line that lacks only its newline is complete if its CHECK is right.
 //! - A file of version 0.1 has no checksums. It is replaced by one that does, and kept as `users.txt.0.1`.
 
@@ -23,10 +23,10 @@ use crate::users::{Check, SealedLine, UserRecord, is_beginning, write_line};
 /// The accounts' file name.
 pub const USERS_FILE: &str = "users.txt";
 
-/// What a `users.txt` says, and the state that it is in.
+/// The contents of a `users.txt`, and its condition.
 #[derive(Debug)]
 pub struct Users {
-    /// The sum of its records.
+    /// The accounts that result from its records.
     pub accounts: Accounts,
     /// How it is written.
     pub form: Form,
@@ -38,9 +38,9 @@ pub struct Users {
     pub whole: u64,
     /// The length of the file.
     pub length: u64,
-    /// What stands behind them.
+    /// What follows them.
     pub end: End,
-    /// Bytes of torn writes that the chain passes over.
+    /// Bytes of torn writes that the chain skips.
     pub passed_over: u64,
 }
 
@@ -53,7 +53,7 @@ pub enum Form {
     Unchecked,
 }
 
-/// What stands behind the last line that counts.
+/// What follows the last line that counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
     /// Nothing.
@@ -67,7 +67,7 @@ pub enum End {
 /// Reads a `users.txt`.
 ///
 /// # Errors
-/// The first damage that is no torn write, or the system's error.
+/// The first damage that is not a torn write, or the system's error.
 pub fn read_users(file: &impl File) -> Result<Users, RecoverError> {
     let mut seals = 0_usize;
     let mut unchecked = 0_usize;
@@ -98,7 +98,7 @@ pub fn read_users(file: &impl File) -> Result<Users, RecoverError> {
 /// A `users.txt` while it is read.
 struct Reading {
     users: Users,
-    /// Lines behind the last one that counts.
+    /// Lines after the last one that counts.
     bad: Option<Bad>,
     damage: Option<Damage>,
 }
@@ -136,7 +136,7 @@ impl Reading {
         }
     }
 
-    /// A record that verifies, and the CHECK of its line; or what is wrong with the line.
+    /// Returns a record that verifies and the CHECK of its line, or what is wrong with the line.
     fn parse(&self, line: &[u8]) -> Result<(UserRecord, Check), &'static str> {
         match (self.users.form, SealedLine::parse(line)) {
             (Form::Sealed, Some(sealed)) if sealed.follows(self.users.check) => {
@@ -157,8 +157,8 @@ impl Reading {
         }
     }
 
-    /// Passes over bad lines before a line that verifies: the chain does not know them. They must be a torn write
-    /// that stayed there because there was no room to move it.
+    /// Skips bad lines before a line that verifies: they are not part of the chain. They must be a torn write that was
+    /// left in place because there was no room to move it.
     fn pass_over(&mut self) -> Result<(), Damage> {
         let Some(bad) = self.bad.take() else { return Ok(()) };
         let torn = bad.bytes.strip_suffix(b"\n").unwrap_or(&bad.bytes);
@@ -168,7 +168,7 @@ impl Reading {
         if is_left_over { Ok(()) } else { Err(bad.first) }
     }
 
-    /// Whether the record agrees with the earlier ones of its name.
+    /// Checks that the record agrees with the earlier ones of its name.
     fn admit(&self, record: &UserRecord, offset: u64) -> Result<(), Damage> {
         let Some(id) = self.users.accounts.find(record.name()) else { return Ok(()) };
         let account = &self.users.accounts[id];
@@ -203,7 +203,7 @@ fn is_torn(bytes: &[u8], offset: u64) -> bool {
     bytes.len() <= USERS_APPEND_BYTES_MAX && (has_unwritten_sectors(bytes, offset) || is_beginning(bytes))
 }
 
-/// The names that can be read at the start of lines.
+/// Returns the names that can be read at the start of lines.
 pub fn names_in(bytes: &[u8]) -> Vec<Name> {
     let names = bytes.split(|&byte| byte == b'\n').filter_map(|line| {
         let colon = line.iter().position(|&byte| byte == b':')?;
@@ -232,7 +232,7 @@ impl<F: File> UsersFile<F> {
     /// Reads all accounts and repairs what a crash left.
     ///
     /// # Errors
-    /// See [`RecoverError`]. It is one that there is no file although there are messages.
+    /// See [`RecoverError`]. A missing file is an error if there are messages.
     pub fn recover<S: Storage<File = F>>(
         storage: &mut S,
         has_messages: bool,
@@ -279,7 +279,7 @@ impl<F: File> UsersFile<F> {
         Ok((recovered, users.accounts))
     }
 
-    /// Appends and syncs a turn's records, whatever the policy for messages is: there are few.
+    /// Appends and syncs a turn's records, whatever the sync policy for messages is.
     ///
     /// # Errors
     /// See [`AppendError`].
@@ -308,8 +308,8 @@ impl<F: File> UsersFile<F> {
         Ok(RecordsSaved { _only_made_by_commit: () })
     }
 
-    /// Looks whether the file is still where it was opened, and refuses all records if it is not. Returns whether
-    /// that is news.
+    /// Checks that the file is still at its path, and refuses all records from then on if it is not. Returns whether
+    /// that was first noticed now.
     ///
     /// # Errors
     /// The system's.
@@ -317,7 +317,7 @@ impl<F: File> UsersFile<F> {
         self.file.look(storage, USERS_FILE)
     }
 
-    /// Replaces a file of version 0.1, and keeps it.
+    /// Replaces a file of version 0.1 by one with checksums, and keeps the old one.
     fn convert<S: Storage<File = F>>(&mut self, storage: &mut S) -> io::Result<()> {
         let users = read_users(self.file.file()).map_err(|error| io::Error::other(error.to_string()))?;
         let mut accounts = users.accounts;
@@ -364,7 +364,7 @@ fn recover_unchecked<S: Storage>(
     if let Err(error) = recovered.convert(storage) {
         warn!("{USERS_FILE}: not rewritten with checksums, so that no account can be changed: {error}");
     }
-    // What the torn end says is reserved also before it is written.
+    // Names in the torn end are reserved even before their records are written.
     let mut accounts = users.accounts;
     if let End::Torn(names) = users.end {
         for name in names {
