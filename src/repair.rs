@@ -12,10 +12,10 @@ use crate::marks::{SEEN_FILE, mark_names};
 use crate::name::Name;
 use crate::record::Timestamp;
 use crate::recovery::{RecoverError, for_each_line};
-use crate::storage::{AppendError, File, Storage, append_all, copy_to_new, rewrite, unused_name};
+use crate::storage::{AppendError, File, Storage, append_all, copy_to_new, unused_name};
 use crate::tail::Tail;
-use crate::users::{Check, SealedLine, UserRecord, secret_hash, write_line};
-use crate::users_file::{USERS_FILE, UsersFile, names_in, read_users};
+use crate::users::{Check, SealedLine, UserRecord, secret_hash};
+use crate::users_file::{USERS_FILE, UsersFile, names_in, read_users, rewrite_users};
 
 /// Records written in one append.
 const RECORDS_PER_APPEND: usize = 100;
@@ -153,13 +153,7 @@ fn repair_users<S: Storage>(
             let kept = copy_to_new(storage, &file, 0, &format!("{USERS_FILE}.damaged"))?;
             writeln!(out, "{USERS_FILE}: the old one is kept as {kept}")?;
         }
-        let mut check = Check::START;
-        let lines = accounts.records().map(|record| {
-            let mut line = String::new();
-            check = write_line(&mut line, &record, check);
-            line
-        });
-        rewrite(storage, USERS_FILE, lines)?;
+        rewrite_users(storage, &accounts)?;
     }
     Ok(true)
 }
@@ -324,7 +318,7 @@ mod tests {
     use crate::check::check;
     use crate::directory::Directory;
     use crate::marks::SeenFile;
-    use crate::users::Credential;
+    use crate::users::{Credential, write_line};
     use std::fs;
     use std::path::Path;
 

@@ -338,19 +338,28 @@ impl<F: File> UsersFile<F> {
 
     /// Replaces the file by one with only the records that count.
     fn replace<S: Storage<File = F>>(&mut self, storage: &mut S, accounts: &Accounts) -> io::Result<()> {
-        let mut check = Check::START;
-        let lines = accounts.records().map(|record| {
-            let mut line = String::new();
-            check = write_line(&mut line, &record, check);
-            line
-        });
-        rewrite(storage, USERS_FILE, lines)?;
+        let check = rewrite_users(storage, accounts)?;
         let file = storage.open(USERS_FILE)?;
         let length = file.len()?;
         self.file = AppendFile::new(file, length)?;
         self.check = check;
         Ok(())
     }
+}
+
+/// Atomically replaces `users.txt` by the records of `accounts`. Returns the CHECK of its last line.
+///
+/// # Errors
+/// The system's.
+pub fn rewrite_users(storage: &mut impl Storage, accounts: &Accounts) -> io::Result<Check> {
+    let mut check = Check::START;
+    let lines = accounts.records().map(|record| {
+        let mut line = String::new();
+        check = write_line(&mut line, &record, check);
+        line
+    });
+    rewrite(storage, USERS_FILE, lines)?;
+    Ok(check)
 }
 
 /// Converts a file of version 0.1, or leaves that to the first commit if there is no room.
