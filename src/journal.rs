@@ -11,8 +11,6 @@
 
 use std::io;
 
-use log::warn;
-
 use crate::judge::{Judge, judgeable};
 use crate::limits::{BATCH_BYTES_MAX, CATCH_UP_CHUNK_BYTES, Micros};
 use crate::name::Name;
@@ -114,14 +112,11 @@ impl<F: File> Journal<F> {
         let mut file = storage.open(LOG_FILE)?;
         let length = file.len()?;
         let tail = Tail::read(&file, length)?.map_err(RecoverError::Damaged)?;
-        let is_torn = tail.whole < length;
-        let log = match is_torn.then(|| set_aside(storage, &mut file, LOG_FILE, tail.whole)) {
-            None | Some(Ok(_)) => AppendFile::new(file, tail.whole)?,
-            Some(Err(error)) => {
-                warn!("{LOG_FILE}: {} torn bytes at its end stay there: {error}", length - tail.whole);
-                // The beginning of a message looks like a shorter one. A zero makes sure that nobody is shown it.
-                AppendFile::unended(file, length, b"\0\n")?
-            }
+        let log = if tail.whole == length || set_aside(storage, &mut file, LOG_FILE, tail.whole)? {
+            AppendFile::new(file, tail.whole)?
+        } else {
+            // The beginning of a message looks like a shorter one. A zero makes sure that nobody is shown it.
+            AppendFile::unended(file, length, b"\0\n")?
         };
         Ok(Journal { log, sync, last: tail.last })
     }

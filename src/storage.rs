@@ -1,6 +1,7 @@
 //! The files of a data directory: a small trait over a directory and a file, and the all-or-nothing append that
 //! everything durable is made of.
 
+use std::cmp::Ordering;
 use std::io;
 
 use log::warn;
@@ -166,10 +167,12 @@ impl<F: File> AppendFile<F> {
     /// Takes over a file whose contents are whole up to `committed`, and cuts off what is behind.
     ///
     /// # Errors
-    /// The system's.
+    /// That the file is shorter than that, or the system's.
     pub fn new(mut file: F, committed: u64) -> io::Result<AppendFile<F>> {
-        if file.len()? != committed {
-            file.truncate(committed)?;
+        match file.len()?.cmp(&committed) {
+            Ordering::Less => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ordering::Equal => {}
+            Ordering::Greater => file.truncate(committed)?,
         }
         // What is there may be in the page cache only, where a server was killed before its sync.
         file.sync()?;
@@ -290,23 +293,30 @@ fn lost() -> io::Error {
     io::Error::new(io::ErrorKind::StaleNetworkFileHandle, why)
 }
 
-/// Moves what is behind `length` in `file` to a new file named after both, and cuts it off. Nothing is lost by
-/// that which anyone was ever shown.
+/// Moves what is behind `length` in `file` to a new file named after both. Nothing is lost by that which anyone was
+/// ever shown. If there is no room for the new file, nothing changes: returns whether the bytes were moved.
 ///
 /// # Errors
-/// Those of the storage. If there is no room for the new file, nothing has changed.
+/// That the file cannot be cut off or synced: then nobody knows what is on the disk.
 pub fn set_aside<S: Storage>(
     storage: &mut S,
     file: &mut S::File,
     name: &str,
     length: u64,
-) -> io::Result<String> {
+) -> io::Result<bool> {
     let torn = file.len()?.saturating_sub(length);
-    let aside = copy_to_new(storage, file, length, &format!("{name}.torn-at-{length}"))?;
-    file.truncate(length)?;
-    file.sync()?;
-    warn!("{name}: {torn} torn bytes at offset {length} set aside in {aside}");
-    Ok(aside)
+    match copy_to_new(storage, file, length, &format!("{name}.torn-at-{length}")) {
+        Ok(aside) => {
+            file.truncate(length)?;
+            file.sync()?;
+            warn!("{name}: {torn} torn bytes at offset {length} set aside in {aside}");
+            Ok(true)
+        }
+        Err(error) => {
+            warn!("{name}: {torn} torn bytes at offset {length} stay there: {error}");
+            Ok(false)
+        }
+    }
 }
 
 /// Copies a file from an offset on to a new one, which is called `name`, or `name.1`, `name.2`, ... if there is
@@ -491,7 +501,7 @@ mod tests {
         for (torn, name) in [("bad", "log.torn-at-5"), ("worse", "log.torn-at-5.1"), ("", "log.torn-at-5.2")]
         {
             storage.0.borrow_mut().0.insert("log".into(), format!("good\n{torn}").into_bytes());
-            assert_eq!(set_aside(&mut storage, &mut file, "log", 5).unwrap(), name);
+            assert!(set_aside(&mut storage, &mut file, "log", 5).unwrap());
             assert_eq!(
                 (contents(&storage, "log").as_str(), contents(&storage, name).as_str()),
                 ("good\n", torn)
@@ -500,9 +510,17 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_is_too_short_is_refused_and_not_filled_up() {
+        let (storage, file) = memory(100, b"one\n");
+        let error = AppendFile::new(file, 8).err().expect("it is refused");
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+        assert_eq!(contents(&storage, "log"), "one\n");
+    }
+
+    #[test]
     fn torn_bytes_stay_if_there_is_no_room_and_the_next_batch_starts_with_an_ending() {
         let (mut storage, mut file) = memory(2, b"good\nbad");
-        set_aside(&mut storage, &mut file, "log", 5).unwrap_err();
+        assert!(!set_aside(&mut storage, &mut file, "log", 5).unwrap());
         assert!(!storage.exists("log.torn-at-5").unwrap(), "no part of it is left");
         storage.0.borrow_mut().1 = 0;
         let mut file = AppendFile::unended(file, 8, b"\n").unwrap();

@@ -253,14 +253,10 @@ impl<F: File> UsersFile<F> {
         let file = match users.end {
             End::Whole => AppendFile::new(file, users.length)?,
             End::NoNewline => AppendFile::unended(file, users.length, b"\n")?,
-            End::Torn(_) => match set_aside(storage, &mut file, USERS_FILE, users.whole) {
-                Ok(_) => AppendFile::new(file, users.whole)?,
-                Err(error) => {
-                    let torn = users.length - users.whole;
-                    warn!("{USERS_FILE}: {torn} torn bytes at its end stay there: {error}");
-                    AppendFile::unended(file, users.length, b"\n")?
-                }
-            },
+            End::Torn(_) if set_aside(storage, &mut file, USERS_FILE, users.whole)? => {
+                AppendFile::new(file, users.whole)?
+            }
+            End::Torn(_) => AppendFile::unended(file, users.length, b"\n")?,
         };
         let mut recovered = UsersFile { file, check: users.check, is_unchecked: false };
         if users.lines > 1000 && users.lines > 2 * users.accounts.records_len() {
