@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use crate::limits::KDF_ROUNDS_MAX;
 use crate::name::Name;
 use crate::server::Options;
 use crate::storage::SyncPolicy;
@@ -203,7 +204,12 @@ fn set_flag(flags: &mut Flags, flag: &str, value: String) -> Result<(), String> 
         }
         "--max-accounts" => flags.options.rules.accounts_max = number(1)? as usize,
         "--accounts-per-hour" => flags.options.rules.accounts_per_hour = number_or_off(1_000_000)?,
-        "--kdf-rounds" => flags.options.rules.kdf_rounds = number(1)?,
+        "--kdf-rounds" => {
+            flags.options.rules.kdf_rounds = number(1)?;
+            if flags.options.rules.kdf_rounds > KDF_ROUNDS_MAX {
+                return Err(bad(&format!("at most {KDF_ROUNDS_MAX}")));
+            }
+        }
         "--rate" => flags.options.rate = number_or_off(1_000_000)?,
         "--daily-bytes" => flags.options.rules.bytes.daily = size_or_off()?,
         "--first-day-bytes" => flags.options.rules.bytes.first_day = size_or_off()?,

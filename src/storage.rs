@@ -235,10 +235,13 @@ impl<F: File> AppendFile<F> {
         let expected = self.committed + batch.len() as u64;
         if state != (FileState { length: expected, is_linked: true }) {
             self.is_lost = true;
-            // In a file that was truncated the batch stands at the end, and must not be there if it is refused.
-            if state.length < expected {
-                let kept = state.length.saturating_sub(batch.len() as u64);
-                self.file.truncate(kept).map_err(AppendError::Fatal)?;
+            // Whoever is told that it was refused says it again: it must not be there, neither in a file that was
+            // truncated nor behind what somebody else wrote.
+            let kept = state.length.saturating_sub(batch.len() as u64);
+            let mut end = vec![0; batch.len()];
+            let read = read_full(&self.file, &mut end, kept).map_err(AppendError::Fatal)?;
+            if &end[..read] == batch {
+                self.file.truncate(kept).and_then(|()| self.file.sync()).map_err(AppendError::Fatal)?;
             }
             return Err(AppendError::Refused(lost()));
         }
@@ -492,6 +495,20 @@ mod tests {
         for _ in 0..2 {
             assert!(matches!(file.append(b"four\n", SyncPolicy::Always), Err(AppendError::Refused(_))));
             assert_eq!(contents(&storage, "log"), "one\n");
+        }
+    }
+
+    #[test]
+    fn appends_to_a_file_that_somebody_wrote_to_are_refused_and_leave_nothing() {
+        for foreign in ["foreign\n", "torn", "\0\0\0"] {
+            let (storage, file) = memory(100, b"one\ntwo\n");
+            let mut file = AppendFile::new(file, 8).unwrap();
+            let changed = format!("one\ntwo\n{foreign}");
+            storage.0.borrow_mut().0.insert("log".into(), changed.clone().into_bytes());
+            for _ in 0..2 {
+                assert!(matches!(file.append(b"three\n", SyncPolicy::Always), Err(AppendError::Refused(_))));
+                assert_eq!(contents(&storage, "log"), changed);
+            }
         }
     }
 

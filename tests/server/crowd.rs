@@ -207,7 +207,7 @@ fn nothing_is_done_that_comes_behind_a_goodbye() {
 #[test]
 fn a_peer_that_is_gone_while_its_password_is_hashed_is_forgotten() {
     // It would take longer than any test waits.
-    let server = Server::start(&["--kdf-rounds", "500000000", "--per-address", "off"]);
+    let server = Server::start(&["--kdf-rounds", "10000000", "--per-address", "off"]);
     let mut alice = server.connect();
     alice.send(&format!("/register alice {PASSWORD}"));
     let mut bob = server.connect();

@@ -25,6 +25,7 @@ fn a_bad_flag_is_named_in_one_line() {
         (&["--sync", "sometimes"], "--sync"),
         (&["--kdf-rounds", "0"], "--kdf-rounds"),
         (&["--kdf-rounds", "many"], "--kdf-rounds"),
+        (&["--kdf-rounds", "10000001"], "--kdf-rounds"),
         (&["--rate", "0"], "--rate"),
         (&["--rate=-1"], "--rate"),
         (&["--replay", "-1"], "--replay"),
