@@ -27,6 +27,7 @@
 //!    recipient into another, and a private line into a public one. This ends only when the blocks of the log
 //!    have checksums. Lines that the damage did not touch are not affected.
 //! 4. Except for what is taken for a torn append: behind the first zeroed sector, within an append's length of the end.
+//!    And except for a line before a flipped timestamp, which may look like the one that is out of order.
 //! 5. `seen.txt` has no checksums. A flip can move one mark to another moment within the log, and the private lines
 //!    before it are then found by `/history` only. All other damage to it repeats lines and hides none.
 
@@ -46,6 +47,7 @@ use super::world::{NOON_US, SimWorld, XorShift};
 /// An append to the log that a power failure tore is at most this long.
 const APPEND_MAX: usize = (128 << 10) + 4096;
 const SECTOR_BYTES: usize = 512;
+const TIMESTAMP_BYTES: usize = "2026-11-22T12:03:11.042317Z".len();
 /// The newest missed private lines of which every one must be shown at a login. There is a bound for each sender.
 const MISSED_CHECKED: usize = 50;
 
@@ -201,7 +203,10 @@ impl Case {
         // The ending of the line before it belongs to it too: without that, it is no line.
         let from = line.start.saturating_sub(1);
         match &self.rot {
-            Rot::Flipped(offsets) => !offsets.iter().any(|offset| (from..line.end).contains(offset)),
+            // If a flip moves the next timestamp to before this one, nothing tells which of the two is wrong.
+            Rot::Flipped(offsets) => {
+                !offsets.iter().any(|offset| (from..line.end + TIMESTAMP_BYTES).contains(offset))
+            }
             Rot::Zeroed(range) => {
                 let is_behind = line.end > range.start;
                 let may_be_torn = range.start + APPEND_MAX >= self.before.len();

@@ -21,8 +21,9 @@ const STRANGERS_WAITING: usize = 3;
 pub(super) const SESSIONS: usize = 16;
 /// Accounts made from one address within an hour.
 const REGISTRATIONS: usize = 10;
-/// The longest delay that an attempt is not refused for, in seconds.
-const DELAY_MAX: u64 = 60;
+/// The longest delay that an attempt is not refused for, in seconds: a minute for the address, and the turns of the
+/// strangers that wait at the account.
+const DELAY_MAX: u64 = 60 + 5 * STRANGERS_WAITING as u64;
 /// Failures of an address after which the delay is longer than that.
 const FAILURES_REFUSED: u32 = 7;
 /// The most that one wrong `/passwd` counts.
