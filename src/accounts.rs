@@ -143,6 +143,12 @@ impl Accounts {
         self.codes.retain(|code| code.account != id);
     }
 
+    /// Applies [`UserRecord::Revoked`] to every account that has tokens or codes.
+    pub fn revoke_all(&mut self) {
+        self.tokens.clear();
+        self.codes.clear();
+    }
+
     /// Whether the account may be given another token: not all that it can have were issued since then.
     pub fn may_issue_token(&self, id: AccountId, since: Timestamp) -> bool {
         let tokens = self.tokens.get(&id).map_or(&[][..], Vec::as_slice);

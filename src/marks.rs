@@ -149,7 +149,10 @@ impl<F: File> SeenFile<F> {
 }
 
 /// Whether there is any mark, which implies that there were messages.
-fn has_marks(file: &impl File) -> io::Result<bool> {
+///
+/// # Errors
+/// The system's.
+pub fn has_marks(file: &impl File) -> io::Result<bool> {
     let mut has_marks = false;
     for_each_line(file, |_, line| {
         has_marks |= parse_seen(line).is_some_and(|(_, seen)| seen > Timestamp::default());

@@ -2,15 +2,16 @@
 //!
 //! None of them frees a name or discards anything: a replaced file is kept beside the new one under another name.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::{self, Write};
 
-use crate::accounts::Accounts;
+use crate::accounts::{AccountId, Accounts};
 use crate::check::log_names;
 use crate::journal::{LOG_FILE, verify};
-use crate::marks::{SEEN_FILE, mark_names};
+use crate::limits::NAME_BYTES_MAX;
+use crate::marks::{SEEN_FILE, has_marks, mark_names};
 use crate::name::Name;
-use crate::record::Timestamp;
+use crate::record::{TIMESTAMP_BYTES, Timestamp};
 use crate::recovery::{RecoverError, for_each_line};
 use crate::storage::{AppendError, File, Storage, append_all, copy_to_new, unused_name};
 use crate::tail::Tail;
@@ -19,12 +20,16 @@ use crate::users_file::{USERS_FILE, UsersFile, names_in, read_users, rewrite_use
 
 /// Records written in one append.
 const RECORDS_PER_APPEND: usize = 100;
+/// Names listed in a warning, before "and N more".
+const NAMES_SHOWN_MAX: usize = 10;
+/// Bytes of a credential's line after the name: the longest record.
+const LINE_BYTES_MAX: usize = ":pbkdf2-sha256:600000:".len() + 32 + 1 + 64 + 1 + TIMESTAMP_BYTES + 1 + 8;
 
 /// Repairs what a start would refuse, or only reports how if `is_agreed` is false. Returns whether nothing is left to
-/// do.
+/// do. A lost log cannot be repaired, so something is left then.
 ///
 /// # Errors
-/// Those of the storage, and that nothing of the log can be read.
+/// Those of the storage.
 pub fn repair<S: Storage>(
     storage: &mut S,
     is_agreed: bool,
@@ -34,12 +39,38 @@ pub fn repair<S: Storage>(
     let names = known_names(storage)?;
     let log_is_bad = repair_log(storage, is_agreed, out)?;
     let users_are_bad = repair_users(storage, &names, is_agreed, now, out)?;
+    let lost = lost_log(storage)?;
+    if let Some(what) = lost {
+        writeln!(
+            out,
+            "{LOG_FILE}: {what}; this cannot be repaired. Is its disk not mounted? Put the log or a backup of it back, \
+             or begin a new history with --new-history"
+        )?;
+    }
     match (log_is_bad || users_are_bad, is_agreed) {
+        (false, _) if lost.is_some() => {}
         (false, _) => writeln!(out, "nothing needs a repair")?,
         (true, true) => writeln!(out, "done")?,
         (true, false) => writeln!(out, "nothing was changed; --repair --yes does it")?,
     }
-    Ok(is_agreed || !(log_is_bad || users_are_bad))
+    Ok(lost.is_none() && (is_agreed || !(log_is_bad || users_are_bad)))
+}
+
+/// Returns what is wrong if a start would refuse the directory because its log is gone.
+fn lost_log<S: Storage>(storage: &mut S) -> io::Result<Option<&'static str>> {
+    let has_accounts = storage.exists(USERS_FILE)? && storage.open(USERS_FILE)?.len()? > 0;
+    let has_marks = storage.exists(SEEN_FILE)? && has_marks(&storage.open(SEEN_FILE)?)?;
+    if !storage.exists(LOG_FILE)? {
+        let is_expected = has_accounts || has_marks;
+        return Ok(is_expected.then_some("missing, although there are accounts or read marks"));
+    }
+    let mut is_damaged = false;
+    let is_empty = verify(&storage.open(LOG_FILE)?, |_| is_damaged = true)?.messages == 0;
+    Ok(match (is_empty, is_damaged, has_marks) {
+        (true, true, _) => Some("damaged, and there is no message in it"),
+        (true, false, true) => Some("empty, although there are read marks"),
+        _ => None,
+    })
 }
 
 /// Returns the names that occur in the log or have a read mark.
@@ -62,17 +93,11 @@ fn repair_log<S: Storage>(storage: &mut S, is_agreed: bool, out: &mut impl Write
     let file = storage.open(LOG_FILE)?;
     let mut bad = Vec::new();
     let verified = verify(&file, |damage| bad.push(damage.offset))?;
-    if bad.is_empty() {
+    // Without any message, it is lost.
+    if bad.is_empty() || verified.messages == 0 {
         return Ok(false);
     }
     let count = bad.len();
-    if verified.messages == 0 {
-        let why = format!(
-            "{LOG_FILE}: there is no message in it; put a backup in its place, or begin a new history with \
-             --new-history"
-        );
-        return Err(io::Error::new(io::ErrorKind::InvalidData, why));
-    }
     let aside = unused_name(storage, &format!("{LOG_FILE}.damaged"))?;
     let messages = verified.messages;
     writeln!(
@@ -105,8 +130,9 @@ fn repair_log<S: Storage>(storage: &mut S, is_agreed: bool, out: &mut impl Write
     Ok(true)
 }
 
-/// Drops the lines of `users.txt` that do not verify. Reserves the names in them, and all known names without an
-/// account. Returns whether a start would refuse the file as it is.
+/// Drops the lines of `users.txt` that do not verify. A dropped line may have replaced a password or revoked tokens.
+/// So the accounts in these lines are reserved, like all known names without an account, and earlier tokens and codes
+/// are void. Returns whether a start would refuse the file as it is.
 fn repair_users<S: Storage>(
     storage: &mut S,
     names: &BTreeSet<Name>,
@@ -118,7 +144,7 @@ fn repair_users<S: Storage>(
     if is_missing && names.is_empty() {
         return Ok(false);
     }
-    let mut salvage = Salvage::default();
+    let mut salvage = Salvage::new(names);
     if is_missing {
         writeln!(out, "{USERS_FILE}: missing, although there is a history")?;
     } else {
@@ -133,9 +159,12 @@ fn repair_users<S: Storage>(
         for_each_line(&file, |_, line| is_sealed |= SealedLine::parse(trimmed(line)).is_some())?;
         for_each_line(&file, |_, line| salvage.line(trimmed(line), is_sealed))?;
     }
-    let Salvage { mut accounts, dropped, dropped_names, .. } = salvage;
+    let Salvage { mut accounts, dropped, dropped_names, dropped_times, credentials, unexplained, .. } =
+        salvage;
     let missing = names.iter().filter(|name| accounts.find(name).is_none()).copied();
-    let reserved: BTreeSet<Name> = dropped_names.into_iter().chain(missing).collect();
+    let registered = accounts.iter().filter(|(_, account)| dropped_times.contains(&account.registered));
+    let registered = registered.map(|(_, account)| account.name);
+    let reserved: BTreeSet<Name> = dropped_names.into_iter().chain(missing).chain(registered).collect();
     for &name in &reserved {
         // An account keeps its spelling and the time of its registration.
         let name = accounts.find(&name).map_or(name, |id| accounts[id].name);
@@ -146,6 +175,23 @@ fn repair_users<S: Storage>(
     if !reserved.is_empty() {
         let list: Vec<&str> = reserved.iter().map(Name::as_str).collect();
         writeln!(out, "{USERS_FILE}: reserved until `--reset NAME` gives them back: {}", list.join(" "))?;
+    }
+    if dropped > 0 {
+        writeln!(out, "{USERS_FILE}: login tokens and codes from before a dropped line are void")?;
+    }
+    let at_risk = accounts.iter().filter(|(id, account)| {
+        account.credential().is_some() && credentials.get(id).is_some_and(|&line| line < unexplained)
+    });
+    let at_risk: Vec<&str> = at_risk.map(|(_, account)| account.name.as_str()).collect();
+    if !at_risk.is_empty() {
+        let (shown, more) = at_risk.split_at(at_risk.len().min(NAMES_SHOWN_MAX));
+        let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+        writeln!(
+            out,
+            "{USERS_FILE}: warning: a dropped line may have held a new password, and it is not known whose; an earlier \
+             password of one of these accounts may be valid again: {}{more}",
+            shown.join(" ")
+        )?;
     }
     if is_agreed {
         if !is_missing {
@@ -163,33 +209,50 @@ fn trimmed(line: &[u8]) -> &[u8] {
 }
 
 /// The part of a damaged `users.txt` that can be kept.
-struct Salvage {
+struct Salvage<'a> {
+    /// The names in the log and the read marks.
+    known: &'a BTreeSet<Name>,
     accounts: Accounts,
     /// The CHECK of the last line that verified.
     trusted: Check,
     /// The CHECK as written in the previous line.
     written: Check,
+    /// Lines so far.
+    lines: usize,
+    /// When the accounts were registered, without those of version 0.1.
+    registered: HashSet<Timestamp>,
+    /// The line of each account's last credential.
+    credentials: HashMap<AccountId, usize>,
     dropped: usize,
     /// Names at the start of lines that were dropped.
     dropped_names: Vec<Name>,
+    /// Times of registration in lines that were dropped.
+    dropped_times: HashSet<Timestamp>,
+    /// The last dropped line that may have changed an account that it does not show, or zero.
+    unexplained: usize,
 }
 
-impl Default for Salvage {
-    fn default() -> Salvage {
+impl<'a> Salvage<'a> {
+    fn new(known: &'a BTreeSet<Name>) -> Salvage<'a> {
         Salvage {
+            known,
             accounts: Accounts::default(),
             trusted: Check::START,
             written: Check::START,
+            lines: 0,
+            registered: HashSet::new(),
+            credentials: HashMap::new(),
             dropped: 0,
             dropped_names: Vec::new(),
+            dropped_times: HashSet::new(),
+            unexplained: 0,
         }
     }
-}
 
-impl Salvage {
     /// Reads a line. It counts if it verifies after the last line that did, or after the CHECK written in the previous
     /// line, in which case only that line was changed.
     fn line(&mut self, line: &[u8], is_sealed: bool) {
+        self.lines += 1;
         let record = if is_sealed {
             let sealed = SealedLine::parse(line);
             let good = sealed.filter(|it| it.follows(self.written) || it.follows(self.trusted));
@@ -200,12 +263,40 @@ impl Salvage {
             UserRecord::parse_unchecked(line)
         };
         match record.filter(|record| self.agrees(record)) {
-            Some(record) => _ = self.accounts.apply(&record),
-            None => {
-                self.dropped += 1;
-                self.dropped_names.extend(names_in(line));
-            }
+            Some(record) => self.keep(&record),
+            None => self.drop_line(line, is_sealed),
         }
+    }
+
+    fn keep(&mut self, record: &UserRecord) {
+        let id = self.accounts.apply(record);
+        let registered = self.accounts[id].registered;
+        if registered > Timestamp::default() {
+            self.registered.insert(registered);
+        }
+        if matches!(record, UserRecord::Credential { .. }) {
+            self.credentials.insert(id, self.lines);
+        }
+    }
+
+    /// Notes whose line this may have been. Nobody knows what it was, so it counts as one that revoked everybody's
+    /// tokens and codes.
+    fn drop_line(&mut self, line: &[u8], is_sealed: bool) {
+        self.dropped += 1;
+        self.accounts.revoke_all();
+        let names = names_in(line);
+        let times = line.windows(TIMESTAMP_BYTES).filter_map(Timestamp::parse);
+        let times: Vec<Timestamp> = times.filter(|time| self.registered.contains(time)).collect();
+        let is_known = |name: &Name| self.known.contains(name) || self.accounts.find(name).is_some();
+        let is_matched = !times.is_empty() || names.iter().any(is_known);
+        // A line that is too long may contain other lines. Before one with only a wrong CHECK, lines may be missing.
+        let hides_none = line.len() <= NAME_BYTES_MAX + LINE_BYTES_MAX && SealedLine::parse(line).is_none();
+        // Version 0.1 could not replace passwords.
+        if is_sealed && !(is_matched && hides_none) {
+            self.unexplained = self.lines;
+        }
+        self.dropped_names.extend(names);
+        self.dropped_times.extend(times);
     }
 
     /// Whether a record is of a new account, or of one with the same spelling and registration.
@@ -455,6 +546,160 @@ mod tests {
         let open = accounts.iter().filter(|(_, account)| account.credential().is_some()).count();
         assert_eq!(open, NAMES.len() - 1, "the line behind the bad one counts");
         assert!(passes_check(path));
+    }
+
+    /// Accounts of which anna changed her password or revoked her tokens in the last line but one, and their tokens.
+    fn changed(last: UserRecord) -> Vec<String> {
+        let time = |number: u64| Timestamp::from_micros(1_700_000_000_000_000 + number);
+        let first = |text, number: usize| UserRecord::Credential {
+            name: name(text),
+            credential: credential(number),
+            registered: time(number as u64),
+        };
+        let token = |text| UserRecord::Token { name: name(text), hash: secret_hash(text), issued: time(50) };
+        let records = [
+            first("anna", 4),
+            first("bob", 5),
+            token("anna"),
+            token("bob"),
+            last,
+            first("carol", 6),
+            token("carol"),
+        ];
+        let mut check = Check::START;
+        let lines = records.iter().map(|record| {
+            let mut line = String::new();
+            check = write_line(&mut line, record, check);
+            line
+        });
+        lines.collect()
+    }
+
+    #[test]
+    fn repair_brings_back_no_replaced_password_and_no_revoked_token() {
+        let registered = Timestamp::from_micros(1_700_000_000_000_004);
+        let new = UserRecord::Credential { name: name("anna"), credential: credential(9), registered };
+        let revoked = UserRecord::Revoked { name: name("anna"), at: NOW };
+        let flip = |at: usize, bit: u8| move |line: &mut [u8]| line[at] ^= bit;
+        let zero = |range: std::ops::Range<usize>| move |line: &mut [u8]| line[range.clone()].fill(0);
+        let length = |record: &UserRecord| {
+            let mut line = String::new();
+            write_line(&mut line, record, Check::START);
+            line.trim_end().len()
+        };
+        type Change = Box<dyn Fn(&mut [u8])>;
+        // What was changed; whether anna can be told; whether others may be concerned.
+        let cases: [(&str, UserRecord, Change, bool, bool); 7] = [
+            ("a name", new, Box::new(flip(0, 2)), true, true),
+            ("a name that is none now", new, Box::new(flip(1, 0x80)), true, false),
+            ("60 bytes", new, Box::new(zero(0..60)), true, false),
+            ("a key", new, Box::new(flip(80, 0x40)), true, false),
+            ("all but its CHECK", new, Box::new(zero(0..length(&new) - 9)), false, true),
+            ("a revocation", revoked, Box::new(flip(7, 1)), true, false),
+            ("the name in a revocation", revoked, Box::new(flip(0, 0x80)), false, true),
+        ];
+        for (what, last, change, is_told, is_warned_of) in cases {
+            let directory = directory();
+            let path = directory.path();
+            fs::remove_file(path.join(SEEN_FILE)).unwrap();
+            fs::write(path.join(LOG_FILE), "").unwrap();
+            let mut lines: Vec<Vec<u8>> = changed(last).into_iter().map(String::into_bytes).collect();
+            change(&mut lines[4]);
+            fs::write(path.join(USERS_FILE), lines.concat()).unwrap();
+            let (done, said) = run(path, true);
+            let accounts = start(path).expect(what);
+            let find = |text| accounts.find(&name(text)).expect(what);
+            let (anna, bob, carol) = (find("anna"), find("bob"), find("carol"));
+            assert!(done, "{what}");
+            assert_eq!(accounts[anna].credential().is_none(), is_told, "{what}: {said}");
+            assert_eq!(accounts[bob].credential(), Some(credential(5)), "{what}");
+            assert_eq!(accounts[carol].credential(), Some(credential(6)), "{what}");
+            assert_eq!(accounts.token(anna, &secret_hash("anna")), None, "{what}");
+            assert_eq!(accounts.token(bob, &secret_hash("bob")), None, "{what}");
+            assert!(accounts.token(carol, &secret_hash("carol")).is_some(), "{what}: it is newer");
+            let expected = if is_told { "valid again: bob\n" } else { "valid again: anna bob\n" };
+            assert_eq!(said.contains(expected), is_warned_of, "{what}: {said}");
+            assert_eq!(said.contains("warning"), is_warned_of, "{what}: {said}");
+        }
+    }
+
+    #[test]
+    fn repair_warns_if_lines_were_lost_inside_of_a_line_or_between_two() {
+        let registered = Timestamp::from_micros(1_700_000_000_000_004);
+        let new = UserRecord::Credential { name: name("anna"), credential: credential(9), registered };
+        for is_joined in [false, true] {
+            let directory = directory();
+            let path = directory.path();
+            let mut lines = changed(new);
+            let lost = lines.remove(4);
+            if is_joined {
+                // Only its CHECK is left, and it has run into the line of bob's token before it.
+                let end = lost.rfind(':').unwrap();
+                lines[3] = lines[3].trim_end().to_owned() + &"\0".repeat(end) + &lost[end..];
+            }
+            fs::write(path.join(USERS_FILE), lines.concat()).unwrap();
+            let (_, said) = run(path, true);
+            assert!(said.contains("may be valid again: anna"), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_warning_lists_few_of_many_names() {
+        let directory = directory();
+        let path = directory.path();
+        let (mut users, mut check) = (String::new(), Check::START);
+        for number in 0..23 {
+            let registered = Timestamp::from_micros(1_700_000_000_000_000 + number);
+            let name = name(&format!("many{number:02}"));
+            let record = UserRecord::Credential { name, credential: credential(1), registered };
+            check = write_line(&mut users, &record, check);
+        }
+        fs::write(path.join(USERS_FILE), users + "no record of anybody\n").unwrap();
+        let (_, said) = run(path, false);
+        assert!(said.contains("valid again: many00 ") && said.contains(" many09 and 13 more\n"), "{said}");
+    }
+
+    #[test]
+    fn repair_of_a_log_without_a_message_repairs_the_accounts_only() {
+        let directory = directory();
+        let path = directory.path();
+        fs::write(path.join(LOG_FILE), "junk\n").unwrap();
+        let users = fs::read_to_string(path.join(USERS_FILE)).unwrap();
+        fs::write(path.join(USERS_FILE), users.replacen("anna:pbkdf2", "anna:pbkdf3", 1)).unwrap();
+        let (done, said) = run(path, true);
+        assert!(!done && said.contains("no message in it") && said.contains("--new-history"), "{said}");
+        assert_eq!(fs::read(path.join(LOG_FILE)).unwrap(), b"junk\n");
+        new_history(&mut Directory::open(path).unwrap(), NOW, &mut Vec::new()).unwrap();
+        assert_safe(&start(path).unwrap(), "a new history");
+    }
+
+    #[test]
+    fn repair_says_that_it_cannot_bring_back_a_log() {
+        for (log, users, seen, expected) in [
+            (false, true, false, Some("missing")),
+            (false, false, true, Some("missing")),
+            (true, true, true, Some("empty")),
+            (true, true, false, None),
+            (false, false, false, None),
+        ] {
+            let directory = directory();
+            let path = directory.path();
+            fs::write(path.join(LOG_FILE), "").unwrap();
+            for (file, is_there) in [(LOG_FILE, log), (USERS_FILE, users), (SEEN_FILE, seen)] {
+                if !is_there {
+                    fs::remove_file(path.join(file)).unwrap();
+                }
+            }
+            for is_agreed in [false, true] {
+                let (done, said) = run(path, is_agreed);
+                assert_eq!(path.join(LOG_FILE).exists(), log, "a start would take it for wanted");
+                assert_eq!(said.contains("--new-history"), expected.is_some(), "{said}");
+                assert!(said.contains(expected.unwrap_or("nothing needs a repair")), "{said}");
+                assert_eq!(done, expected.is_none(), "{said}");
+            }
+            new_history(&mut Directory::open(path).unwrap(), NOW, &mut Vec::new()).unwrap();
+            assert_eq!(run(path, false), (true, "nothing needs a repair\n".to_owned()));
+        }
     }
 
     #[test]
