@@ -239,7 +239,6 @@ impl Throttle {
     /// Notes a successful login. Failures of the address at other accounts still count: otherwise an attacker could
     /// reset the count by logging in to an account of their own.
     pub fn succeeded(&mut self, origin: Origin, name: &Name, now_us: Micros) {
-        self.judged.remove(name);
         let pair_us = self.by_pair.weight_us(&(*name, origin), now_us);
         self.by_pair.forgive(&(*name, origin), pair_us, now_us);
         let mut origins = self.familiar.remove(name).unwrap_or_default();
@@ -248,6 +247,9 @@ impl Throttle {
                 origins.remove(at);
             }
             None => {
+                // It was the stranger that was judged last. A login from a familiar address says nothing about
+                // strangers: their pause stays, or each login of the owner would give them one more guess.
+                self.judged.remove(name);
                 self.by_origin.forgive(&origin, pair_us, now_us);
                 if let Some(wide) = origin.wide() {
                     self.by_origin.forgive(&wide, pair_us / Micros::from(WIDE_FACTOR), now_us);
@@ -359,6 +361,20 @@ mod tests {
             .map(|number| claim(&format!("10.0.{}.{}", number / 250, number % 250), "alice"))
             .collect();
         assert_eq!(guesses(&mut throttle(), &many), 720);
+    }
+
+    #[test]
+    fn logins_of_the_owner_give_strangers_no_more_guesses() {
+        let mut throttle = throttle();
+        let (owner, stranger) = (claim("10.0.0.1", "alice"), claim("10.0.0.2", "alice"));
+        throttle.succeeded(owner.origin, &owner.account.unwrap(), 5);
+        throttle.begun(&stranger, 5);
+        throttle.failed(&stranger, 1, 5);
+        for now_us in 6..20 {
+            throttle.begun(&owner, now_us);
+            throttle.succeeded(owner.origin, &owner.account.unwrap(), now_us);
+            assert_eq!(throttle.not_before_us(&claim("10.0.0.3", "alice")), 5 + STRANGER_PAUSE_US);
+        }
     }
 
     #[test]
