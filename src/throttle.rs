@@ -91,8 +91,8 @@ pub struct Throttle {
     by_pair: Ledger<(Name, Origin)>,
     /// The addresses from which each account was logged in to, the latest first.
     familiar: HashMap<Name, Vec<Origin>>,
-    /// When a stranger's attempt at an account was last judged, unless it succeeded.
-    judged: HashMap<Name, Micros>,
+    /// When a stranger's attempt at an account was last judged, unless it succeeded, and from where it came.
+    judged: HashMap<Name, (Micros, Origin)>,
     /// The same in chronological order.
     judged_order: VecDeque<(Micros, Name)>,
     /// Whether addresses are ignored: `--per-address off`.
@@ -149,7 +149,7 @@ impl Throttle {
 
     /// Returns the moment from which the next stranger may be judged at an account.
     pub fn strangers_not_before_us(&self, name: &Name) -> Micros {
-        self.judged.get(name).map_or(0, |judged_us| judged_us + STRANGER_PAUSE_US)
+        self.judged.get(name).map_or(0, |(judged_us, _)| judged_us + STRANGER_PAUSE_US)
     }
 
     /// Returns the moment from which an attempt may be judged.
@@ -198,12 +198,12 @@ impl Throttle {
             && (judged_us + STRANGER_PAUSE_US <= now_us || self.judged_order.len() > THROTTLE_ENTRIES_MAX)
         {
             self.judged_order.pop_front();
-            if self.judged.get(&name) == Some(&judged_us) {
+            if self.judged.get(&name).is_some_and(|&(last_us, _)| last_us == judged_us) {
                 self.judged.remove(&name);
             }
         }
         if let Some(name) = claim.account.filter(|_| self.is_stranger(claim)) {
-            self.judged.insert(name, now_us);
+            self.judged.insert(name, (now_us, claim.origin));
             self.judged_order.push_back((now_us, name));
         }
     }
@@ -239,6 +239,11 @@ impl Throttle {
     /// Notes a successful login. Failures of the address at other accounts still count: otherwise an attacker could
     /// reset the count by logging in to an account of their own.
     pub fn succeeded(&mut self, origin: Origin, name: &Name, now_us: Micros) {
+        // Only if it was the stranger judged last. Otherwise each login of the owner, also one with a token, would give
+        // strangers one more guess.
+        if self.judged.get(name).is_some_and(|&(_, judged)| judged == origin) {
+            self.judged.remove(name);
+        }
         let pair_us = self.by_pair.weight_us(&(*name, origin), now_us);
         self.by_pair.forgive(&(*name, origin), pair_us, now_us);
         let mut origins = self.familiar.remove(name).unwrap_or_default();
@@ -247,9 +252,6 @@ impl Throttle {
                 origins.remove(at);
             }
             None => {
-                // It was the stranger that was judged last. A login from a familiar address says nothing about
-                // strangers: their pause stays, or each login of the owner would give them one more guess.
-                self.judged.remove(name);
                 self.by_origin.forgive(&origin, pair_us, now_us);
                 if let Some(wide) = origin.wide() {
                     self.by_origin.forgive(&wide, pair_us / Micros::from(WIDE_FACTOR), now_us);
@@ -373,6 +375,8 @@ mod tests {
         for now_us in 6..20 {
             throttle.begun(&owner, now_us);
             throttle.succeeded(owner.origin, &owner.account.unwrap(), now_us);
+            // With a token, from anywhere.
+            throttle.succeeded(claim("10.0.0.9", "alice").origin, &owner.account.unwrap(), now_us);
             assert_eq!(throttle.not_before_us(&claim("10.0.0.3", "alice")), 5 + STRANGER_PAUSE_US);
         }
     }
