@@ -72,7 +72,9 @@ impl Model {
         let is_first = connection.greeted == 0;
         let is_full = self.open.len() > rules.connections_max || self.trouble.no_descriptors > 0;
         let is_refusal = text.starts_with("! server-full: ") && is_full
-            || text.starts_with("! too-many-connections: ") && of_address > rules.per_address;
+            || text.starts_with("! too-many-connections: ") && of_address > rules.per_address
+            // Instead of the greeting, if the header of a proxy has not come yet.
+            || text == "* the server is shutting down" && self.is_shutting_down;
         hold(Guarantee::KnownLines, is_first && is_refusal, || {
             format!("connection {id} is greeted with {text:?}")
         });
