@@ -31,7 +31,7 @@ pub struct Chunk {
     run: Range<usize>,
     copied: Vec<u8>,
     parts: Vec<Part>,
-    /// What its reader knows behind it: of the lines, and of damage it was not told of yet.
+    /// The state of its reader at its end: the last good line, and damage that is not reported yet.
     pub behind: (Judge, u64),
     /// Where those of its messages begin that a search counts.
     marks: Vec<u32>,

@@ -169,7 +169,7 @@ impl<S> Connection<S> {
         (self.socket.stalled_since_us > 0).then_some(self.socket.stalled_since_us)
     }
 
-    /// Reads what there still is, whether or not more is told of.
+    /// Marks the input as readable to its end, whether or not the poller reports more.
     pub fn read_to_the_end(&mut self) {
         self.readable = true;
         self.reads_short = true;

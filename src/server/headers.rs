@@ -75,7 +75,7 @@ impl<N: Net, S: Storage> Server<N, S> {
     pub(super) fn expire_header(&mut self, id: ConnectionId) {
         let Some(connection) = self.reactor.connection(id) else { return };
         let deadline_us = connection.since_us + LOGIN_GRACE_US;
-        // If the server itself was late, the header may be there. Its client is then told of the timeout.
+        // If the server itself was late, the header may be there. Its client then receives the timeout error.
         if self.now.mono_us < deadline_us || self.read_header(id) {
             self.reactor.arm(id, deadline_us);
         } else if self.pending_headers.contains_key(&id) {

@@ -60,7 +60,7 @@ pub struct Peer {
     pub read_bytes: usize,
     /// How often the server was told that something can be read, of a peer that is not known to be lost.
     pub heard: usize,
-    /// Bytes of the header with which a proxy announced it. It is nobody's before the server has read them.
+    /// Bytes of the header with which a proxy announced it. Until the server has read them, it has no client address.
     header_bytes: usize,
     gate: Gate,
 }

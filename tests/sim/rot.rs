@@ -291,7 +291,7 @@ fn known_names(disk: &SimDisk, case: &Case) -> Vec<String> {
     for line in marks.lines() {
         names.extend(line.split_once(' ').map(|(name, _)| name.to_owned()));
     }
-    // A damaged line may be none, and name nobody.
+    // A damaged line may not have the form of a message, and then it names nobody.
     let log = if case.is_in_lines() { String::new() } else { disk.read(LOG) };
     for line in log.lines() {
         let ends = line.get(28..).and_then(|rest| rest.split_once(": ")).map_or("", |(ends, _)| ends);
