@@ -91,8 +91,8 @@ pub struct Throttle {
     by_pair: Ledger<(Name, Origin)>,
     /// The addresses from which each account was logged in to, the latest first.
     familiar: HashMap<Name, Vec<Origin>>,
-    /// When a stranger's attempt at an account was last judged, unless it succeeded.
-    judged: HashMap<Name, Micros>,
+    /// When a stranger's attempt at an account was last judged, unless it succeeded, and from where it came.
+    judged: HashMap<Name, (Micros, Origin)>,
     /// The same in chronological order.
     judged_order: VecDeque<(Micros, Name)>,
     /// Whether addresses are ignored: `--per-address off`.
@@ -149,7 +149,7 @@ impl Throttle {
 
     /// Returns the moment from which the next stranger may be judged at an account.
     pub fn strangers_not_before_us(&self, name: &Name) -> Micros {
-        self.judged.get(name).map_or(0, |judged_us| judged_us + STRANGER_PAUSE_US)
+        self.judged.get(name).map_or(0, |(judged_us, _)| judged_us + STRANGER_PAUSE_US)
     }
 
     /// Returns the moment from which an attempt may be judged.
@@ -198,12 +198,12 @@ impl Throttle {
             && (judged_us + STRANGER_PAUSE_US <= now_us || self.judged_order.len() > THROTTLE_ENTRIES_MAX)
         {
             self.judged_order.pop_front();
-            if self.judged.get(&name) == Some(&judged_us) {
+            if self.judged.get(&name).is_some_and(|&(last_us, _)| last_us == judged_us) {
                 self.judged.remove(&name);
             }
         }
         if let Some(name) = claim.account.filter(|_| self.is_stranger(claim)) {
-            self.judged.insert(name, now_us);
+            self.judged.insert(name, (now_us, claim.origin));
             self.judged_order.push_back((now_us, name));
         }
     }
@@ -239,7 +239,11 @@ impl Throttle {
     /// Notes a successful login. Failures of the address at other accounts still count: otherwise an attacker could
     /// reset the count by logging in to an account of their own.
     pub fn succeeded(&mut self, origin: Origin, name: &Name, now_us: Micros) {
-        self.judged.remove(name);
+        // Only if it was the stranger judged last. Otherwise each login of the owner, also one with a token, would give
+        // strangers one more guess.
+        if self.judged.get(name).is_some_and(|&(_, judged)| judged == origin) {
+            self.judged.remove(name);
+        }
         let pair_us = self.by_pair.weight_us(&(*name, origin), now_us);
         self.by_pair.forgive(&(*name, origin), pair_us, now_us);
         let mut origins = self.familiar.remove(name).unwrap_or_default();
@@ -359,6 +363,22 @@ mod tests {
             .map(|number| claim(&format!("10.0.{}.{}", number / 250, number % 250), "alice"))
             .collect();
         assert_eq!(guesses(&mut throttle(), &many), 720);
+    }
+
+    #[test]
+    fn logins_of_the_owner_give_strangers_no_more_guesses() {
+        let mut throttle = throttle();
+        let (owner, stranger) = (claim("10.0.0.1", "alice"), claim("10.0.0.2", "alice"));
+        throttle.succeeded(owner.origin, &owner.account.unwrap(), 5);
+        throttle.begun(&stranger, 5);
+        throttle.failed(&stranger, 1, 5);
+        for now_us in 6..20 {
+            throttle.begun(&owner, now_us);
+            throttle.succeeded(owner.origin, &owner.account.unwrap(), now_us);
+            // With a token, from anywhere.
+            throttle.succeeded(claim("10.0.0.9", "alice").origin, &owner.account.unwrap(), now_us);
+            assert_eq!(throttle.not_before_us(&claim("10.0.0.3", "alice")), 5 + STRANGER_PAUSE_US);
+        }
     }
 
     #[test]
