@@ -473,6 +473,10 @@ impl Model {
     fn look_at_ends(&mut self, net: &SimNet) {
         let mut open = std::mem::take(&mut self.open);
         let is_full = open.len() > self.rules.connections_max;
+        let mut of_address: BTreeMap<_, usize> = BTreeMap::new();
+        for &id in &open {
+            *of_address.entry(self.connections[id].address).or_default() += 1;
+        }
         open.retain(|&id| {
             let connection = &mut self.connections[id];
             let peer = net.peer(connection.peer);
@@ -490,6 +494,10 @@ impl Model {
                 // Without a login it has a minute, and ten seconds for the last words; and its place may be needed.
                 let is_late = connection.account.is_none() && self.now_us - connection.since_us >= 60_000_000;
                 let was_stuck = (was_stuck || is_late || is_full) && connection.may_lag;
+                // One that waits for its refusal would hold a place without counting against its address.
+                let may_be_refused = of_address[&connection.address] > self.rules.per_address;
+                let was_refused = connection.greeted == 0 && may_be_refused && connection.may_lag;
+                let was_stuck = was_stuck || was_refused;
                 let was_not_watched = connection.greeted == 0 && self.trouble.not_watched >= connection.turn;
                 let is_explained = connection.client != Client::Open || was_stuck || was_not_watched;
                 hold(Guarantee::Refused, is_explained, || {
