@@ -348,10 +348,9 @@ impl<F: FnMut(&Client, Update)> Worker<F> {
             self.hurry();
         }
         while self.client.unanswered() < UNANSWERED_MAX && !self.has_left {
-            if self.manner.holds_lines && self.has_logged_in && !self.client.is_in() {
-                break;
-            }
-            match self.wishes.take() {
+            // A refused login is followed by another.
+            let only_login = self.manner.holds_lines && self.has_logged_in && !self.client.is_in();
+            match self.wishes.take(only_login) {
                 Some(Command::LogIn(credentials)) => {
                     self.has_logged_in = true;
                     self.client.log_in(credentials);

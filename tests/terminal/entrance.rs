@@ -76,6 +76,22 @@ fn a_wrong_password_is_said_and_asked_for_again() {
 }
 
 #[test]
+fn a_wrong_password_is_asked_for_again_on_a_terminal_that_can_do_nothing() {
+    let (server, config) = stage();
+    drop(server.register("alice"));
+    let (flags, environment) = (["--user", "alice"], [("TERM", "dumb")]);
+    let start =
+        Start { server: server.address, flags: &flags, environment: &environment, config: config.path() };
+    let terminal = Terminal::start(start);
+    terminal.shows("password of alice:");
+    terminal.enters_hidden("wrong-horse");
+    terminal.shows("bad-login: wrong name or password");
+    terminal.waits_for("the question again", |screen| screen.matches("password of alice:").count() == 2);
+    terminal.enters_hidden(PASSWORD);
+    terminal.shows("* welcome alice");
+}
+
+#[test]
 fn a_name_that_is_taken_is_said() {
     let (server, config) = stage();
     drop(server.register("alice"));

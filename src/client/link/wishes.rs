@@ -44,9 +44,10 @@ impl Wishes {
         true
     }
 
-    /// Takes the next one.
-    pub fn take(&self) -> Option<Command> {
-        let command = self.lock().commands.pop_front();
+    /// Takes the next one, or with `only_login` the next one if it is a login.
+    pub fn take(&self, only_login: bool) -> Option<Command> {
+        let is_login = |it: &mut Command| matches!(it, Command::LogIn(_) | Command::Resume { .. });
+        let command = self.lock().commands.pop_front_if(|it| !only_login || is_login(it));
         self.changed.notify_all();
         command
     }
