@@ -80,6 +80,14 @@ impl Settings {
         Token::parse(token)
     }
 
+    /// The account on a server that there is a token for, if there is exactly one.
+    pub fn only_account(&self, server: &str) -> Option<Name> {
+        let text = self.read(TOKENS);
+        let is_usable = |it: &(&str, Name, &str)| it.0 == server && Token::parse(it.2).is_some();
+        let mut names = text.lines().filter_map(token_line).filter(is_usable).map(|it| it.1);
+        names.next().filter(|_| names.next().is_none())
+    }
+
     /// Keeps the token for an account on a server, in place of an earlier one.
     ///
     /// # Errors
@@ -165,6 +173,10 @@ mod tests {
         settings.keep_token("one:5000", &name("bob"), &token("3")).unwrap();
         settings.keep_token("one:5000", &name("Alice"), &token("4")).unwrap();
         let found = |server, name| settings.token(server, name);
+        let only = |server| settings.only_account(server).map(|name| name.to_string());
+        assert_eq!(only("one:5000"), None, "there are two");
+        assert_eq!(only("two:5000").as_deref(), Some("alice"));
+        assert_eq!(only("three:5000"), None);
         assert_eq!(found("one:5000", "aLICE"), Some(token("4")), "names ignore case");
         assert_eq!(found("two:5000", "alice"), Some(token("2")));
         assert_eq!(found("one:5000", "bob"), Some(token("3")));
@@ -194,6 +206,7 @@ mod tests {
         for text in ["one:5000 alice\n", "one:5000 alice short\n", "one:5000 7up x\n", "\n", "one:5000"] {
             fs::write(home.path().join(TOKENS), text).unwrap();
             assert_eq!(settings.token("one:5000", "alice"), None, "{text:?}");
+            assert_eq!(settings.only_account("one:5000"), None, "{text:?}");
         }
     }
 }

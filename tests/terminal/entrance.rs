@@ -1,6 +1,7 @@
 //! The way in: questions, passwords, and what is kept for the next time.
 
 use std::fs;
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 
 use tempfile::TempDir;
@@ -122,6 +123,12 @@ fn the_last_name_on_a_server_is_suggested_and_kept_for_oneself() {
     wait_for_token(&config);
     first.types(CTRL_D);
     assert_eq!(first.ended().code(), Some(0));
+    // With the login of another account kept as well, it asks which one.
+    drop(server.register("bob"));
+    let token = |name: &str| format!("{} {name} {TOKEN}\n", server.address);
+    let kept = config.path().join("chinwag/tokens");
+    let own = fs::read_to_string(&kept).unwrap();
+    fs::write(&kept, own + &token("bob")).unwrap();
     let second = start(&server, &[], &config);
     second.shows("[l/r]");
     second.enters("");
@@ -225,6 +232,40 @@ fn a_login_is_kept_as_a_token_and_no_password_is() {
     wait_for("the token to be forgotten", || (fs::read_to_string(&file).unwrap().is_empty()).then_some(()));
     terminal.enters_hidden(PASSWORD);
     server.expect(&format!("/login Alice {PASSWORD}"));
+}
+
+#[test]
+fn the_only_kept_login_of_a_server_is_used_without_a_question() {
+    for term in ["xterm-256color", "dumb"] {
+        let (listener, config) = (TcpListener::bind("127.0.0.1:0").unwrap(), TempDir::new().unwrap());
+        let address = listener.local_addr().unwrap();
+        fs::create_dir(config.path().join("chinwag")).unwrap();
+        let line = |server: &str, name: &str| format!("{server} {name} {TOKEN}\n");
+        let kept = line("elsewhere:5000", "carol") + &line(&address.to_string(), "Alice");
+        fs::write(config.path().join("chinwag/tokens"), kept).unwrap();
+        let again = || {
+            let environment = [("TERM", term)];
+            let start =
+                Start { server: address, flags: &[], environment: &environment, config: config.path() };
+            let terminal = Terminal::start(start);
+            let mut server = Client::over(listener.accept().unwrap().0);
+            server.send("* chinwag 0.2.0: a chat");
+            server.expect(&format!("/resume Alice {TOKEN}"));
+            (terminal, server)
+        };
+        let (terminal, mut server) = again();
+        server.send("* welcome Alice");
+        terminal.shows("* welcome Alice");
+        assert!(!terminal.screen().contains("name:"), "{}", terminal.screen());
+        drop((terminal, server));
+        // A login that the server refuses is asked for.
+        let (terminal, mut server) = again();
+        server.send("! bad-token: unknown or expired; log in with your password");
+        terminal.shows("bad-token: unknown or expired");
+        terminal.shows("password of Alice:");
+        terminal.enters_hidden(PASSWORD);
+        server.expect(&format!("/login Alice {PASSWORD}"));
+    }
 }
 
 #[test]

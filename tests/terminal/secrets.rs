@@ -162,6 +162,9 @@ fn what_is_kept_for_the_next_time_is_kept_for_each_server_at_home() {
         terminal.types(CTRL_D);
         assert_eq!(terminal.ended().code(), Some(0));
     }
+    // A kept login would be used without a question.
+    let tokens = home.path().join(".config/chinwag/tokens");
+    let _ = fs::remove_file(tokens);
     for (server, name) in [(&one, "alice"), (&two, "bob")] {
         let terminal = start(server);
         terminal.shows("[l/r]");

@@ -99,12 +99,17 @@ struct Entrance {
 impl Entrance {
     /// Finds out what there is to log in with.
     fn prepare(options: &Options, asks: bool) -> Result<Entrance, Failure> {
+        let settings = Settings::find();
+        let only_account = || settings.only_account(&options.server).map(|name| name.to_string());
         let name = match &options.user {
             Some(name) => name.clone(),
-            None if asks => ask("name: ")?,
+            None if asks => match only_account().filter(|_| !options.register) {
+                Some(name) => name,
+                None => ask("name: ")?,
+            },
             None => return Err(Failure::usage("without a terminal --user NAME is needed; see --help")),
         };
-        let token = Settings::find().token(&options.server, &name).filter(|_| !options.register);
+        let token = settings.token(&options.server, &name).filter(|_| !options.register);
         let password = options.password()?;
         let can_ask = asks || io::stdin().is_terminal();
         if token.is_none() && password.is_none() && !can_ask {

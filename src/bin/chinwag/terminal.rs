@@ -200,9 +200,11 @@ impl Entrance<'_> {
         if !self.is_greeted()? {
             return Ok(false);
         }
+        let only_account = || self.settings.only_account(&self.options.server).map(|name| name.to_string());
+        let mut known = self.options.user.clone().or_else(|| only_account().filter(|_| !self.register));
         loop {
-            let name = match &self.options.user {
-                Some(name) => name.clone(),
+            let name = match known.take() {
+                Some(name) => name,
                 None => match self.ask_for_name()? {
                     Some(name) => name,
                     None => return Ok(false),
