@@ -46,8 +46,10 @@ impl Wishes {
 
     /// Takes the next one, or with `only_login` the next one if it is a login.
     pub fn take(&self, only_login: bool) -> Option<Command> {
-        let is_login = |it: &mut Command| matches!(it, Command::LogIn(_) | Command::Resume { .. });
-        let command = self.lock().commands.pop_front_if(|it| !only_login || is_login(it));
+        let mut state = self.lock();
+        let is_login = matches!(state.commands.front(), Some(Command::LogIn(_) | Command::Resume { .. }));
+        let command = if only_login && !is_login { None } else { state.commands.pop_front() };
+        drop(state);
         self.changed.notify_all();
         command
     }
