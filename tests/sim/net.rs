@@ -62,6 +62,8 @@ pub struct Peer {
     pub heard: usize,
     /// Bytes of the header with which a proxy announced it. Until the server has read them, it has no client address.
     header_bytes: usize,
+    /// What was written to it before that.
+    to_anybody: Vec<u8>,
     gate: Gate,
 }
 
@@ -150,6 +152,7 @@ impl SimNet {
         state.peers.push(Peer {
             addr: proxy.unwrap_or(addr),
             header_bytes: header.len(),
+            to_anybody: Vec::new(),
             unsent: header.into(),
             incoming: VecDeque::new(),
             outgoing: VecDeque::new(),
@@ -357,9 +360,11 @@ impl Peer {
         }
         let bytes = slices.iter().map(|slice| &slice[..]).collect::<Vec<_>>().concat();
         assert!(!bytes.is_empty(), "a write of nothing is a visit in vain");
+        // A socket may take these words in pieces.
+        let words = [&self.to_anybody[..], &bytes].concat();
         let is_for_anybody =
-            bytes.starts_with(b"! server-full: ") || bytes == b"* the server is shutting down\n";
-        assert!(self.is_announced() || is_for_anybody, "before its header: {}", bytes.escape_ascii());
+            words.starts_with(b"! server-full: ") || words == b"* the server is shutting down\n";
+        assert!(self.is_announced() || is_for_anybody, "before its header: {}", words.escape_ascii());
         if self.closed {
             // The kernel takes it; that nobody is there comes out later.
             self.gate.pass(&bytes, &disk.state());
@@ -380,6 +385,9 @@ impl Peer {
             self.writable_told = false;
         }
         self.gate.pass(&bytes[..count], &disk.state());
+        if !self.is_announced() {
+            self.to_anybody.extend(&bytes[..count]);
+        }
         self.outgoing.extend(&bytes[..count]);
         self.written.extend(&bytes[..count]);
         Ok(count)
