@@ -15,8 +15,8 @@ const NOTED_WITHIN_TURNS: u64 = 5;
 pub struct Seen {
     /// The timestamps by account.
     stamps: BTreeMap<String, String>,
-    /// How much of the file was read.
-    bytes: usize,
+    /// What was read of the file.
+    text: Vec<u8>,
     /// How much of it was there when the server started. A power failure can have spoilt lines of that, which stay
     /// where the disk is too full for another file.
     old_bytes: usize,
@@ -77,30 +77,46 @@ impl Seen {
         }
     }
 
-    /// Reads what was added; returns whose marks have changed.
+    /// Reads what was added; returns whose marks have changed by it.
     fn read_on(&mut self, disk: &SimDisk) -> Vec<String> {
         let cuts = std::mem::replace(&mut self.cuts, disk.cuts(SEEN));
-        if disk.length(SEEN) < self.bytes || cuts != self.cuts {
-            self.bytes = 0;
+        if disk.length(SEEN) < self.text.len() || cuts != self.cuts {
+            self.read_again(disk);
         }
-        let added = disk.bytes_from(SEEN, self.bytes);
+        let added = disk.bytes_from(SEEN, self.text.len());
         let end = added.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
-        let mut names = Vec::new();
+        let mut before = BTreeMap::new();
         for line in added[..end].split_inclusive(|&byte| byte == b'\n') {
-            let is_old = self.bytes < self.old_bytes;
-            self.bytes += line.len();
-            let line = String::from_utf8_lossy(line);
-            let (name, stamp) = line.trim_end_matches('\n').split_once(' ').unwrap_or_default();
-            let is_good = is_name(name) && is_stamp(stamp);
-            hold(Guarantee::Ordered, is_good || is_old, || format!("in seen.txt: {line}"));
-            if is_good {
-                let name = name.to_ascii_lowercase();
-                let before = self.stamps.insert(name.clone(), stamp.into());
-                if before.as_deref() != Some(stamp) {
-                    names.push(name);
-                }
+            let is_old = self.text.len() < self.old_bytes;
+            self.text.extend_from_slice(line);
+            let mark = parse(line);
+            hold(Guarantee::Ordered, mark.is_some() || is_old, || {
+                format!("in seen.txt: {}", String::from_utf8_lossy(line))
+            });
+            if let Some((name, stamp)) = mark {
+                let of_name = self.stamps.insert(name.clone(), stamp);
+                before.entry(name).or_insert(of_name);
             }
         }
-        names
+        let has_changed =
+            |(name, before): &(String, Option<String>)| self.stamps.get(name) != before.as_ref();
+        before.into_iter().filter(has_changed).map(|(name, _)| name).collect()
     }
+
+    /// The file was cut or replaced. The lines that are in it as they were before say nothing new, although a mark
+    /// among them may have been moved back by a line that was cut off.
+    fn read_again(&mut self, disk: &SimDisk) {
+        let now = disk.bytes_from(SEEN, 0);
+        let same = self.text.iter().zip(&now).take_while(|(before, now)| before == now).count();
+        let end = now[..same].iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+        self.text.truncate(end);
+        self.stamps = self.text.split_inclusive(|&byte| byte == b'\n').filter_map(parse).collect();
+    }
+}
+
+/// A name in small letters and its mark.
+fn parse(line: &[u8]) -> Option<(String, String)> {
+    let line = String::from_utf8_lossy(line);
+    let (name, stamp) = line.trim_end_matches('\n').split_once(' ')?;
+    (is_name(name) && is_stamp(stamp)).then(|| (name.to_ascii_lowercase(), stamp.into()))
 }
