@@ -182,10 +182,7 @@ impl HashingQueue {
 
     /// How many have their turn before a stranger at the same account.
     fn ahead(&self, job: &Job, throttle: &Throttle, now_us: Micros) -> usize {
-        let Some(name) = job.claim.account.filter(|_| throttle.is_stranger(&job.claim)) else { return 0 };
-        if throttle.strangers_not_before_us(&name) <= now_us {
-            return 0;
-        }
+        let Some(name) = rival(job, throttle, now_us) else { return 0 };
         let place = |job: &Job| (throttle.standing(&job.claim, now_us), job.number);
         let own = place(job);
         self.strangers(&name, throttle).filter(|other| place(other) < own).count()
@@ -199,16 +196,29 @@ impl HashingQueue {
         if self.jobs.len() <= HASHING_QUEUE_MAX && !only_changes {
             return None;
         }
-        let candidates =
-            self.jobs.iter().filter(|job| !job.is_started && job.claim.is_inside >= only_changes);
-        let score = |job: &&Job| {
-            let origin = job.claim.origin;
-            let of_origin = self.jobs.iter().filter(|other| other.claim.origin == origin).count() as Micros;
-            let weight_us = throttle.standing(&job.claim, now_us).weight_us + of_origin * FAILURE_US;
-            (weight_us, self.ahead(job, throttle, now_us), job.number)
+        // Under attack, this runs for each attempt, so what the throttle knows is looked up once for each job.
+        let standings: Vec<Standing> =
+            self.jobs.iter().map(|job| throttle.standing(&job.claim, now_us)).collect();
+        let rivals: Vec<Option<Name>> = self.jobs.iter().map(|job| rival(job, throttle, now_us)).collect();
+        let score = |&at: &usize| {
+            let (job, standing, name) = (&self.jobs[at], standings[at], rivals[at]);
+            let of_origin = self.jobs.iter().filter(|other| other.claim.origin == job.claim.origin).count();
+            let is_ahead = |&other: &usize| {
+                rivals[other] == name && (standings[other], self.jobs[other].number) < (standing, job.number)
+            };
+            let ahead = name.map_or(0, |_| (0..self.jobs.len()).filter(is_ahead).count());
+            (standing.weight_us + of_origin as Micros * FAILURE_US, ahead, job.number)
         };
-        candidates.max_by_key(score).map(|job| job.session)
+        let is_candidate =
+            |&at: &usize| !self.jobs[at].is_started && self.jobs[at].claim.is_inside >= only_changes;
+        (0..self.jobs.len()).filter(is_candidate).max_by_key(score).map(|at| self.jobs[at].session)
     }
+}
+
+/// Returns the account at which a job waits for its turn among strangers.
+fn rival(job: &Job, throttle: &Throttle, now_us: Micros) -> Option<Name> {
+    let name = job.claim.account.filter(|_| !job.is_started && throttle.is_stranger(&job.claim))?;
+    (throttle.strangers_not_before_us(&name) > now_us).then_some(name)
 }
 
 #[cfg(test)]

@@ -70,7 +70,7 @@ pub const CLOCK_TOLERANCE_US: Micros = 60 * SECOND_US;
 pub const USERS_PAGE_BYTES: usize = 4000;
 
 /// Time for password hashing in one turn.
-pub const WORK_SLICE_US: Micros = 2_000;
+pub const WORK_SLICE_US: Micros = 1_000;
 /// Hashing rounds between two checks of the clock.
 pub const WORK_STEP_ROUNDS: u32 = 256;
 /// Hashing rounds in one turn, whatever the clock says.
@@ -160,6 +160,11 @@ pub const SESSIONS_PER_ACCOUNT_MAX: u32 = 16;
 pub const RATE_LINES_PER_SECOND: u32 = 10;
 /// The burst is this many seconds' worth of the rate.
 pub const RATE_BURST_SECONDS: u64 = 2;
+
+/// What an attempt to log in or to register costs a connection of its rate before the login.
+pub const ATTEMPT_US: Micros = SECOND_US;
+/// Lines of connections that are not logged in that one turn handles, all of them together.
+pub const STRANGERS_LINES_PER_TURN_MAX: u32 = 64;
 
 /// Burst of lines in the operator's log about one address. Each [`LOG_INTERVAL_US`] allows one more.
 pub const LOG_BURST: u64 = 60;

@@ -3,10 +3,13 @@
 use super::Server;
 use super::answers::Task;
 use crate::effects::Context;
-use crate::limits::{LINE_BYTES_MAX, LINES_PER_TURN_MAX, Micros, SECOND_US, UNENDED_BYTES_MAX};
+use crate::limits::{
+    ATTEMPT_US, LINE_BYTES_MAX, LINES_PER_TURN_MAX, Micros, SECOND_US, STRANGERS_LINES_PER_TURN_MAX,
+    UNENDED_BYTES_MAX,
+};
 use crate::line::{Next, Protocol, TIMING_MARK_ANSWER};
 use crate::net::{ConnectionId, Net};
-use crate::protocol;
+use crate::protocol::{self, Command, Misuse};
 use crate::quota::line_due_after;
 use crate::reactor::Connection;
 use crate::storage::Storage;
@@ -28,11 +31,18 @@ impl<N: Net, S: Storage> Server<N, S> {
     pub(super) fn handle(&mut self, world: &mut dyn World) {
         let mut ready = std::mem::take(&mut self.ready);
         self.reactor.take_ready(&mut ready);
+        let mut strangers_lines = STRANGERS_LINES_PER_TURN_MAX;
+        let mut put_off = Vec::new();
         for (position, &id) in ready.iter().enumerate() {
             if self.batch.is_full() || self.effects.is_full() {
                 // Connections that were not served come before those that filled the batch.
-                self.reactor.schedule_first(&ready[position..]);
+                put_off.extend_from_slice(&ready[position..]);
                 break;
+            }
+            let is_stranger = self.chat.account_of(id).is_none();
+            if is_stranger && strangers_lines == 0 {
+                put_off.push(id);
+                continue;
             }
             if self.pending_headers.contains_key(&id) && !self.read_header(id) {
                 continue;
@@ -42,10 +52,14 @@ impl<N: Net, S: Storage> Server<N, S> {
                 self.leave(id, "disconnected during a login");
                 self.reactor.doom(id);
             } else {
-                self.handle_lines(id, world);
+                let mut own_lines = LINES_PER_TURN_MAX;
+                self.handle_lines(id, if is_stranger { &mut strangers_lines } else { &mut own_lines }, world);
                 self.charge_reading(id, bytes);
             }
             self.reactor.shelve_input(id);
+        }
+        if !put_off.is_empty() {
+            self.reactor.schedule_first(&put_off);
         }
         self.ready = ready;
     }
@@ -87,14 +101,15 @@ impl<N: Net, S: Storage> Server<N, S> {
         self.reactor.connection(id).is_some_and(|connection| connection.hung_up) && self.chat.is_hashing(id)
     }
 
-    pub(super) fn handle_lines(&mut self, id: ConnectionId, world: &mut dyn World) {
+    /// Handles lines of a connection as long as it may be given any, and there are lines left in this turn.
+    fn handle_lines(&mut self, id: ConnectionId, lines_left: &mut u32, world: &mut dyn World) {
         let now_us = self.now.mono_us;
         let (effects_before, batch_before) = (self.effects.bytes(), self.batch.bytes());
         for _ in 0..LINES_PER_TURN_MAX {
             if !self.takes_lines(id) {
                 return;
             }
-            if self.batch.is_full() || self.effects.is_full() {
+            if self.batch.is_full() || self.effects.is_full() || *lines_left == 0 {
                 return self.reactor.schedule(id);
             }
             let Some(connection) = self.reactor.connection(id) else { return };
@@ -120,12 +135,14 @@ impl<N: Net, S: Storage> Server<N, S> {
             match connection.input.next_line() {
                 Next::Line(line) => {
                     let input = protocol::read(line, text);
-                    count_line(self.options.rate, connection, now_us);
+                    *lines_left -= 1;
+                    count_line(self.options.rate, connection, is_attempt(&input.command), now_us);
                     let (now, batch) = (self.now, &mut self.batch);
                     self.chat.line(id, input, &mut Context { now, world, batch, effects });
                 }
                 Next::TooLong => {
-                    count_line(self.options.rate, connection, now_us);
+                    *lines_left -= 1;
+                    count_line(self.options.rate, connection, false, now_us);
                     effects.own(
                         id,
                         format_args!(
@@ -183,14 +200,22 @@ pub(super) fn line_due_us<S>(rate: Option<u32>, connection: &Connection<S>) -> M
     }
 }
 
-/// Counts a handled line of a connection.
-fn count_line<S>(rate: Option<u32>, connection: &mut Connection<S>, now_us: Micros) {
+/// Counts a handled line of a connection. Before the login, an attempt to log in counts as many lines: a client that
+/// is refused and repeats it at once would otherwise keep the server busy with refusals.
+fn count_line<S>(rate: Option<u32>, connection: &mut Connection<S>, is_attempt: bool, now_us: Micros) {
     connection.line_due_us = match rate {
         Some(rate) if !connection.is_logged_in => {
-            connection.line_due_us.max(now_us) + SECOND_US / Micros::from(rate)
+            let line_us = SECOND_US / Micros::from(rate);
+            connection.line_due_us.max(now_us) + if is_attempt { line_us.max(ATTEMPT_US) } else { line_us }
         }
         _ => 0,
     };
+}
+
+/// Whether a line is an attempt to log in or to register.
+fn is_attempt(command: &Result<Command<'_>, Misuse<'_>>) -> bool {
+    use Command::{Code, Login, Register, Resume};
+    matches!(command, Ok(Register { .. } | Login { .. } | Resume { .. } | Code(_)))
 }
 
 /// Returns the answer to a client of another protocol, in its own words if it may understand them, without the last

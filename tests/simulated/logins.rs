@@ -253,6 +253,8 @@ fn asking_which_names_are_taken_counts_as_failing() {
     sim.join("alice");
     sim.connect_from("mallory", address("10.1.1.1"));
     for _ in 0..3 {
+        // An attempt costs a second of the rate.
+        sim.run_seconds(1);
         sim.say("mallory", "/register alice correct-horse");
         assert!(sim.output("mallory").last().unwrap().starts_with("! name-taken"));
     }
@@ -261,11 +263,27 @@ fn asking_which_names_are_taken_counts_as_failing() {
     sim.run_seconds(5);
     assert_eq!(sim.output("mallory"), ["! name-taken: alice is registered already"]);
     let mut asked = 0;
-    for _ in 0..1000 {
+    for _ in 0..900 {
         sim.say("mallory", "/register alice correct-horse");
+        sim.run_for(SECOND_US / 100);
         asked += sim.output("mallory").iter().filter(|line| line.starts_with("! name-taken")).count();
     }
     assert_eq!(asked, 0);
+}
+
+#[test]
+fn logins_that_are_refused_and_repeated_at_once_are_read_once_a_second() {
+    let mut sim = Sim::new();
+    sim.connect_from("mallory", address("10.1.1.1"));
+    sim.send("mallory", "/resume nobody 00000000000000000000000000000000\n".repeat(10));
+    sim.run_for(SECOND_US / 2);
+    let answered = |sim: &mut Sim| sim.output("mallory").iter().filter(|line| line.starts_with('!')).count();
+    // The third one comes just behind the burst of two seconds.
+    assert_eq!(answered(&mut sim), 3);
+    for _ in 0..5 {
+        sim.run_seconds(1);
+        assert_eq!(answered(&mut sim), 1);
+    }
 }
 
 #[test]

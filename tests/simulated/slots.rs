@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use chinwag::limits::SECOND_US;
+use chinwag::limits::{SECOND_US, STRANGERS_LINES_PER_TURN_MAX};
 use chinwag::quota::ByteLimits;
 
 use crate::sim::disk::LOG;
@@ -293,4 +293,31 @@ fn quota_an_account_says_so_much_a_day_and_less_on_its_first() {
     sim.say("m1", &line);
     sim.say("m1", &line);
     assert!(sim.output("m1").iter().any(|line| line.contains(" of 10000 bytes a day are left")));
+}
+
+#[test]
+fn turns_handle_few_lines_of_connections_without_a_login_and_all_of_members() {
+    let mut sim = with_places(300);
+    sim.join("alice");
+    sim.join("bob");
+    let strangers: Vec<String> = (0..200).map(|number| format!("stranger {number}")).collect();
+    strangers.iter().for_each(|stranger| sim.connect(stranger));
+    sim.settle();
+    sim.run_seconds(1);
+    sim.clear();
+    for stranger in &strangers {
+        sim.send(stranger, "/users\n");
+    }
+    sim.send("alice", "hello\n");
+    let mut answered = Vec::new();
+    for _ in 0..4 {
+        sim.turn();
+        let now = strangers.iter().filter(|stranger| !sim.output(stranger).is_empty()).count();
+        answered.push(now);
+        if answered.len() == 1 {
+            assert!(sim.output("bob").iter().any(|line| line.ends_with(" alice: hello")));
+        }
+    }
+    let most = STRANGERS_LINES_PER_TURN_MAX as usize;
+    assert_eq!(answered, [most, most, most, 200 - 3 * most]);
 }

@@ -95,6 +95,8 @@ fn tokens_that_are_wrong_count_as_failures_of_their_address() {
     sim.connect_from("mallory", "10.1.1.1".parse().unwrap());
     for _ in 0..8 {
         sim.say("mallory", "/resume alice 00000000000000000000000000000000");
+        // An attempt costs a second of the rate.
+        sim.run_seconds(1);
     }
     sim.clear();
     sim.say("mallory", "/login alice wrong-horse");
