@@ -308,18 +308,19 @@ impl Model {
         }
         self.note_crowds();
         self.note_ended_by_others();
-        for index in 0..self.open.len() {
-            let id = self.open[index];
+        // All are heard before anything is written in a turn, so that a login counts what the others have said in it.
+        for &id in &self.open {
             let connection = &mut self.connections[id];
-            let mut peer = net.peer(connection.peer);
+            let peer = net.peer(connection.peer);
             // A reset has thrown away what filled its socket.
             let is_full = peer.untaken() >= peer.capacity || peer.was_reset() && peer.capacity < usize::MAX;
             connection.lags = is_full || peer.write_max < usize::MAX;
             connection.may_lag |= connection.lags;
-            // Before what this turn wrote to it.
             connection.listen(&peer, &self.log, now_us);
-            let written = peer.take_written();
-            drop(peer);
+        }
+        for index in 0..self.open.len() {
+            let id = self.open[index];
+            let written = net.peer(self.connections[id].peer).take_written();
             for line in self.connections[id].lines_of(&written) {
                 self.line(id, &line);
             }
