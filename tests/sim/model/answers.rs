@@ -223,7 +223,9 @@ impl Model {
             let is_online = self.open.iter().map(|&id| &self.connections[id]);
             let mut is_online = is_online.filter(|it| it.account.as_deref() == Some(&name));
             let may = !is_online.any(|it| it.is_surely_online(since));
-            let must = account.maybe_online < since;
+            let early = &mut self.connections[id].offline_early;
+            let told = early.iter().position(|it| *it == name).map(|at| early.remove(at));
+            let must = told.is_none() && account.maybe_online < since;
             self.connections[id].offline = Some(Offline { name, must, may });
         }
     }
@@ -234,12 +236,18 @@ impl Model {
         }
         let connection = &mut self.connections[id];
         if let Some(name) = text.strip_suffix(" is offline and will see it at the next login") {
-            let offline = connection.offline.take().filter(|it| it.may && key(&name[2..]) == it.name);
+            let name = key(&name[2..]);
+            let offline = connection.offline.take().filter(|it| it.may && it.name == name);
             // A lagging reader is told so before the receipt.
-            let may_lack_receipt = connection.may_lag || self.may_be_ended_by_another(id);
-            hold(Guarantee::Refused, offline.is_some() || may_lack_receipt, || {
+            let is_early = offline.is_none()
+                && (self.connections[id].may_lag || self.may_be_ended_by_another(id))
+                && self.connections[id].waits_for_receipt(&name);
+            hold(Guarantee::Refused, offline.is_some() || is_early, || {
                 format!("connection {id}: that is not so: {text}")
             });
+            if is_early {
+                self.connections[id].offline_early.push(name);
+            }
             return;
         }
         connection.assert_offline_told(id, connection.may_lag);

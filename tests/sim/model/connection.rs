@@ -60,6 +60,8 @@ pub struct Connection {
     /// Lines of an answer that came before its last one.
     pub part: Vec<String>,
     pub offline: Option<Offline>,
+    /// Who it was told to be offline before the receipts of its messages to them.
+    pub offline_early: Vec<String>,
     pub marks: usize,
     /// Lines of the greeting that came.
     pub greeted: usize,
@@ -105,6 +107,7 @@ impl Connection {
             asked: VecDeque::new(),
             part: Vec::new(),
             offline: None,
+            offline_early: Vec::new(),
             marks: 0,
             greeted: 0,
             stream: None,
@@ -176,6 +179,13 @@ impl Connection {
         while self.asked.front().is_some_and(|waiting| matches!(waiting.asked, Asked::Nothing)) {
             self.asked.pop_front();
         }
+    }
+
+    /// Whether it sent a private message to a name, has no receipt of it, and was not told that the name is offline.
+    pub fn waits_for_receipt(&self, name: &str) -> bool {
+        let is_to = |it: &&Waiting| matches!(&it.asked, Asked::Say { to: Some(to), .. } if to.eq_ignore_ascii_case(name));
+        let told = self.offline_early.iter().filter(|it| *it == name).count();
+        self.asked.iter().filter(is_to).count() > told
     }
 
     /// Where something else was said than that a recipient is offline.
