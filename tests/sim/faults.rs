@@ -8,7 +8,7 @@ use super::tally::Tally;
 use super::world::{SimWorld, XorShift};
 
 /// Every kind of trouble, by the name that it is counted by where it comes about.
-pub const KINDS: [&str; 59] = [
+pub const KINDS: [&str; 60] = [
     "connection through a proxy",
     "short read",
     "short write",
@@ -66,6 +66,7 @@ pub const KINDS: [&str; 59] = [
     "file cut short",
     "older copy of a file",
     "removed file",
+    "two files damaged at once",
     "start that damage refused",
     "start on a damaged directory",
 ];

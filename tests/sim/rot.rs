@@ -1,4 +1,4 @@
-//! Bit rot between two runs of a server: one file has other bytes than the server left there.
+//! Bit rot between two runs of a server: a file, or two at once, has other bytes than the server left there.
 //!
 //! A rotten directory is examined on a copy. A server starts on it, or refuses to and starts after a repair. Then
 //! strangers try to take every name, and every account logs in and reads all it may see. The copy is dropped, as if
@@ -30,6 +30,9 @@
 //!    And except for a line before a flipped timestamp, which may look like the one that is out of order.
 //! 5. `seen.txt` has no checksums. A flip can move one mark to another moment within the log, and the private lines
 //!    before it are then found by `/history` only. All other damage to it repeats lines and hides none.
+//!
+//! Under damage to two files at once, what holds is what holds under each of the two: one file never makes up for
+//! another in a way that opens an account, frees a name that is still in a file, or shows a line to others.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -72,22 +75,33 @@ pub struct BitRot {
 }
 
 /// A file, and what happened to it.
-struct Case {
+struct Spoilt {
     file: &'static str,
     rot: Rot,
     /// The bytes that the file had before.
     before: Vec<u8>,
 }
 
+/// All that happened to a directory, at most once to each file.
+struct Case(Vec<Spoilt>);
+
 impl BitRot {
     pub fn new(random: XorShift) -> BitRot {
         BitRot { random, older: BTreeMap::new() }
     }
 
-    /// Lets a file of a copy of the directory rot, between two servers, and examines what comes of it.
+    /// Lets files of a copy of the directory rot, between two servers, and examines what comes of it.
     pub fn examine(&mut self, disk: &SimDisk, model: &Model, world: &SimWorld, tally: &mut Tally) {
         let copy = disk.crash(|_, unsynced| unsynced.to_vec());
-        if let Some(case) = self.spoil(&copy, tally) {
+        let first = self.random.below(FILES.len() as u64) as usize;
+        let second = (first + 1 + self.random.below(FILES.len() as u64 - 1) as usize) % FILES.len();
+        let files = if self.random.below(3) == 0 { &[first, second][..] } else { &[first] };
+        let spoilt = files.iter().filter_map(|&file| self.spoil(FILES[file], &copy, tally));
+        let case = Case(spoilt.collect());
+        if case.0.len() == 2 {
+            tally.count("two files damaged at once");
+        }
+        if !case.0.is_empty() {
             examine(&copy, &case, model, world, tally);
         }
         for file in [LOG, USERS, SEEN] {
@@ -97,8 +111,7 @@ impl BitRot {
         }
     }
 
-    fn spoil(&mut self, disk: &SimDisk, tally: &mut Tally) -> Option<Case> {
-        let file = self.random.one_of(&FILES);
+    fn spoil(&mut self, file: &'static str, disk: &SimDisk, tally: &mut Tally) -> Option<Spoilt> {
         if !disk.has(file) || disk.length(file) == 0 {
             return None;
         }
@@ -138,20 +151,20 @@ impl BitRot {
             _ => {
                 disk.remove(file);
                 tally.count("removed file");
-                return Some(Case { file, rot: Rot::Removed, before });
+                return Some(Spoilt { file, rot: Rot::Removed, before });
             }
         };
         if bytes == before {
             return None;
         }
         disk.put(file, &bytes);
-        Some(Case { file, rot, before })
+        Some(Spoilt { file, rot, before })
     }
 }
 
 const FILES: [&str; 3] = [LOG, USERS, SEEN];
 
-impl Case {
+impl Spoilt {
     /// Whether a server may refuse to start.
     fn may_refuse(&self) -> bool {
         self.file != SEEN
@@ -215,6 +228,48 @@ impl Case {
             }
             Rot::Cut(_) | Rot::Older | Rot::Removed => line.end <= disk.length(LOG),
         }
+    }
+}
+
+impl Case {
+    fn any(&self, is_so: impl Fn(&Spoilt) -> bool) -> bool {
+        self.0.iter().any(is_so)
+    }
+
+    fn may_refuse(&self) -> bool {
+        self.any(Spoilt::may_refuse)
+    }
+
+    fn must_refuse(&self) -> bool {
+        self.any(Spoilt::must_refuse)
+    }
+
+    fn needs_a_backup(&self) -> bool {
+        self.any(Spoilt::needs_a_backup)
+    }
+
+    fn may_forget_passwords(&self) -> bool {
+        self.any(Spoilt::may_forget_passwords)
+    }
+
+    fn is_in_lines(&self) -> bool {
+        self.any(Spoilt::is_in_lines)
+    }
+
+    fn is_in_marks(&self) -> bool {
+        self.any(|spoilt| spoilt.file == SEEN)
+    }
+
+    fn users_kept(&self) -> usize {
+        self.0.iter().map(Spoilt::users_kept).min().unwrap_or(usize::MAX)
+    }
+
+    fn may_hide_missed(&self) -> bool {
+        self.any(Spoilt::may_hide_missed)
+    }
+
+    fn leaves(&self, line: &Range<usize>, disk: &SimDisk) -> bool {
+        self.0.iter().all(|spoilt| spoilt.leaves(line, disk))
     }
 }
 
@@ -287,7 +342,7 @@ fn known_names(disk: &SimDisk, case: &Case) -> Vec<String> {
         names.extend(line.split_once(':').map(|(name, _)| name.to_owned()));
     }
     // Damaged marks can name anyone.
-    let marks = if case.file == SEEN { String::new() } else { disk.read(SEEN) };
+    let marks = if case.is_in_marks() { String::new() } else { disk.read(SEEN) };
     for line in marks.lines() {
         names.extend(line.split_once(' ').map(|(name, _)| name.to_owned()));
     }
@@ -396,6 +451,9 @@ fn shows(shown: &[String], line: &str) -> bool {
 
 impl std::fmt::Display for Case {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} was damaged ({:?})", self.file, self.rot)
+        for (number, Spoilt { file, rot, .. }) in self.0.iter().enumerate() {
+            write!(f, "{}{file} was damaged ({rot:?})", if number > 0 { " and " } else { "" })?;
+        }
+        Ok(())
     }
 }
