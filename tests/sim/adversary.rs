@@ -3,12 +3,14 @@
 //! The adversary owns a few accounts ([`OWN_NAMES`]) and wants those of the others: it guesses passwords, registers
 //! names that are taken, replays tokens and codes, and hides commands behind invisible characters. It also wants the
 //! server to itself: it floods, reads all of the history, reads nothing, opens many connections and leaves lines
-//! unfinished. What it is answered is not predicted. The model looks at every byte of it all the same
-//! ([`super::model::hostile`]), and to everyone else the server must do all that it does without an adversary.
+//! unfinished; as a proxy, it sends headers that are cut off or are none. What it is answered is not predicted. The
+//! model looks at every byte of it all the same ([`super::model::hostile`]), and to everyone else the server must do
+//! all that it does without an adversary.
 
 use std::net::{IpAddr, SocketAddr};
 
 use super::model::hostile::{OWN_NAMES, OWN_PASSWORD};
+use super::net::proxy_header;
 use super::people::Stage;
 
 /// Connections that it holds at once.
@@ -97,9 +99,34 @@ const REQUESTS: [&str; 3] = [
     "OPTIONS * HTTP/1.0\r\n\r\n/login mallory hostile-password\nhello\n",
 ];
 
+/// No headers of a proxy, each with something behind it that must not be executed.
+const BAD_HEADERS: [&[u8]; 16] = [
+    b"",
+    b"PROXY",
+    b"PROXY \r\n",
+    b"PROXY TCP4 10.1.2.3\r\n",
+    b"PROXY TCP4 10.1.2.3 10.254.0.7 40000 5000 \r\n",
+    b"PROXY TCP4 10.1.2.3 10.254.0.7 40000 +5000\r\n",
+    b"PROXY TCP4 10.1.2.300 10.254.0.7 40000 5000\r\n",
+    b"PROXY TCP6 10.1.2.3 10.254.0.7 40000 5000\r\n",
+    b"PROXY TCP4 10.1.2.3 10.254.0.7 40000 5000\n",
+    b"proxy TCP4 10.1.2.3 10.254.0.7 40000 5000\r\n",
+    b"PROXY UNKNOWN\n",
+    b" PROXY UNKNOWN\r\n",
+    b"\r\n\r\n\0\r\nQUIT\n\x31\x11\0\x0c\x0a\x01\x02\x03\x0a\xfe\0\x07\x9c\x40\x13\x88",
+    b"\r\n\r\n\0\r\nQUIT\n\x21\x12\0\x0c\x0a\x01\x02\x03\x0a\xfe\0\x07\x9c\x40\x13\x88",
+    b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0b\x0a\x01\x02\x03\x0a\xfe\0\x07\x9c\x40\x13",
+    b"\r\n\r\n\0\r\nQUIT\n\x20\x11\xff\xff",
+];
+/// What stands behind them.
+const BEHIND_A_HEADER: &[u8] =
+    b"/register mallory hostile-password\n/login mallory hostile-password\nhidden-\n";
+
 struct Intruder {
     peer: usize,
     id: usize,
+    /// It sends nothing more: with that, the part of a header that it has sent could become a whole one.
+    is_mute: bool,
     /// Takes what comes as it comes.
     reads: bool,
     /// The beginning of a line that it was sent.
@@ -129,7 +156,8 @@ impl Adversary {
             1 => self.stop_reading(number, stage),
             2 | 3 => self.leave(number, stage),
             4 => self.send(number, b"/msg ann half of a li", stage),
-            5 => self.request(stage),
+            5 if stage.random.below(2) == 0 => self.request(stage),
+            5 => self.send_bad_header(stage),
             6 if stage.random.below(8) == 0 => self.send(number, &vec![b'x'; (1 << 20) + 9_000], stage),
             7..13 => self.enter(number, stage),
             _ => {
@@ -177,16 +205,39 @@ impl Adversary {
         self.send(number, stage.random.one_of(&REQUESTS).as_bytes(), stage);
     }
 
+    /// Connects as a proxy, and says less than a header, or something else. Without a proxy that the server believes,
+    /// what a header looks like is input like any other.
+    fn send_bad_header(&mut self, stage: &mut Stage<'_>) {
+        let address = FIRST_ADDRESS + stage.random.below(ADDRESSES) as u32;
+        let source = socket_of(address);
+        let proxy = stage.net.state().proxy;
+        let header = proxy_header(source, proxy.unwrap_or(source), stage.random.below(2) == 0);
+        let is_cut = stage.random.below(3) == 0;
+        let bytes = match is_cut {
+            true => &header[..stage.random.below(header.len() as u64) as usize],
+            false => stage.random.one_of(&BAD_HEADERS),
+        };
+        let Some(proxy) = proxy else {
+            self.connect(1, stage);
+            return self.send(self.intruders.len() - 1, &[bytes, b"\n"].concat(), stage);
+        };
+        let bytes = if is_cut { bytes.to_vec() } else { [bytes, BEHIND_A_HEADER].concat() };
+        stage.tally.count("bad header of a proxy");
+        let peer = stage.net.connect_without_header(proxy, bytes);
+        let id = stage.model.intruded(peer, address);
+        stage.model.must_execute_nothing(id);
+        self.intruders.push(Intruder { is_mute: is_cut, ..Intruder::new(peer, id) });
+    }
+
     fn connect(&mut self, count: usize, stage: &mut Stage<'_>) {
         let address = FIRST_ADDRESS + stage.random.below(ADDRESSES) as u32;
         let is_one_address = stage.random.below(2) == 0;
         for number in 0..count as u32 {
             let address = if is_one_address { address } else { address + number };
-            let ip = IpAddr::from((0x0a00_0000 + address).to_be_bytes());
-            let peer = stage.net.connect(SocketAddr::new(ip, 40_000));
+            let peer = stage.net.connect(socket_of(address));
             let id = stage.model.intruded(peer, address);
             stage.tally.count("hostile connection");
-            self.intruders.push(Intruder { peer, id, reads: true, partial: Vec::new() });
+            self.intruders.push(Intruder::new(peer, id));
         }
     }
 
@@ -300,9 +351,20 @@ impl Adversary {
     }
 
     fn send(&mut self, number: usize, bytes: &[u8], stage: &mut Stage<'_>) {
-        let mut peer = stage.net.peer(self.intruders[number].peer);
-        if peer.is_open() {
+        let intruder = &self.intruders[number];
+        let mut peer = stage.net.peer(intruder.peer);
+        if peer.is_open() && !intruder.is_mute {
             peer.send(bytes);
         }
     }
+}
+
+impl Intruder {
+    fn new(peer: usize, id: usize) -> Intruder {
+        Intruder { peer, id, is_mute: false, reads: true, partial: Vec::new() }
+    }
+}
+
+fn socket_of(address: u32) -> SocketAddr {
+    SocketAddr::new(IpAddr::from((0x0a00_0000 + address).to_be_bytes()), 40_000)
 }

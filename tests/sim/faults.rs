@@ -8,7 +8,7 @@ use super::tally::Tally;
 use super::world::{SimWorld, XorShift};
 
 /// Every kind of trouble, by the name that it is counted by where it comes about.
-pub const KINDS: [&str; 60] = [
+pub const KINDS: [&str; 61] = [
     "connection through a proxy",
     "short read",
     "short write",
@@ -55,6 +55,7 @@ pub const KINDS: [&str; 60] = [
     "wrong token or code",
     "adversary that never reads",
     "request of a web page",
+    "bad header of a proxy",
     "clock far back",
     "clock far ahead",
     "clock that stands still",

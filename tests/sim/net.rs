@@ -141,19 +141,32 @@ impl SimNet {
     }
 
     pub fn connect(&self, addr: SocketAddr) -> usize {
+        let id = self.state().peers.len();
+        let proxy = self.state().proxy;
+        let Some(proxy) = proxy.filter(|_| id.is_multiple_of(2)) else {
+            return self.connect_with(addr, Vec::new(), 0);
+        };
+        self.state().tally.count("connection through a proxy");
+        let header = proxy_header(addr, proxy, id.is_multiple_of(4));
+        let header_bytes = header.len();
+        self.connect_with(proxy, header, header_bytes)
+    }
+
+    /// Connects as a proxy that sends `bytes` for a header. That is none, so that nothing may be answered but what is
+    /// for anybody.
+    pub fn connect_without_header(&self, proxy: SocketAddr, bytes: Vec<u8>) -> usize {
+        self.connect_with(proxy, bytes, usize::MAX)
+    }
+
+    fn connect_with(&self, addr: SocketAddr, first: Vec<u8>, header_bytes: usize) -> usize {
         let mut state = self.state();
         let id = state.peers.len();
         state.backlog.push_back(id);
-        let proxy = state.proxy.filter(|_| id.is_multiple_of(2));
-        let header = proxy.map_or(Vec::new(), |proxy| proxy_header(addr, proxy, id.is_multiple_of(4)));
-        if proxy.is_some() {
-            state.tally.count("connection through a proxy");
-        }
         state.peers.push(Peer {
-            addr: proxy.unwrap_or(addr),
-            header_bytes: header.len(),
+            addr,
+            header_bytes,
             to_anybody: Vec::new(),
-            unsent: header.into(),
+            unsent: first.into(),
             incoming: VecDeque::new(),
             outgoing: VecDeque::new(),
             capacity: usize::MAX,
@@ -395,7 +408,7 @@ impl Peer {
 }
 
 /// A header of the PROXY protocol for a connection from an IPv4 address.
-fn proxy_header(source: SocketAddr, proxy: SocketAddr, is_binary: bool) -> Vec<u8> {
+pub fn proxy_header(source: SocketAddr, proxy: SocketAddr, is_binary: bool) -> Vec<u8> {
     let (IpAddr::V4(from), IpAddr::V4(to)) = (source.ip(), proxy.ip()) else {
         panic!("only IPv4 is simulated")
     };

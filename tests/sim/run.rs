@@ -242,9 +242,9 @@ impl Run {
                 }
                 _ => {}
             }
-            let habits = self.net.state().habits;
-            self.net = SimNet::new(self.disk.clone());
-            self.net.state().habits = habits;
+            let before = std::mem::replace(&mut self.net, SimNet::new(self.disk.clone()));
+            self.net.state().habits = before.state().habits;
+            self.net.state().proxy = before.state().proxy;
             let us = self.random.one_of(&[0, 1_000_000, 60_000_000]);
             self.world.advance(us);
             match Server::new(self.net.clone(), self.disk.clone(), self.options.clone()) {

@@ -40,8 +40,8 @@ pub struct Connection {
     pub peer: usize,
     /// Its client is an adversary: what it is answered is not predicted, only looked at ([`super::hostile`]).
     pub is_hostile: bool,
-    /// It speaks HTTP.
-    pub is_web_page: bool,
+    /// It speaks HTTP, or is a proxy's without a header.
+    pub must_execute_nothing: bool,
     pub address: u32,
     /// When it connected.
     pub since_us: u64,
@@ -95,7 +95,7 @@ impl Connection {
         Connection {
             peer,
             is_hostile: false,
-            is_web_page: false,
+            must_execute_nothing: false,
             address,
             since_us: now_us,
             turn,
@@ -183,7 +183,10 @@ impl Connection {
 
     /// Whether it sent a private message to a name, has no receipt of it, and was not told that the name is offline.
     pub fn waits_for_receipt(&self, name: &str) -> bool {
-        let is_to = |it: &&Waiting| matches!(&it.asked, Asked::Say { to: Some(to), .. } if to.eq_ignore_ascii_case(name));
+        let is_to = |it: &&Waiting| match &it.asked {
+            Asked::Say { to: Some(to), .. } => to.eq_ignore_ascii_case(name),
+            _ => false,
+        };
         let told = self.offline_early.iter().filter(|it| *it == name).count();
         self.asked.iter().filter(is_to).count() > told
     }

@@ -1,6 +1,7 @@
 //! What must hold for an adversary's connections. The model does not predict their answers; it checks what no answer
 //! may do: welcome the adversary to an account of somebody else, show a message that is not for it, show one that is
-//! not in the log, or be of no known form.
+//! not in the log, or be of no known form. A connection of a proxy whose header is bad or incomplete is answered
+//! nothing but the words that are for anybody (the simulated socket checks that), and no line of it is executed.
 
 use super::asked::Asked;
 use super::connection::Connection;
@@ -49,9 +50,10 @@ impl Model {
         id
     }
 
-    /// What follows on this connection is a request of a web page: no command in it may be executed.
+    /// What follows on this connection is a request of a web page, or no header of a proxy: no command in it may be
+    /// executed.
     pub fn must_execute_nothing(&mut self, id: usize) {
-        self.connections[id].is_web_page = true;
+        self.connections[id].must_execute_nothing = true;
     }
 
     /// A message of an adversary is in the log. A command hidden behind invisible characters must not be one.
@@ -106,8 +108,10 @@ impl Model {
     fn hostile_notice(&mut self, id: usize, text: &str) {
         if let Some(name) = text.strip_prefix("* welcome ") {
             hold(Guarantee::Accounts, is_own_name(name), || format!("an adversary is welcome as {name}"));
-            let is_web_page = self.connections[id].is_web_page;
-            hold(Guarantee::Accounts, !is_web_page, || format!("a web page is welcome as {name}"));
+            let must_execute_nothing = self.connections[id].must_execute_nothing;
+            hold(Guarantee::Accounts, !must_execute_nothing, || {
+                format!("who must not be heard is welcome as {name}")
+            });
             let turn = self.turn;
             self.account(name).has(OWN_PASSWORD, turn);
             let connection = &mut self.connections[id];
