@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::asked::Asked;
+use super::log::Log;
 use super::stream::Stream;
 use super::{Guarantee, broken};
 
@@ -75,6 +76,8 @@ pub struct Connection {
     pub may_lag: bool,
     /// It may have been closed, and not been told so yet.
     pub may_have_left: bool,
+    /// It may have been closed because the log could not be read for it.
+    pub may_have_read_in_vain: bool,
     /// Up to this place its socket had taken everything when the server last heard from it.
     pub heard: usize,
     /// How often the server heard from it, how many bytes it read, and when either of them last changed.
@@ -116,6 +119,7 @@ impl Connection {
             lags: false,
             may_lag: false,
             may_have_left: false,
+            may_have_read_in_vain: false,
             heard: 0,
             heard_times: 0,
             read_bytes: 0,
@@ -148,6 +152,14 @@ impl Connection {
     /// The turn from which on it may have been logged in: a lagging reader is told so late.
     pub fn inside_since(&self) -> u64 {
         if self.may_lag { self.turn } else { self.welcomed }
+    }
+
+    /// Whether the log may be read for it: for a history, for what a login missed, or because it is behind.
+    pub fn may_read(&self, log: &Log) -> bool {
+        let reads =
+            |asked: &Asked| matches!(asked, Asked::History(_) | Asked::Login { .. } | Asked::Register { .. });
+        self.asked.iter().any(|waiting| reads(&waiting.asked))
+            || self.stream.as_ref().is_some_and(|stream| !stream.is_at_end(log))
     }
 
     /// Whether one of the two ends has closed, or is about to.

@@ -91,7 +91,9 @@ impl Connection {
 
     /// Whether the server cannot have ended it before it learnt that it is lost.
     pub fn is_loss_certain(&self, peer: &Peer) -> bool {
-        peer.was_reset() && !peer.has_finished() && !self.is_closing && !self.may_lag && !self.leaves()
+        let may_have_been_ended =
+            self.is_closing || self.may_lag || self.leaves() || self.may_have_read_in_vain;
+        peer.was_reset() && !peer.has_finished() && !may_have_been_ended
     }
 
     /// Whether the server has no reason to end it.

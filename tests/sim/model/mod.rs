@@ -424,7 +424,11 @@ impl Model {
         (trouble.of_disk, trouble.of_others) = (of_disk, of_others);
         if trouble.read_failed == self.turn {
             // Whoever read the history is closed, and is told so only once there is room.
-            self.open.iter().for_each(|&id| self.connections[id].may_have_left = true);
+            for &id in &self.open {
+                let connection = &mut self.connections[id];
+                connection.may_have_left = true;
+                connection.may_have_read_in_vain |= connection.may_read(&self.log);
+            }
         }
     }
 
