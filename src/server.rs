@@ -23,6 +23,7 @@ use log::{error, info};
 use self::admission::Strangers;
 use self::answers::Task;
 use self::clock::Clock;
+use self::closing::End;
 use self::headers::PendingHeader;
 use self::input::line_due_us;
 pub use self::options::Options;
@@ -287,7 +288,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         let is_open = connection.is_open();
         if let Some(stalled_since_us) = stalled_since_us {
             if stalled_since_us + STALL_US <= now_us {
-                self.leave(id, "its socket took nothing for ten minutes");
+                self.leave(id, End::Forced, "its socket took nothing for ten minutes");
                 return self.reactor.doom(id);
             }
             self.reactor.arm(id, stalled_since_us + STALL_US);
@@ -304,7 +305,7 @@ impl<N: Net, S: Storage> Server<N, S> {
                 self.reactor.arm(id, deadline_us);
             } else if is_open {
                 self.chat.login_timeout(id, &mut self.effects);
-                return self.hang_up(id, "no login in time");
+                return self.hang_up(id, End::Forced, "no login in time");
             } else {
                 return self.reactor.doom(id);
             }

@@ -5,6 +5,7 @@ use std::io::{self, IoSlice};
 use crate::feed::Feed;
 use crate::limits::{
     INPUT_BYTES_BEFORE_LOGIN_MAX, INPUT_BYTES_MAX, Micros, REPLY_BYTES_BEFORE_LOGIN_MAX, REPLY_BYTES_MAX,
+    SILENT_US,
 };
 use crate::line::LineBuffer;
 use crate::net::Stream;
@@ -157,6 +158,11 @@ impl<S> Connection<S> {
     /// Whether its session is shown messages.
     pub fn is_entered(&self) -> bool {
         self.from < Timestamp::MAX
+    }
+
+    /// Whether nothing has come from the peer for so long that it may be dead.
+    pub fn is_silent(&self, now_us: Micros) -> bool {
+        self.heard_us + SILENT_US <= now_us
     }
 
     /// The last message that its account has certainly received if everything that this socket took has arrived.

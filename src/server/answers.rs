@@ -6,6 +6,7 @@ use std::io;
 use log::error;
 
 use super::Server;
+use super::closing::End;
 use crate::cursor::{Cursor, Progress};
 use crate::effects::Ask;
 use crate::journal::LOG_FILE;
@@ -119,11 +120,11 @@ impl<N: Net, S: Storage> Server<N, S> {
             Task::Ask(_) | Task::Leave | Task::ListUsers(_) if !is_drained => Some(task),
             Task::Ask(Ask::Quit) => {
                 self.reactor.push_own(id, b"* bye\n", &self.feed);
-                self.hang_up(id, "quit");
+                self.hang_up(id, End::Orderly, "quit");
                 None
             }
             Task::Leave => {
-                self.hang_up(id, "end of input");
+                self.hang_up(id, End::Orderly, "end of input");
                 None
             }
             Task::Ask(Ask::Users) => self.list_users(id, None),
@@ -285,7 +286,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         let words =
             b"! history-unavailable: the server cannot read its history; you lose nothing, come back later\n";
         self.reactor.push_own(id, words, &self.feed);
-        self.hang_up(id, "the log cannot be read");
+        self.hang_up(id, End::Forced, "the log cannot be read");
     }
 
     /// Turns a live connection that is too slow into a reader of the file, from the first message it was not sent.

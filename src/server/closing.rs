@@ -7,6 +7,15 @@ use crate::limits::{GOODBYE_US, SHUTDOWN_FLUSH_US, STALL_US};
 use crate::net::{ConnectionId, Net};
 use crate::storage::Storage;
 
+/// How a session ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// The peer ends it or is known to be lost, or the server shuts down.
+    Orderly,
+    /// The server ends it for another reason. If the peer was silent, it may have been lost before.
+    Forced,
+}
+
 impl<N: Net, S: Storage> Server<N, S> {
     /// Gives up output to a peer that is gone. Lines that it sent before are still handled.
     pub(super) fn broken(&mut self, id: ConnectionId) {
@@ -20,13 +29,13 @@ impl<N: Net, S: Storage> Server<N, S> {
             // Its current task is skipped, so that its next line is handled.
             return self.queue_task(id);
         }
-        self.leave(id, "connection lost");
+        self.leave(id, End::Orderly, "connection lost");
         self.reactor.doom(id);
     }
 
     /// Ends a session, and its connection once all is sent.
-    pub(super) fn hang_up(&mut self, id: ConnectionId, reason: &str) {
-        self.leave(id, reason);
+    pub(super) fn hang_up(&mut self, id: ConnectionId, end: End, reason: &str) {
+        self.leave(id, end, reason);
         let Some(connection) = self.reactor.connection(id) else { return };
         connection.since_us = self.now.mono_us;
         if !connection.is_logged_in {
@@ -39,7 +48,7 @@ impl<N: Net, S: Storage> Server<N, S> {
     /// Ends a session and its connection, so that its slot is free at the end of the turn. Last words that its
     /// socket does not take at once are lost.
     pub(super) fn evict(&mut self, id: ConnectionId, words: &str, reason: &str) {
-        self.leave(id, reason);
+        self.leave(id, End::Forced, reason);
         self.stop_following(id);
         // A connection that is already closing has other last words.
         if self.reactor.connection(id).is_some_and(|connection| connection.is_open()) {
@@ -64,14 +73,14 @@ impl<N: Net, S: Storage> Server<N, S> {
     }
 
     /// Ends a session.
-    pub(super) fn leave(&mut self, id: ConnectionId, reason: &str) {
+    pub(super) fn leave(&mut self, id: ConnectionId, end: End, reason: &str) {
         if let Some(pending) = self.pending_headers.remove(&id) {
             return info!("{}: closed: {reason}", pending.peer);
         }
         self.tasks.remove(&id);
         self.replaying.remove(&id);
         if let Some(account) = self.chat.account_of(id) {
-            self.note_end(id, account);
+            self.note_end(id, account, end);
             if let Some(peer) = self.chat.peer_of(id) {
                 self.is_stranger_again(id, peer.ip());
             }
@@ -106,7 +115,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         for id in ids {
             let Some(connection) = self.reactor.connection(id) else { continue };
             if is_over || connection.outbox.is_drained(&self.feed) {
-                self.leave(id, "shutdown");
+                self.leave(id, End::Orderly, "shutdown");
                 self.reactor.finish(id);
             }
         }

@@ -1,6 +1,7 @@
 //! From a committed batch to the sockets: effects become bytes in the feed and in outboxes, and are flushed.
 
 use super::answers::{Reading, Task};
+use super::closing::End;
 use super::{Gate, Server};
 use crate::accounts::AccountId;
 use crate::cursor::Cursor;
@@ -55,7 +56,7 @@ impl<N: Net, S: Storage> Server<N, S> {
                 Effect::Enter { session, replay, is_new } => self.enter(session, replay, is_new),
                 Effect::Ask(id, ask) => self.begin(id, Task::Ask(ask)),
                 Effect::Resume(id) => self.resume(id),
-                Effect::Close(id, reason) => self.hang_up(id, reason),
+                Effect::Close(id, reason) => self.hang_up(id, End::Forced, reason),
             }
         }
     }

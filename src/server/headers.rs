@@ -7,6 +7,7 @@
 use std::net::SocketAddr;
 
 use super::Server;
+use super::closing::End;
 use crate::limits::LOGIN_GRACE_US;
 use crate::net::{ConnectionId, Net};
 use crate::proxy;
@@ -84,7 +85,7 @@ impl<N: Net, S: Storage> Server<N, S> {
     }
 
     fn close_without_header(&mut self, id: ConnectionId, reason: &str) {
-        self.leave(id, reason);
+        self.leave(id, End::Forced, reason);
         self.reactor.doom(id);
     }
 }

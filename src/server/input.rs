@@ -2,6 +2,7 @@
 
 use super::Server;
 use super::answers::Task;
+use super::closing::End;
 use crate::effects::Context;
 use crate::limits::{
     ATTEMPT_US, LINE_BYTES_MAX, LINES_PER_TURN_MAX, Micros, SECOND_US, STRANGERS_LINES_PER_TURN_MAX,
@@ -49,7 +50,7 @@ impl<N: Net, S: Storage> Server<N, S> {
             }
             let bytes = self.fill(id);
             if self.is_gone_while_hashing(id) {
-                self.leave(id, "disconnected during a login");
+                self.leave(id, End::Orderly, "disconnected during a login");
                 self.reactor.doom(id);
             } else {
                 let mut own_lines = LINES_PER_TURN_MAX;
@@ -155,11 +156,11 @@ impl<N: Net, S: Storage> Server<N, S> {
                         id,
                         format_args!("! line-too-long: {UNENDED_BYTES_MAX} bytes without an ending; goodbye"),
                     );
-                    return self.hang_up(id, "a line without end");
+                    return self.hang_up(id, End::Forced, "a line without end");
                 }
                 Next::Foreign(protocol) => {
                     effects.own(id, format_args!("{}", turn_away(protocol)));
-                    return self.hang_up(id, "it speaks another protocol");
+                    return self.hang_up(id, End::Forced, "it speaks another protocol");
                 }
                 Next::Nothing => return self.end_of_lines(id),
             }
@@ -182,7 +183,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         }
         let gone = connection.is_broken() || connection.hung_up;
         if gone {
-            self.leave(id, "connection lost");
+            self.leave(id, End::Orderly, "connection lost");
             self.reactor.doom(id);
         } else {
             self.begin(id, Task::Leave);

@@ -1,13 +1,14 @@
 //! The delivered mark: up to which message each account has been sent everything. A login replays what comes after.
 //!
 //! A message that a socket took is not yet received. So a session knows two marks: what its socket took, and `heard`,
-//! what it had taken when the peer was last heard from. If the session ends well, the first one counts; if its peer is
-//! lost, only the second one does, and the account's mark moves back unless another session was sent more. This may
-//! repeat messages and never hides any.
+//! what it had taken when the peer was last heard from. If the session ends well, the first one counts. If its peer is
+//! lost, or silent when the server ends the session, only the second one does, and the account's mark moves back unless
+//! another session was sent more. This may repeat messages and never hides any.
 
 use super::Server;
+use super::closing::End;
 use crate::accounts::AccountId;
-use crate::limits::{SEEN_PAUSE_US, SEEN_PER_SAVE_MAX, SILENT_US};
+use crate::limits::{SEEN_PAUSE_US, SEEN_PER_SAVE_MAX};
 use crate::net::{ConnectionId, Net};
 use crate::reactor::Connection;
 use crate::record::Timestamp;
@@ -15,10 +16,13 @@ use crate::storage::Storage;
 
 impl<N: Net, S: Storage> Server<N, S> {
     /// Updates the account's mark at the end of one of its sessions.
-    pub(super) fn note_end(&mut self, id: ConnectionId, account: AccountId) {
-        let mark = self.flushed_last;
+    pub(super) fn note_end(&mut self, id: ConnectionId, account: AccountId, end: End) {
+        let (mark, now_us) = (self.flushed_last, self.now.mono_us);
         let Some(connection) = self.reactor.connection(id) else { return };
-        let is_lost = connection.is_broken() || connection.hung_up || connection.stalled_since_us().is_some();
+        let is_lost = connection.is_broken()
+            || connection.hung_up
+            || connection.stalled_since_us().is_some()
+            || end == End::Forced && connection.is_silent(now_us);
         let received = if is_lost { connection.heard } else { connection.received(mark) };
         let received = connection.is_entered().then_some(received);
         let Some(certain) = received.max(self.certain(account, Some(id))) else { return };
@@ -49,7 +53,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         let (mark, now_us) = (self.flushed_last, self.now.mono_us);
         let certain = self.certain(account, Some(id)).unwrap_or(self.chat.accounts[account].seen);
         let from = self.reach(account, Some(id), certain, |it| {
-            if it.heard_us + SILENT_US <= now_us { it.heard } else { it.handed_now(mark) }
+            if it.is_silent(now_us) { it.heard } else { it.handed_now(mark) }
         });
         if let Some(connection) = self.reactor.connection(id) {
             (connection.heard, connection.from) = (certain, from);

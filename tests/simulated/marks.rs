@@ -1,6 +1,6 @@
 //! The delivered mark, which moves back when a peer is lost, and how often marks are written.
 
-use chinwag::limits::SECOND_US;
+use chinwag::limits::{SECOND_US, SESSIONS_PER_ACCOUNT_MAX};
 use chinwag::server::Turned;
 
 use crate::sim::disk::SEEN;
@@ -83,6 +83,65 @@ fn mark_covers_everything_sent_before_a_clean_end() {
         }
         assert_eq!(shown_to_bob(&mut sim, "again"), [""; 0], "{end}");
     }
+}
+
+#[test]
+fn mark_moves_back_when_a_silent_session_is_replaced() {
+    let mut sim = Sim::new();
+    sim.join("alice");
+    let clients: Vec<_> = (0..SESSIONS_PER_ACCOUNT_MAX).map(|number| format!("bob{number}")).collect();
+    for client in &clients {
+        sim.connect(client);
+        sim.enter(client, "bob");
+    }
+    sim.run_seconds(5);
+    // All of them have lost their network, and nobody can know yet.
+    sim.say("alice", "/msg bob one");
+    sim.run_seconds(40);
+    sim.clear();
+    assert_eq!(shown_to_bob(&mut sim, "again"), ["one"]);
+    assert!(sim.output(&clients[0]).iter().any(|line| line.starts_with("! replaced: ")));
+}
+
+#[test]
+fn mark_moves_back_when_a_silent_session_yields_its_place() {
+    let mut options = options();
+    options.max_connections = 3;
+    let mut sim = Sim::with(options);
+    sim.join("alice");
+    for client in ["first", "second"] {
+        sim.connect(client);
+        sim.enter(client, "bob");
+    }
+    sim.run_seconds(5);
+    sim.say("alice", "/msg bob one");
+    sim.run_seconds(40);
+    sim.clear();
+    assert_eq!(shown_to_bob(&mut sim, "again"), ["one"]);
+    assert!(sim.peer("first").is_gone());
+}
+
+#[test]
+fn mark_moves_back_when_a_silent_session_is_signed_out() {
+    let mut sim = bob_was_told();
+    sim.say("bob", "/help");
+    sim.run_seconds(1);
+    sim.say("alice", "/msg bob four");
+    // Only the first session was sent this, and it is not silent for long enough.
+    assert_eq!(shown_to_bob(&mut sim, "second"), [""; 0]);
+    sim.run_seconds(40);
+    sim.say("second", "/passwd correct-horse another-horse");
+    sim.run_seconds(5);
+    assert!(sim.output("bob").iter().any(|line| line.starts_with("! signed-out: ")));
+    sim.say("second", "/quit");
+    sim.connect("again");
+    sim.settle();
+    sim.clear();
+    sim.say("again", "/login bob another-horse");
+    assert_eq!(
+        without_presence(sim.output("again"))[1..].iter().map(|it| text_of(it)).collect::<Vec<_>>(),
+        ["four"]
+    );
 }
 
 #[test]

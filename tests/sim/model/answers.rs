@@ -138,6 +138,7 @@ impl Model {
             return false;
         };
         hold(Guarantee::Refused, is_explained, || format!("connection {id}: there is no reason for {text}"));
+        self.connections[id].is_ended_by_server(self.now_us);
         self.connections[id].is_closing = true;
         true
     }

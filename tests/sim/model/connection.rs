@@ -78,6 +78,8 @@ pub struct Connection {
     pub may_have_left: bool,
     /// It may have been closed because the log could not be read for it.
     pub may_have_read_in_vain: bool,
+    /// The server ended its session after it had been silent for so long that it may have been lost.
+    pub ended_in_silence: bool,
     /// Up to this place its socket had taken everything when the server last heard from it.
     pub heard: usize,
     /// How often the server heard from it, how many bytes it read, and when either of them last changed.
@@ -120,6 +122,7 @@ impl Connection {
             may_lag: false,
             may_have_left: false,
             may_have_read_in_vain: false,
+            ended_in_silence: false,
             heard: 0,
             heard_times: 0,
             read_bytes: 0,

@@ -2,7 +2,8 @@
 //!
 //! The rule: a login shows every private message after the last place that the account has certainly received. That is
 //! all that a session was sent that ended well or that the server heard from lately; and of a session whose
-//! connection broke, or that has been silent for half a minute, all that it had been sent when it was last heard from.
+//! connection broke, that has been silent for half a minute, or that was silent for so long when the server ended it,
+//! all that it had been sent when it was last heard from.
 
 use super::super::net::{Peer, SimNet};
 use super::accounts::Account;
@@ -14,6 +15,8 @@ use super::{Model, Waiting};
 
 /// After this long without a byte a session is silent for certain: half a minute, and what a turn needs.
 const SILENT_US: u64 = 31_000_000;
+/// After this long without a byte it may be.
+const MAYBE_SILENT_US: u64 = 29_000_000;
 
 impl Model {
     /// Where the messages may begin that a login is shown.
@@ -24,8 +27,12 @@ impl Model {
         let others = self.open.iter().filter(is_other).map(|&other| &self.connections[other]);
         let certain = others.filter_map(|it| {
             // A session that may have ended just now, and well, counts whole.
-            let is_silent = it.heard_us + SILENT_US <= self.now_us && it.is_staying();
-            if is_silent { it.handed(&self.log).map(|_| it.heard) } else { it.handed(&self.log) }
+            let is_silent = it.is_silent(self.now_us) && it.is_staying();
+            if is_silent || it.ended_in_silence {
+                it.handed(&self.log).map(|_| it.heard)
+            } else {
+                it.handed(&self.log)
+            }
         });
         let account = &self.accounts[name];
         let certain = certain.max().unwrap_or(0).max(account.received);
@@ -47,7 +54,11 @@ impl Model {
         for &id in &self.open {
             let connection = &self.connections[id];
             let peer = net.peer(connection.peer);
-            if connection.client == Client::Gone || peer.was_reset() || peer.write_fails || connection.lags {
+            // Perhaps the server has ended it, because it was silent or while it was.
+            let may_have_ended = connection.is_closing || connection.may_have_left;
+            let may_be_silent = connection.heard_us + MAYBE_SILENT_US <= self.now_us;
+            let is_lost = connection.client == Client::Gone || peer.was_reset() || peer.write_fails;
+            if is_lost || connection.lags || may_have_ended && may_be_silent {
                 for name in connection.names() {
                     let account = self.accounts.entry(name).or_default();
                     account.may_have_lost = true;
@@ -96,6 +107,17 @@ impl Connection {
         peer.was_reset() && !peer.has_finished() && !may_have_been_ended
     }
 
+    /// Whether nothing has come from it for so long that it is silent.
+    fn is_silent(&self, now_us: u64) -> bool {
+        self.heard_us + SILENT_US <= now_us
+    }
+
+    /// The server tells it that it ends its session, for a reason of its own.
+    pub fn is_ended_by_server(&mut self, now_us: u64) {
+        // A lagging reader is told so late.
+        self.ended_in_silence = self.client == Client::Open && !self.may_lag && self.is_silent(now_us);
+    }
+
     /// Whether the server has no reason to end it.
     fn is_staying(&self) -> bool {
         !self.is_over() && !self.lags && !self.may_have_left && !self.leaves()
@@ -108,6 +130,7 @@ impl Connection {
     /// What the account has certainly received of a session that has ended.
     pub fn leave_mark(&self, is_lost: bool, account: &mut Account, log: &Log) {
         if let Some(handed) = self.handed(log) {
+            let is_lost = is_lost || self.ended_in_silence;
             account.received = account.received.max(if is_lost { self.heard } else { handed });
         }
     }
