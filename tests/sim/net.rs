@@ -39,6 +39,8 @@ pub struct Peer {
     /// Calls of read and write, to see that nobody is visited in vain.
     pub reads: usize,
     pub writes: usize,
+    /// Calls of write that a signal interrupted.
+    pub interrupted_writes: usize,
     /// The peer will send no more.
     finished: bool,
     /// The peer has closed: what it is sent is answered with a reset.
@@ -175,6 +177,7 @@ impl SimNet {
             write_fails: false,
             reads: 0,
             writes: 0,
+            interrupted_writes: 0,
             finished: false,
             closed: false,
             reset: false,
@@ -440,6 +443,7 @@ impl Stream for SimStream {
 
     fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         if self.net.peer(self.id).watched_as.is_some() && self.net.is_interrupted() {
+            self.net.peer(self.id).interrupted_writes += 1;
             return Err(io::ErrorKind::Interrupted.into());
         }
         let disk = self.net.state().disk.clone();

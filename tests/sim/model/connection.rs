@@ -74,6 +74,8 @@ pub struct Connection {
     pub lags: bool,
     /// It was so at some time: it may have fallen behind.
     pub may_lag: bool,
+    /// A write to it was interrupted before its welcome, which may have come a turn later for that.
+    pub may_be_welcome_late: bool,
     /// It may have been closed, and not been told so yet.
     pub may_have_left: bool,
     /// It may have been closed because the log could not be read for it.
@@ -120,6 +122,7 @@ impl Connection {
             is_closing: false,
             lags: false,
             may_lag: false,
+            may_be_welcome_late: false,
             may_have_left: false,
             may_have_read_in_vain: false,
             ended_in_silence: false,
@@ -154,7 +157,7 @@ impl Connection {
 
     /// The turn from which on it may have been logged in: a lagging reader is told so late.
     pub fn inside_since(&self) -> u64 {
-        if self.may_lag { self.turn } else { self.welcomed }
+        if self.may_lag || self.may_be_welcome_late { self.turn } else { self.welcomed }
     }
 
     /// Whether the log may be read for it: for a history, for what a login missed, or because it is behind.

@@ -316,6 +316,7 @@ impl Model {
             let is_full = peer.untaken() >= peer.capacity || peer.was_reset() && peer.capacity < usize::MAX;
             connection.lags = is_full || peer.write_max < usize::MAX;
             connection.may_lag |= connection.lags;
+            connection.may_be_welcome_late |= peer.interrupted_writes > 0 && connection.account.is_none();
             connection.listen(&peer, &self.log, now_us);
         }
         for index in 0..self.open.len() {
