@@ -180,7 +180,7 @@ impl Chat {
         info!("{peer}: closed: {reason} ({})", self.accounts[account].name);
         self.unlink(id, account, older);
         if self.accounts[account].newest_session.is_none() {
-            self.presence.left(self.accounts[account].name);
+            self.presence.left(account, &self.accounts);
         }
         Some(account)
     }
@@ -264,14 +264,15 @@ impl Chat {
         let start = page.len();
         let mut last = None;
         let mut more = false;
-        for name in self.presence.names_after(after) {
+        for &id in self.presence.accounts_after(after, &self.accounts) {
+            let name = self.accounts[id].name;
             if page.len() - start > USERS_PAGE_BYTES {
                 more = true;
                 break;
             }
             page.extend_from_slice(if last.is_none() { b"* users: " } else { b" " });
             page.extend_from_slice(name.as_bytes());
-            last = Some(*name);
+            last = Some(name);
         }
         if last.is_some() {
             page.push(b'\n');

@@ -1,57 +1,61 @@
-//! Who came and who went, told in one line at most a second, however many they are.
+//! Who is online, and notices of who joined and left: at most one line per second, however many they are.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
+use crate::accounts::{AccountId, Accounts};
 use crate::limits::{Micros, PRESENCE_NAMES_MAX, PRESENCE_PAUSE_US};
 use crate::name::Name;
 
-/// Those online, and what is still to be told of them.
+/// The accounts that are online, and what is still to be announced about them.
 #[derive(Default)]
 pub struct Presence {
-    /// By name; whether it was told that they are here.
-    online: BTreeMap<Name, bool>,
-    /// Gone, and it was told before that they are here.
+    /// In the order of their names.
+    online: Vec<AccountId>,
+    /// Offline, after it was announced that they joined.
     left: BTreeSet<Name>,
-    /// Here, and not told yet.
+    /// Online, which was not announced yet.
     joined: BTreeSet<Name>,
     /// When the next line may be said.
     not_before_us: Micros,
 }
 
 impl Presence {
-    /// How many are online.
+    /// Returns how many accounts are online.
     pub fn online(&self) -> usize {
         self.online.len()
     }
 
-    /// Those online in the order of their names, from behind `after` on.
-    pub fn names_after(&self, after: Option<&Name>) -> impl Iterator<Item = &Name> {
-        use std::ops::Bound::{Excluded, Unbounded};
-        let from = after.map_or(Unbounded, |name| Excluded(*name));
-        self.online.range((from, Unbounded)).map(|(name, _)| name)
+    /// Returns the accounts that are online and whose names follow `after`, in the order of their names.
+    pub fn accounts_after(&self, after: Option<&Name>, accounts: &Accounts) -> &[AccountId] {
+        let is_before = |name: &Name| after.is_some_and(|after| name <= after);
+        &self.online[self.online.partition_point(|&id| is_before(&accounts[id].name))..]
     }
 
-    /// An account's first session is there.
-    pub fn joined(&mut self, name: Name) {
-        // Who went and came back before anyone was told was never away.
-        let was_told = self.left.remove(&name);
-        if !was_told {
+    /// Notes that an account's first session is here.
+    pub fn joined(&mut self, account: AccountId, accounts: &Accounts) {
+        let name = accounts[account].name;
+        // If nobody was told that it left, it was never away.
+        if !self.left.remove(&name) {
             self.joined.insert(name);
         }
-        self.online.insert(name, was_told);
+        if let Err(place) = self.place(&name, accounts) {
+            self.online.insert(place, account);
+        }
     }
 
-    /// An account's last session is gone.
-    pub fn left(&mut self, name: Name) {
-        match self.online.remove(&name) {
-            Some(true) => {
-                self.left.insert(name);
-            }
-            // Who came and went before anyone was told was never here.
-            _ => {
-                self.joined.remove(&name);
-            }
+    /// Notes that an account's last session is gone.
+    pub fn left(&mut self, account: AccountId, accounts: &Accounts) {
+        let name = accounts[account].name;
+        let Ok(place) = self.place(&name, accounts) else { return };
+        self.online.remove(place);
+        // If nobody was told that it joined, it was never here.
+        if !self.joined.remove(&name) {
+            self.left.insert(name);
         }
+    }
+
+    fn place(&self, name: &Name, accounts: &Accounts) -> Result<usize, usize> {
+        self.online.binary_search_by(|&id| accounts[id].name.cmp(name))
     }
 
     /// When [`Presence::tell`] has something to say; `None` for never.
@@ -68,11 +72,7 @@ impl Presence {
         if self.joined.is_empty() {
             return Some(notice(&std::mem::take(&mut self.left), "left"));
         }
-        let joined = std::mem::take(&mut self.joined);
-        for name in &joined {
-            self.online.insert(*name, true);
-        }
-        Some(notice(&joined, "joined"))
+        Some(notice(&std::mem::take(&mut self.joined), "joined"))
     }
 }
 
@@ -92,27 +92,57 @@ fn notice(names: &BTreeSet<Name>, verb: &str) -> String {
 mod tests {
     use super::*;
 
+    use crate::users::UserRecord;
+
     fn name(text: &str) -> Name {
         Name::parse(text.as_bytes()).unwrap()
     }
 
+    /// A presence of accounts that exist once they are named.
+    #[derive(Default)]
+    struct Crowd {
+        accounts: Accounts,
+        presence: Presence,
+    }
+
+    impl Crowd {
+        fn account(&mut self, text: &str) -> AccountId {
+            let reserved = UserRecord::Reserved { name: name(text), at: Default::default() };
+            self.accounts.find(&name(text)).unwrap_or_else(|| self.accounts.apply(&reserved))
+        }
+
+        fn joined(&mut self, text: &str) {
+            let account = self.account(text);
+            self.presence.joined(account, &self.accounts);
+        }
+
+        fn left(&mut self, text: &str) {
+            let account = self.account(text);
+            self.presence.left(account, &self.accounts);
+        }
+
+        fn tell(&mut self, now_us: Micros) -> Option<String> {
+            self.presence.tell(now_us)
+        }
+    }
+
     #[test]
     fn one_line_a_second_tells_all_that_came_or_went_since() {
-        let mut presence = Presence::default();
-        assert_eq!(presence.due_us(), None);
-        presence.joined(name("alice"));
-        assert_eq!(presence.tell(5).as_deref(), Some("* alice joined"));
+        let mut crowd = Crowd::default();
+        assert_eq!(crowd.presence.due_us(), None);
+        crowd.joined("alice");
+        assert_eq!(crowd.tell(5).as_deref(), Some("* alice joined"));
         for number in 0..43 {
-            presence.joined(name(&format!("n{number}")));
+            crowd.joined(&format!("n{number}"));
         }
-        presence.left(name("alice"));
-        assert_eq!(presence.tell(PRESENCE_PAUSE_US), None, "too early");
-        assert_eq!(presence.due_us(), Some(5 + PRESENCE_PAUSE_US));
-        let told = presence.tell(5 + PRESENCE_PAUSE_US);
+        crowd.left("alice");
+        assert_eq!(crowd.tell(PRESENCE_PAUSE_US), None, "too early");
+        assert_eq!(crowd.presence.due_us(), Some(5 + PRESENCE_PAUSE_US));
+        let told = crowd.tell(5 + PRESENCE_PAUSE_US);
         assert_eq!(told.as_deref(), Some("* n0, n1 and 41 others joined"));
-        assert_eq!(presence.tell(5 + 2 * PRESENCE_PAUSE_US).as_deref(), Some("* alice left"));
-        assert_eq!(presence.due_us(), None);
-        assert_eq!(presence.online(), 43);
+        assert_eq!(crowd.tell(5 + 2 * PRESENCE_PAUSE_US).as_deref(), Some("* alice left"));
+        assert_eq!(crowd.presence.due_us(), None);
+        assert_eq!(crowd.presence.online(), 43);
     }
 
     #[test]
@@ -125,28 +155,29 @@ mod tests {
 
     #[test]
     fn who_came_and_went_untold_is_not_told_of() {
-        let mut presence = Presence::default();
-        presence.joined(name("alice"));
-        presence.left(name("alice"));
-        assert_eq!(presence.tell(0), None);
-        presence.joined(name("bob"));
-        presence.tell(0);
-        presence.left(name("bob"));
-        presence.joined(name("Bob"));
-        assert_eq!(presence.tell(10 * PRESENCE_PAUSE_US), None);
-        presence.left(name("bob"));
-        assert_eq!(presence.tell(10 * PRESENCE_PAUSE_US).as_deref(), Some("* bob left"));
+        let mut crowd = Crowd::default();
+        crowd.joined("alice");
+        crowd.left("alice");
+        assert_eq!(crowd.tell(0), None);
+        crowd.joined("bob");
+        crowd.tell(0);
+        crowd.left("bob");
+        crowd.joined("Bob");
+        assert_eq!(crowd.tell(10 * PRESENCE_PAUSE_US), None);
+        crowd.left("bob");
+        assert_eq!(crowd.tell(10 * PRESENCE_PAUSE_US).as_deref(), Some("* bob left"));
     }
 
     #[test]
     fn names_are_listed_from_any_one_on() {
-        let mut presence = Presence::default();
+        let mut crowd = Crowd::default();
         for text in ["carol", "Alice", "bob"] {
-            presence.joined(name(text));
+            crowd.joined(text);
         }
         let after = |after: Option<&str>| {
             let after = after.map(name);
-            presence.names_after(after.as_ref()).map(Name::as_str).collect::<Vec<_>>().join(" ")
+            let ids = crowd.presence.accounts_after(after.as_ref(), &crowd.accounts);
+            ids.iter().map(|&id| crowd.accounts[id].name.as_str()).collect::<Vec<_>>().join(" ")
         };
         assert_eq!(after(None), "Alice bob carol");
         assert_eq!(after(Some("ALICE")), "bob carol");

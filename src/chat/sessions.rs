@@ -44,7 +44,7 @@ impl Chat {
         info!("{peer}: {name} {}", if is_new { "registered" } else { "logged in" });
         let older = self.accounts[account].newest_session.replace(id);
         if older.is_none() {
-            self.presence.joined(name);
+            self.presence.joined(account, &self.accounts);
         }
         let rules_replay = self.rules.replay;
         let account_replay = self.accounts.replay(account);
