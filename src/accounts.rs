@@ -21,6 +21,14 @@ pub type SessionId = u32;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AccountId(u32);
 
+impl AccountId {
+    /// An account that is in no table.
+    #[cfg(test)]
+    pub fn for_test(number: u32) -> AccountId {
+        AccountId(number)
+    }
+}
+
 /// A registered or reserved name. Idle accounts dominate the memory of a large server: what few accounts have is
 /// kept elsewhere.
 #[derive(Debug)]

@@ -224,6 +224,7 @@ fn rival(job: &Job, throttle: &Throttle, now_us: Micros) -> Option<Name> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::accounts::AccountId;
     use crate::limits::{SECOND_US, STRANGER_PAUSE_US};
     use std::net::IpAddr;
 
@@ -237,11 +238,13 @@ mod tests {
     /// A login to an account that nobody else wants.
     fn login(number: u8, session: u32) -> Claim {
         let account = Name::parse(format!("n{session}").as_bytes());
-        Claim { origin: IpAddr::from([10, 0, 0, number]).into(), account, is_inside: false }
+        Claim { origin: IpAddr::from([10, 0, 0, number]).into(), account, known: None, is_inside: false }
     }
 
     fn at(number: u8, account: &str) -> Claim {
-        Claim { account: Name::parse(account.as_bytes()), ..login(number, 0) }
+        let account = Name::parse(account.as_bytes()).expect("it is a name");
+        let known = Some(AccountId::for_test(account.look_hash()));
+        Claim { account: Some(account), known, ..login(number, 0) }
     }
 
     impl Queue {
@@ -365,7 +368,8 @@ mod tests {
     fn one_stranger_at_a_time_and_the_owner_whenever_it_likes() {
         let mut queue = Queue::new();
         let owner = at(1, "alice");
-        queue.throttle.succeeded(owner.origin, &owner.account.unwrap(), NOW_US);
+        let account = (owner.known.unwrap(), &owner.account.unwrap());
+        queue.throttle.succeeded(owner.origin, account, NOW_US);
         queue.throttle.begun(&at(2, "alice"), NOW_US);
         queue.push(3, at(3, "alice"));
         assert_eq!(queue.select(), None);

@@ -10,19 +10,21 @@
 //!
 //! Names are treated alike whether or not there is such an account.
 
+mod familiar;
 mod ledger;
 mod registrations;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 
+use self::familiar::Familiar;
 use self::ledger::Ledger;
 use self::registrations::Registrations;
 pub use self::registrations::TooMany;
 
+use crate::accounts::AccountId;
 use crate::limits::{
-    FAILURE_US, FAMILIAR_ADDRESSES_MAX, Micros, PRESSURE_MAX_US, PRESSURE_US, STRANGER_PAUSE_US,
-    THROTTLE_ENTRIES_MAX, WIDE_FACTOR,
+    FAILURE_US, Micros, PRESSURE_MAX_US, PRESSURE_US, STRANGER_PAUSE_US, THROTTLE_ENTRIES_MAX, WIDE_FACTOR,
 };
 use crate::name::Name;
 
@@ -57,8 +59,10 @@ impl Origin {
 pub struct Claim {
     /// Where it comes from.
     pub origin: Origin,
-    /// The account whose password it gives; `None` for a registration.
+    /// The name of the account whose password it gives; `None` for a registration.
     pub account: Option<Name>,
+    /// The account of that name; `None` if there is none.
+    pub known: Option<AccountId>,
     /// Whether its session is logged in already.
     pub is_inside: bool,
 }
@@ -89,8 +93,7 @@ pub struct Throttle {
     registrations: Registrations,
     by_origin: Ledger<Origin>,
     by_pair: Ledger<(Name, Origin)>,
-    /// The addresses from which each account was logged in to, the latest first.
-    familiar: HashMap<Name, Vec<Origin>>,
+    familiar: Familiar,
     /// When a stranger's attempt at an account was last judged, unless it succeeded, and from where it came.
     judged: HashMap<Name, (Micros, Origin)>,
     /// The same in chronological order.
@@ -238,7 +241,7 @@ impl Throttle {
 
     /// Notes a successful login. Failures of the address at other accounts still count: otherwise an attacker could
     /// reset the count by logging in to an account of their own.
-    pub fn succeeded(&mut self, origin: Origin, name: &Name, now_us: Micros) {
+    pub fn succeeded(&mut self, origin: Origin, (account, name): (AccountId, &Name), now_us: Micros) {
         // Only if it was the stranger judged last. Otherwise each login of the owner, also one with a token, would give
         // strangers one more guess.
         if self.judged.get(name).is_some_and(|&(_, judged)| judged == origin) {
@@ -246,32 +249,22 @@ impl Throttle {
         }
         let pair_us = self.by_pair.weight_us(&(*name, origin), now_us);
         self.by_pair.forgive(&(*name, origin), pair_us, now_us);
-        let mut origins = self.familiar.remove(name).unwrap_or_default();
-        match origins.iter().position(|&other| other == origin) {
-            Some(at) => {
-                origins.remove(at);
-            }
-            None => {
-                self.by_origin.forgive(&origin, pair_us, now_us);
-                if let Some(wide) = origin.wide() {
-                    self.by_origin.forgive(&wide, pair_us / Micros::from(WIDE_FACTOR), now_us);
-                }
+        if !self.familiar.has(account, origin) {
+            self.by_origin.forgive(&origin, pair_us, now_us);
+            if let Some(wide) = origin.wide() {
+                self.by_origin.forgive(&wide, pair_us / Micros::from(WIDE_FACTOR), now_us);
             }
         }
-        origins.insert(0, origin);
-        while origins.len() > FAMILIAR_ADDRESSES_MAX {
-            let last = origins.pop();
-            last.into_iter().for_each(|other| self.estrange(other, name, now_us));
+        for other in self.familiar.add(account, origin) {
+            self.estrange(other, name, now_us);
         }
-        self.familiar.insert(*name, origins);
     }
 
     /// Forgets all familiar addresses of an account except the one that its new password was set from.
-    pub fn password_changed(&mut self, origin: Origin, name: &Name, now_us: Micros) {
-        let origins = self.familiar.remove(name).unwrap_or_default();
-        let (stay, go): (Vec<Origin>, Vec<Origin>) = origins.into_iter().partition(|&other| other == origin);
-        go.into_iter().for_each(|other| self.estrange(other, name, now_us));
-        self.familiar.insert(*name, stay);
+    pub fn password_changed(&mut self, origin: Origin, (account, name): (AccountId, &Name), now_us: Micros) {
+        for other in self.familiar.keep_only(account, origin) {
+            self.estrange(other, name, now_us);
+        }
     }
 
     /// Makes an address a stranger to an account again. Its failures there were not counted against the address, so a
@@ -281,15 +274,14 @@ impl Throttle {
     }
 
     fn is_familiar(&self, claim: &Claim) -> bool {
-        let familiar = claim.account.and_then(|name| self.familiar.get(&name));
-        !self.ignores_origins && familiar.is_some_and(|origins| origins.contains(&claim.origin))
+        !self.ignores_origins && claim.known.is_some_and(|account| self.familiar.has(account, claim.origin))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::SECOND_US;
+    use crate::limits::{FAMILIAR_ADDRESSES_MAX, SECOND_US};
 
     const HOUR_US: Micros = 3600 * SECOND_US;
 
@@ -298,8 +290,18 @@ mod tests {
     }
 
     fn claim(from: &str, name: &str) -> Claim {
-        let account = Some(Name::parse(name.as_bytes()).unwrap());
-        Claim { origin: origin(from), account, is_inside: false }
+        let account = Name::parse(name.as_bytes()).unwrap();
+        let known = Some(AccountId::for_test(account.look_hash()));
+        Claim { origin: origin(from), account: Some(account), known, is_inside: false }
+    }
+
+    /// A successful login.
+    fn succeed(throttle: &mut Throttle, claim: &Claim, now_us: Micros) {
+        throttle.succeeded(claim.origin, account(claim), now_us);
+    }
+
+    fn account(claim: &Claim) -> (AccountId, &Name) {
+        (claim.known.unwrap(), claim.account.as_ref().unwrap())
     }
 
     fn throttle() -> Throttle {
@@ -369,14 +371,14 @@ mod tests {
     fn logins_of_the_owner_give_strangers_no_more_guesses() {
         let mut throttle = throttle();
         let (owner, stranger) = (claim("10.0.0.1", "alice"), claim("10.0.0.2", "alice"));
-        throttle.succeeded(owner.origin, &owner.account.unwrap(), 5);
+        succeed(&mut throttle, &owner, 5);
         throttle.begun(&stranger, 5);
         throttle.failed(&stranger, 1, 5);
         for now_us in 6..20 {
             throttle.begun(&owner, now_us);
-            throttle.succeeded(owner.origin, &owner.account.unwrap(), now_us);
+            succeed(&mut throttle, &owner, now_us);
             // With a token, from anywhere.
-            throttle.succeeded(claim("10.0.0.9", "alice").origin, &owner.account.unwrap(), now_us);
+            succeed(&mut throttle, &claim("10.0.0.9", "alice"), now_us);
             assert_eq!(throttle.not_before_us(&claim("10.0.0.3", "alice")), 5 + STRANGER_PAUSE_US);
         }
     }
@@ -385,7 +387,7 @@ mod tests {
     fn the_owner_at_a_usual_address_waits_for_no_stranger() {
         let mut throttle = throttle();
         let (owner, stranger) = (claim("10.0.0.1", "alice"), claim("10.0.0.2", "alice"));
-        throttle.succeeded(owner.origin, &owner.account.unwrap(), 5);
+        succeed(&mut throttle, &owner, 5);
         throttle.begun(&stranger, 5);
         throttle.failed(&stranger, 1, 5);
         assert_eq!(throttle.not_before_us(&stranger), 5 + STRANGER_PAUSE_US);
@@ -405,12 +407,11 @@ mod tests {
     fn an_account_has_a_few_usual_addresses_and_a_new_password_leaves_one() {
         let mut throttle = throttle();
         let from = |number: usize| claim(&format!("10.0.0.{number}"), "alice");
-        let name = from(0).account.unwrap();
         for number in 0..FAMILIAR_ADDRESSES_MAX + 2 {
-            throttle.succeeded(from(number).origin, &name, 5);
+            succeed(&mut throttle, &from(number), 5);
         }
         assert!(throttle.is_stranger(&from(1)) && !throttle.is_stranger(&from(2)));
-        throttle.password_changed(from(3).origin, &name, 5);
+        throttle.password_changed(from(3).origin, account(&from(0)), 5);
         assert!(throttle.is_stranger(&from(2)) && !throttle.is_stranger(&from(3)));
         assert!(!throttle.is_stranger(&Claim { is_inside: true, ..from(2) }));
     }
@@ -422,7 +423,7 @@ mod tests {
         throttle.failed(&other, 4, 5);
         throttle.failed(&own, 4, 5);
         assert_eq!(throttle.standing(&other, 5).failures(), 8);
-        throttle.succeeded(own.origin, &own.account.unwrap(), 5);
+        succeed(&mut throttle, &own, 5);
         assert_eq!(throttle.standing(&other, 5), Standing { at_account: 4, weight_us: 4 * FAILURE_US });
         assert_eq!(throttle.standing(&own, 5), Standing { at_account: 0, weight_us: 0 });
         assert_eq!(throttle.not_before_us(&other), 5 + 10 * SECOND_US);
@@ -432,20 +433,20 @@ mod tests {
     fn an_account_of_ones_own_does_not_wash_off_failures_at_others() {
         let mut throttle = throttle();
         let (own, other) = (claim("10.0.0.1", "mallory"), claim("10.0.0.1", "alice"));
-        throttle.succeeded(own.origin, &own.account.unwrap(), 5);
+        succeed(&mut throttle, &own, 5);
         throttle.failed(&other, 100, 5);
         for _ in 0..100 {
             throttle.failed(&own, 5, 5);
-            throttle.succeeded(own.origin, &own.account.unwrap(), 5);
+            succeed(&mut throttle, &own, 5);
         }
         assert_eq!(throttle.standing(&other, 5).failures(), 24);
         assert_eq!(throttle.not_before_us(&other), 5 + HOUR_US);
         // Not even after other addresses took the place of this one.
         throttle.failed(&own, 11, 5);
         for number in 2..2 + FAMILIAR_ADDRESSES_MAX {
-            throttle.succeeded(claim(&format!("10.0.0.{number}"), "x").origin, &own.account.unwrap(), 5);
+            succeed(&mut throttle, &claim(&format!("10.0.0.{number}"), "mallory"), 5);
         }
-        throttle.succeeded(own.origin, &own.account.unwrap(), 5);
+        succeed(&mut throttle, &own, 5);
         assert_eq!(throttle.standing(&other, 5).failures(), 24);
     }
 
@@ -492,7 +493,7 @@ mod tests {
         let here = claim("127.0.0.1", "alice");
         (0..50).for_each(|_| throttle.registered(here.origin, 5));
         assert_eq!(throttle.may_register(here.origin, 5), Ok(()));
-        throttle.succeeded(here.origin, &here.account.unwrap(), 5);
+        succeed(&mut throttle, &here, 5);
         assert_eq!(guesses(&mut throttle, &[here]), 720);
     }
 }

@@ -207,17 +207,17 @@ impl Chat {
             self.throttle.not_registered(peer.ip().into());
         }
         match (outcome, save.reason, account) {
-            (Ok(_), SaveReason::PasswordChanged, _) => {
+            (Ok(_), SaveReason::PasswordChanged, Some(account)) => {
                 info!("{peer}: {name} changed the password");
-                self.throttle.succeeded(peer.ip().into(), &name, now.mono_us);
-                self.throttle.password_changed(peer.ip().into(), &name, now.mono_us);
+                self.throttle.succeeded(peer.ip().into(), (account, &name), now.mono_us);
+                self.throttle.password_changed(peer.ip().into(), (account, &name), now.mono_us);
                 effects.own(id, format_args!("* password changed"));
             }
             (Ok(_), SaveReason::Token(secret), _) => effects.own(id, format_args!("* token {secret}")),
             (Ok(_), SaveReason::Reset, Some(account)) => {
                 info!("{peer}: {name} has a new password by a code");
                 self.enter(id, account, false, now, effects);
-                return self.throttle.password_changed(peer.ip().into(), &name, now.mono_us);
+                return self.throttle.password_changed(peer.ip().into(), (account, &name), now.mono_us);
             }
             (Ok(_), SaveReason::Registered | SaveReason::Upgraded, Some(account))
             | (Err(_), SaveReason::Upgraded, Some(account)) => {

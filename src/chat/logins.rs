@@ -210,7 +210,8 @@ impl Chat {
 
     pub(super) fn claim(&self, id: SessionId, account: Option<Name>) -> Claim {
         let session = self.session(id);
-        Claim { origin: session.peer.ip().into(), account, is_inside: session.account().is_some() }
+        let known = account.and_then(|name| self.accounts.find(&name));
+        Claim { origin: session.peer.ip().into(), account, known, is_inside: session.account().is_some() }
     }
 
     fn fresh(&self, world: &mut dyn World) -> Fresh {

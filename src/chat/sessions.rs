@@ -27,7 +27,7 @@ impl Chat {
         effects: &mut Effects,
     ) {
         let (name, peer) = (self.accounts[account].name, self.session(id).peer);
-        self.throttle.succeeded(peer.ip().into(), &name, now.mono_us);
+        self.throttle.succeeded(peer.ip().into(), (account, &name), now.mono_us);
         let staying: Vec<SessionId> =
             self.sessions_of(account).filter(|&other| !self.is_ending(other)).collect();
         if staying.len() >= SESSIONS_PER_ACCOUNT_MAX as usize {
