@@ -4,8 +4,12 @@
 //! `users.txt` at startup and for every record that was committed since, so the table after a restart is the table
 //! before it.
 
-use std::collections::HashMap;
+mod index;
 
+use std::collections::HashMap;
+use std::hash::BuildHasher;
+
+use self::index::NameIndex;
 use crate::kdf;
 use crate::name::Name;
 use crate::record::Timestamp;
@@ -74,7 +78,7 @@ struct Code {
 #[derive(Debug, Default)]
 pub struct Accounts {
     table: Vec<Account>,
-    by_name: HashMap<Name, AccountId>,
+    by_name: NameIndex,
     /// Login tokens, the oldest first, of accounts that have any.
     tokens: HashMap<AccountId, Vec<Token>>,
     codes: Vec<Code>,
@@ -107,7 +111,12 @@ impl Accounts {
 
     /// The account of this name, in any spelling.
     pub fn find(&self, name: &Name) -> Option<AccountId> {
-        self.by_name.get(name).copied()
+        self.by_name.find(self.hash(name), |id| self[id].name == *name)
+    }
+
+    /// Keyed as the tables are, so that nobody can choose names with equal hashes.
+    fn hash(&self, name: &Name) -> u32 {
+        self.looks.hasher().hash_one(name) as u32
     }
 
     /// Applies a committed record; returns the account that it is about. The only way to change anything durable.
@@ -138,7 +147,7 @@ impl Accounts {
 
     fn add(&mut self, name: Name, registered: Timestamp) -> AccountId {
         let id = AccountId(self.table.len().try_into().expect("memory ends before 2^32 accounts"));
-        self.by_name.insert(name, id);
+        self.by_name.add(self.hash(&name), id, self.table.len() + 1);
         let look = self.looks.entry(name.look_hash()).or_insert(id);
         *look = if *look == NOBODY { id } else { *look };
         let seen = self.reserved.remove(&name).unwrap_or_default();
@@ -206,7 +215,7 @@ impl Accounts {
     /// Reserves a name that occurs in the log, unless there is an account of that name; returns whether that is
     /// news. Lasts as long as the server runs: the next start finds the name in the log again.
     pub fn reserve(&mut self, name: Name) -> bool {
-        let is_new = !self.by_name.contains_key(&name) && !self.reserved.contains_key(&name);
+        let is_new = self.find(&name).is_none() && !self.reserved.contains_key(&name);
         if is_new {
             self.reserved.insert(name, Timestamp::default());
             self.looks.entry(name.look_hash()).or_insert(NOBODY);
@@ -216,7 +225,7 @@ impl Accounts {
 
     /// Reserves a name that has a read mark and no account. A mark of the epoch leaves an earlier one as it is.
     pub fn reserve_marked(&mut self, name: Name, seen: Timestamp) {
-        if !self.by_name.contains_key(&name) {
+        if self.find(&name).is_none() {
             self.looks.entry(name.look_hash()).or_insert(NOBODY);
             let mark = self.reserved.entry(name).or_default();
             *mark = if seen > Timestamp::default() { seen } else { *mark };
@@ -237,7 +246,6 @@ impl Accounts {
     /// Gives back memory that only reading `users.txt` needed.
     pub fn shrink(&mut self) {
         self.table.shrink_to_fit();
-        self.by_name.shrink_to_fit();
         self.looks.shrink_to_fit();
     }
 
