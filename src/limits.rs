@@ -228,6 +228,8 @@ pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 
 /// How much of the end of the log is read at startup. The tail that a crash can tear lies within it.
 pub const RECOVERY_BYTES: usize = 512 << 10;
+/// Entries that a table keeps room for when it shrinks after a burst.
+pub const TABLE_ENTRIES_MIN: usize = 16;
 /// Input buffers kept for reuse. Connections need them one at a time.
 pub const POOLED_INPUTS_MAX: usize = 4;
 /// Outbox buffers kept for reuse.

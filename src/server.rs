@@ -13,8 +13,9 @@ mod scan;
 mod seen;
 mod usage;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
+use std::hash::Hash;
 use std::io;
 use std::time::Duration;
 
@@ -39,7 +40,7 @@ use crate::feed::Feed;
 use crate::journal::{Batch, Commit, Committed, Journal, LOG_FILE};
 use crate::limits::{
     CONNECTIONS_RESERVED_MAX, GOODBYE_US, LINGER_US, LOGIN_GRACE_US, LOGIN_VERDICT_US, LOOK_PAUSE_US, Micros,
-    SECOND_US, SEEN_PAUSE_US, STALL_US,
+    SECOND_US, SEEN_PAUSE_US, STALL_US, TABLE_ENTRIES_MIN,
 };
 use crate::marks::SeenFile;
 use crate::net::{ConnectionId, Net};
@@ -104,8 +105,6 @@ pub struct Server<N: Net, S: Storage> {
     /// Connections with a task that can proceed: those with a replay at login, and all others.
     logins: Rotation,
     readers: Rotation,
-    /// Connections that are sent their replay at login.
-    replaying: HashSet<ConnectionId>,
     /// The scan of the log after startup, until it is complete.
     scan: Option<Scan>,
     clock: Clock,
@@ -182,7 +181,6 @@ impl<N: Net, S: Storage> Server<N, S> {
             tasks: HashMap::new(),
             logins: Rotation::default(),
             readers: Rotation::default(),
-            replaying: HashSet::new(),
             scan,
             clock: Clock::default(),
             chunk: Chunk::default(),
@@ -378,6 +376,15 @@ impl<N: Net, S: Storage> Server<N, S> {
             );
         }
         Ok(())
+    }
+}
+
+/// Gives back the room that a table needed in a burst: what thousands of connections need for a moment, when all log in
+/// again after a restart, they would otherwise hold while they are idle.
+fn shrink<K: Eq + Hash, V>(table: &mut HashMap<K, V>) {
+    let entries = table.len().max(TABLE_ENTRIES_MIN);
+    if table.capacity() > 4 * entries {
+        table.shrink_to(2 * entries);
     }
 }
 

@@ -61,6 +61,8 @@ pub struct Connection<S> {
     pub takes_lines_behind: bool,
     /// And waits for its turn to do so.
     pub is_queued: bool,
+    /// Its session is sent its replay at login.
+    pub is_replaying: bool,
     /// It is, or was, logged in: until then it has little room.
     pub is_logged_in: bool,
     pub(super) closing: Closing,
@@ -101,6 +103,7 @@ impl<S> Connection<S> {
             busy: false,
             takes_lines_behind: false,
             is_queued: false,
+            is_replaying: false,
             is_logged_in: false,
             closing: Closing::No,
             is_ready: false,

@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use log::info;
 
-use super::Server;
+use super::{Server, shrink};
 use crate::limits::{ACCEPTS_PER_TURN_MAX, EVICTIONS_PER_TURN_MAX, LOGIN_GRACE_US, Micros};
 use crate::net::{ConnectionId, Net};
 use crate::storage::Storage;
@@ -55,6 +55,13 @@ impl Strangers {
                 self.by_network.remove(&network(address));
             }
         }
+    }
+
+    /// Gives back room that is no longer needed.
+    pub(super) fn shrink(&mut self) {
+        shrink(&mut self.all);
+        shrink(&mut self.by_origin);
+        shrink(&mut self.by_network);
     }
 
     /// Returns the connection to evict next: the oldest one of the network that holds the most, and the oldest of

@@ -65,9 +65,8 @@ impl<N: Net, S: Storage> Server<N, S> {
         if let Some(connection) = self.reactor.connection(id)
             && !std::mem::replace(&mut connection.is_queued, true)
         {
-            let account = self.chat.account_of(id);
-            let queue = if self.replaying.contains(&id) { &mut self.logins } else { &mut self.readers };
-            queue.push(account, id);
+            let queue = if connection.is_replaying { &mut self.logins } else { &mut self.readers };
+            queue.push(self.chat.account_of(id), id);
         }
     }
 
@@ -246,7 +245,7 @@ impl<N: Net, S: Storage> Server<N, S> {
     fn caught_up(&mut self, id: ConnectionId, reading: Reading) -> Option<Task> {
         let connection = self.reactor.connection(id)?;
         connection.outbox.go_live(&self.feed);
-        self.replaying.remove(&id);
+        connection.is_replaying = false;
         if reading.notices.is_some_and(|notices| notices != self.feed.notices()) {
             let notice = "* who came and went meanwhile was not shown; /users tells who is here\n";
             self.reactor.push_own(id, notice.as_bytes(), &self.feed);
@@ -275,7 +274,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         if let Some(connection) = self.reactor.connection(id) {
             connection.busy = false;
             connection.takes_lines_behind = false;
-            self.replaying.remove(&id);
+            connection.is_replaying = false;
             self.reactor.schedule(id);
         }
     }

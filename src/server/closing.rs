@@ -2,7 +2,7 @@
 
 use log::info;
 
-use super::{Fatal, Server, Turned, fatal};
+use super::{Fatal, Server, Turned, fatal, shrink};
 use crate::limits::{GOODBYE_US, SHUTDOWN_FLUSH_US, STALL_US};
 use crate::net::{ConnectionId, Net};
 use crate::storage::Storage;
@@ -63,6 +63,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         let Some(connection) = self.reactor.connection(id) else { return };
         connection.busy = false;
         connection.takes_lines_behind = false;
+        connection.is_replaying = false;
         if connection.outbox.is_live() {
             if connection.outbox.is_drained(&self.feed) {
                 connection.outbox.leave_feed(&self.feed);
@@ -78,7 +79,6 @@ impl<N: Net, S: Storage> Server<N, S> {
             return info!("{}: closed: {reason}", pending.peer);
         }
         self.tasks.remove(&id);
-        self.replaying.remove(&id);
         if let Some(account) = self.chat.account_of(id) {
             self.note_end(id, account, end);
             if let Some(peer) = self.chat.peer_of(id) {
@@ -88,9 +88,15 @@ impl<N: Net, S: Storage> Server<N, S> {
         self.chat.close(id, reason, self.now);
     }
 
+    /// Drops the connections that are closed, and the room in tables that only a burst needed.
     pub(super) fn reap(&mut self) {
         let strangers = &mut self.strangers;
         self.reactor.reap(|id| strangers.remove(id));
+        self.strangers.shrink();
+        self.logins.shrink();
+        self.readers.shrink();
+        shrink(&mut self.tasks);
+        shrink(&mut self.pending_headers);
     }
 
     pub(super) fn begin_to_stop(&mut self) {

@@ -96,7 +96,9 @@ impl<N: Net, S: Storage> Server<N, S> {
         } else {
             Cursor::missed(from, replay, &self.journal)
         };
-        self.replaying.insert(id);
+        if let Some(connection) = self.reactor.connection(id) {
+            connection.is_replaying = true;
+        }
         let lines_after = Some((REPLAY_STEPS_BEFORE_LINES, REPLAY_BYTES_BEFORE_LINES));
         let (notices, is_answer, then) = (None, true, None);
         self.begin(id, Task::Read(Reading { cursor, notices, is_answer, lines_after, then }));

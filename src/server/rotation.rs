@@ -2,7 +2,9 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use super::shrink;
 use crate::accounts::AccountId;
+use crate::limits::TABLE_ENTRIES_MIN;
 use crate::net::ConnectionId;
 
 /// Connections whose task can proceed. Those without an account count as one account.
@@ -42,6 +44,15 @@ impl Rotation {
         }
         self.len -= usize::from(id.is_some());
         id
+    }
+
+    /// Gives back room that is no longer needed.
+    pub fn shrink(&mut self) {
+        shrink(&mut self.connections);
+        let entries = self.accounts.len().max(TABLE_ENTRIES_MIN);
+        if self.accounts.capacity() > 4 * entries {
+            self.accounts.shrink_to(2 * entries);
+        }
     }
 }
 
