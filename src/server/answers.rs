@@ -82,14 +82,21 @@ impl<N: Net, S: Storage> Server<N, S> {
         while left > CATCH_UPS_PER_TURN_MAX - CATCH_UPS_OF_LOGINS_MAX
             && let Some(id) = self.logins.pop()
         {
+            // Those that have missed nothing need no chunk, however many log in at once.
+            left -= usize::from(self.reads_log(id));
             self.step_task(id);
-            left -= 1;
         }
         for _ in 0..self.readers.len().min(left) {
             if let Some(id) = self.readers.pop() {
                 self.step_task(id);
             }
         }
+    }
+
+    /// Whether the next step of a connection's task reads a chunk of the log.
+    fn reads_log(&self, id: ConnectionId) -> bool {
+        let is_at_end = |reading: &Reading| reading.cursor.is_at_end(&self.journal);
+        matches!(self.tasks.get(&id), Some(Task::Read(reading)) if !is_at_end(reading))
     }
 
     fn step_task(&mut self, id: ConnectionId) {

@@ -609,3 +609,23 @@ fn who_took_nothing_before_a_login_and_takes_nothing_after_it_is_closed_in_ten_m
     sim.run_seconds(601);
     assert!(sim.peer("bob").is_gone());
 }
+
+#[test]
+fn logins_that_missed_nothing_take_no_more_turns_however_many_there_are() {
+    let turns = |count: usize| {
+        let mut sim = Sim::new();
+        for number in 0..count {
+            sim.connect(&format!("guest{number}"));
+        }
+        sim.settle();
+        for name in sim.names() {
+            sim.send(&name, format!("/replay 0\n/register {name} correct-horse\n"));
+        }
+        let turns = sim.settle();
+        for name in sim.names() {
+            assert!(sim.output(&name).contains(&format!("* welcome {name}")), "{name}");
+        }
+        turns
+    };
+    assert_eq!(turns(30), turns(2));
+}
