@@ -24,6 +24,8 @@ const BUFFER_BYTES: usize = 1 << 20;
 /// that only the first hash of each part takes work.
 pub fn make_accounts(directory: &Path, parts: &[(usize, u32)]) -> io::Result<()> {
     fs::create_dir_all(directory)?;
+    // A server does not start on accounts without their history.
+    File::options().append(true).create(true).open(directory.join(LOG_FILE))?;
     let mut out = BufWriter::with_capacity(BUFFER_BYTES, File::create(directory.join(USERS_FILE))?);
     let salt = [7; SALT_BYTES];
     let mut first = 0;
