@@ -74,6 +74,9 @@ pub struct Connection {
     pub lags: bool,
     /// It was so at some time: it may have fallen behind.
     pub may_lag: bool,
+    /// How many writes to it were interrupted, and whether one was in this turn: what it is told comes later then.
+    pub interrupted_writes: usize,
+    pub is_interrupted: bool,
     /// A write to it was interrupted before its welcome, which may have come a turn later for that.
     pub may_be_welcome_late: bool,
     /// It may have been closed, and not been told so yet.
@@ -122,6 +125,8 @@ impl Connection {
             is_closing: false,
             lags: false,
             may_lag: false,
+            interrupted_writes: 0,
+            is_interrupted: false,
             may_be_welcome_late: false,
             may_have_left: false,
             may_have_read_in_vain: false,

@@ -287,7 +287,8 @@ impl Model {
     pub(super) fn note_ended_by_others(&mut self) {
         for index in 0..self.open.len() {
             let id = self.open[index];
-            if self.connections[id].may_lag && self.may_be_ended_by_another(id) {
+            let may_be_told_late = self.connections[id].may_lag || self.connections[id].is_interrupted;
+            if may_be_told_late && self.may_be_ended_by_another(id) {
                 self.connections[id].may_have_left = true;
             }
         }

@@ -305,6 +305,9 @@ impl Model {
             let connection = &mut self.connections[id];
             let peer = net.peer(connection.peer);
             connection.may_have_left |= peer.is_finished_by_server() || peer.is_gone();
+            connection.is_interrupted = peer.interrupted_writes > connection.interrupted_writes;
+            connection.interrupted_writes = peer.interrupted_writes;
+            connection.may_be_welcome_late |= connection.is_interrupted && connection.account.is_none();
         }
         self.note_crowds();
         self.note_ended_by_others();
@@ -316,7 +319,6 @@ impl Model {
             let is_full = peer.untaken() >= peer.capacity || peer.was_reset() && peer.capacity < usize::MAX;
             connection.lags = is_full || peer.write_max < usize::MAX;
             connection.may_lag |= connection.lags;
-            connection.may_be_welcome_late |= peer.interrupted_writes > 0 && connection.account.is_none();
             connection.listen(&peer, &self.log, now_us);
         }
         for index in 0..self.open.len() {
