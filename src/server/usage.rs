@@ -15,6 +15,8 @@ pub struct Usage {
     pub outbox_bytes: usize,
     /// Those of them that are its own.
     pub own_bytes: usize,
+    /// Of a connection that is not logged in, bytes read and not handled, and its own that wait for the socket.
+    pub stranger_bytes: usize,
     /// Bytes of the feed, which all share.
     pub feed_bytes: usize,
     /// Logins, registrations and changes of passwords that wait to be hashed.
@@ -34,6 +36,10 @@ impl<N: Net, S: Storage> Server<N, S> {
             usage.input_bytes = usage.input_bytes.max(connection.input.waiting_bytes());
             usage.outbox_bytes = usage.outbox_bytes.max(connection.outbox.pending(&self.feed));
             usage.own_bytes = usage.own_bytes.max(connection.outbox.pending_own());
+            if !connection.is_logged_in {
+                let bytes = connection.input.waiting_bytes() + connection.outbox.pending_own();
+                usage.stranger_bytes = usage.stranger_bytes.max(bytes);
+            }
         }
         usage
     }

@@ -200,6 +200,14 @@ impl SimDisk {
         self.state().names.remove(name);
     }
 
+    /// Cuts the last byte of a file off, behind the back of whoever has it open.
+    pub fn cut_last_byte(&self, name: &str) {
+        let mut state = self.state();
+        let inode = state.inode(name);
+        inode.bytes.pop();
+        inode.synced = inode.bytes.len();
+    }
+
     pub fn length(&self, name: &str) -> usize {
         self.state().inode(name).bytes.len()
     }

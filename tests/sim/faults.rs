@@ -8,7 +8,7 @@ use super::tally::Tally;
 use super::world::{SimWorld, XorShift};
 
 /// Every kind of trouble, by the name that it is counted by where it comes about.
-pub const KINDS: [&str; 61] = [
+pub const KINDS: [&str; 66] = [
     "connection through a proxy",
     "short read",
     "short write",
@@ -56,6 +56,11 @@ pub const KINDS: [&str; 61] = [
     "adversary that never reads",
     "request of a web page",
     "bad header of a proxy",
+    "guess of a visitor",
+    "rush of visitors",
+    "visitor with a token",
+    "claim to come from elsewhere",
+    "file taken from a running server",
     "clock far back",
     "clock far ahead",
     "clock that stands still",

@@ -3,9 +3,9 @@
 //! Nothing here knows how the server works. [`gate`] checks every byte that reaches a socket against what always
 //! holds; a test states what it is about as a transcript ([`transcript`]) or step by step ([`harness::Sim`]).
 //!
-//! With a seed, everything happens at once ([`run`]): [`people`] talk, an [`adversary`] attacks, [`faults`] befall
-//! the machine, its [`clock`] goes wrong, files [`rot`] between two runs, and a [`model`] that sees only what is
-//! visible from outside decides whether the guarantees hold.
+//! With a seed, everything happens at once ([`run`]): [`people`] talk, [`visitors`] come by, an [`adversary`] attacks,
+//! [`faults`] befall the machine, its [`clock`] goes wrong, files [`rot`] between two runs, a [`meddler`] takes them
+//! away during one, and a [`model`] that sees only what is visible from outside decides whether the guarantees hold.
 
 #![allow(dead_code, reason = "not every test program that shares this needs all of it")]
 
@@ -15,6 +15,7 @@ pub mod disk;
 pub mod faults;
 pub mod gate;
 pub mod harness;
+pub mod meddler;
 pub mod model;
 pub mod net;
 pub mod people;
@@ -22,4 +23,5 @@ pub mod rot;
 pub mod run;
 pub mod tally;
 pub mod transcript;
+pub mod visitors;
 pub mod world;

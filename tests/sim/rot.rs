@@ -292,9 +292,16 @@ fn examine(disk: &SimDisk, case: &Case, model: &Model, world: &SimWorld, tally: 
     };
     tally.count("start on a damaged directory");
     (sim.world.wall_us, sim.world.mono_us) = (world.wall_us, world.mono_us);
-    // It reads the log once in the background.
-    sim.run_seconds(5);
     let known = known_names(&spoilt, case);
+    // It reads the log once in the background, and while it cannot, it does not know which names are free.
+    let accounts = spoilt.read(USERS).to_ascii_lowercase();
+    let is_without = |name: &&String| !accounts.contains(&format!("{name}:"));
+    sim.disk.state().read_fails = true;
+    for name in known.iter().filter(is_without).take(2) {
+        take_a_name(&mut sim, case, name);
+    }
+    sim.disk.state().read_fails = false;
+    sim.run_seconds(5);
     for name in &known {
         take_a_name(&mut sim, case, name);
     }

@@ -1,8 +1,8 @@
 //! A server, its machine and those who talk to it, from a seed: with the same one everything happens again.
 
 use chinwag::limits::{
-    HASHING_QUEUE_MAX, INPUT_BYTES_MAX, OUTBOX_BYTES_MAX, OUTBOX_HIGH_WATER_BYTES, OWN_BYTES_MAX,
-    WORK_SLICE_US,
+    BYTES_BEFORE_LOGIN_MAX, HASHING_QUEUE_MAX, INPUT_BYTES_MAX, OUTBOX_BYTES_MAX, OUTBOX_HIGH_WATER_BYTES,
+    OWN_BYTES_MAX, WORK_SLICE_US,
 };
 use chinwag::quota::ByteLimits;
 use chinwag::server::{Options, Server, Turned, Usage};
@@ -12,17 +12,22 @@ use super::clock;
 use super::disk::SimDisk;
 use super::faults::{End, befall, befall_disk, heal};
 use super::harness::options;
+use super::meddler::meddle;
 use super::model::{Guarantee, Model, Rules, broken, hold};
 use super::net::{Habits, SimNet};
 use super::people::{People, Stage};
 use super::rot::BitRot;
 use super::tally::Tally;
+use super::visitors::Visitors;
 use super::world::{SimWorld, XorShift};
 
 /// Things done by people and faults, before all calms down.
 const STEPS: usize = 1_200;
 /// Turns without an end of work; a server that makes so many spins.
 const TURNS_MAX: usize = 200_000;
+
+/// Of the runs in which the messages of an account are counted: more than who behaves says, and less than who is loud.
+const DAILY_BYTES: u64 = 100_000;
 
 /// Of the runs behind a proxy.
 const PROXY: &str = "10.254.0.7";
@@ -41,6 +46,11 @@ pub struct Run {
     is_besieged: bool,
     /// The adversary's choices, apart from those of everyone else.
     hostile_random: XorShift,
+    visitors: Visitors,
+    /// Whether visitors come.
+    is_visited: bool,
+    /// The visitors' choices, and the meddler's.
+    visitors_random: XorShift,
     /// Whether the wall clock goes wrong.
     is_clock_wild: bool,
     /// What it does then.
@@ -74,18 +84,23 @@ impl Run {
         let mut random = XorShift::new(seed + 1);
         let mut options = options();
         options.rate = random.one_of(&[None, Some(10), Some(100)]);
-        // The model does not count what an account says; tests/simulated/slots.rs does.
-        options.rules.bytes = ByteLimits { daily: None, first_day: None };
+        let daily = XorShift::new(seed + 8).one_of(&[None, None, Some(DAILY_BYTES)]);
+        options.rules.bytes = ByteLimits { daily, first_day: None };
         options.rules.kdf_rounds = random.one_of(&[10, 10, 3_000]);
         options.max_connections = random.one_of(&[40, 1_000]);
         options.per_address = random.one_of(&[Some(5), Some(32)]);
+        let mut clock_random = XorShift::new(seed + 4);
+        let is_clock_wild = clock_random.below(3) == 0;
         let rules = Rules {
             connections_max: options.max_connections,
             per_address: options.per_address.map_or(usize::MAX, |most| most as usize),
+            rate: options.rate,
+            daily_bytes: daily.filter(|_| options.rate.is_some()).map(|most| most as usize),
+            is_clock_wild,
         };
         let is_loud = random.below(4) == 0;
         let mut hostile_random = XorShift::new(seed + 3);
-        let mut clock_random = XorShift::new(seed + 4);
+        let mut visitors_random = XorShift::new(seed + 7);
         let is_behind_proxy = XorShift::new(seed + 6).below(3) == 0;
         if is_behind_proxy {
             options.proxies = vec![PROXY.parse().expect("it is an address")];
@@ -111,7 +126,10 @@ impl Run {
             adversary: Adversary::default(),
             is_besieged: hostile_random.below(3) == 0,
             hostile_random,
-            is_clock_wild: clock_random.below(3) == 0,
+            visitors: Visitors::default(),
+            is_visited: visitors_random.below(3) == 0,
+            visitors_random,
+            is_clock_wild,
             clock_random,
             bit_rot: BitRot::new(XorShift::new(seed + 5)),
             tally: Tally::default(),
@@ -130,10 +148,19 @@ impl Run {
         (adversary, Stage { net, model, random, tally, now_us: world.mono_us, is_loud: false })
     }
 
+    fn visitors_stage(&mut self) -> (&mut Visitors, Stage<'_>) {
+        let Run { net, model, visitors_random: random, tally, world, visitors, .. } = self;
+        (visitors, Stage { net, model, random, tally, now_us: world.mono_us, is_loud: false })
+    }
+
     fn step(&mut self) {
         if self.is_besieged {
             let (adversary, mut stage) = self.hostile_stage();
             adversary.act(&mut stage);
+        }
+        if self.is_visited {
+            let (visitors, mut stage) = self.visitors_stage();
+            visitors.act(&mut stage);
         }
         if self.is_clock_wild && self.clock_random.below(25) == 0 {
             clock::go_wild(&mut self.world, &mut self.clock_random, &mut self.tally);
@@ -180,6 +207,7 @@ impl Run {
             self.model.time_is_over();
         }
         let began_us = self.world.mono_us;
+        self.model.begins(began_us);
         let outcome = self.server.turn(&mut self.world);
         let (took_us, look_us) = (self.world.mono_us - began_us, self.world.look_us);
         hold(Guarantee::NeverStalls, took_us <= WORK_SLICE_US + 8 * look_us, || {
@@ -214,6 +242,8 @@ impl Run {
         people.read(&mut stage);
         let (adversary, mut stage) = self.hostile_stage();
         adversary.read(&mut stage);
+        let (visitors, mut stage) = self.visitors_stage();
+        visitors.read(&mut stage);
     }
 
     /// Starts another server on what is left.
@@ -265,9 +295,13 @@ impl Run {
         self.tally.count("starts");
         self.people.are_cut_off();
         self.adversary.is_cut_off();
+        self.visitors.are_cut_off();
         self.model.restarted(&self.disk);
         if self.turn.is_multiple_of(2) {
             self.bit_rot.examine(&self.disk, &self.model, &self.world, &mut self.tally);
+        } else {
+            let Run { disk, model, world, visitors_random: random, tally, .. } = self;
+            meddle(disk, model, world, random, tally);
         }
     }
 
@@ -284,6 +318,9 @@ impl Run {
         let (adversary, mut stage) = self.hostile_stage();
         adversary.leave_all(&mut stage);
         self.is_besieged = false;
+        let (visitors, mut stage) = self.visitors_stage();
+        visitors.leave_all(&mut stage);
+        self.is_visited = false;
         if clock::is_at_the_end(&self.world) {
             clock::set_right(&mut self.world);
         }
@@ -378,6 +415,7 @@ fn assert_within_limits(usage: &Usage) {
         ("of input of a connection", usage.input_bytes, INPUT_BYTES_MAX),
         ("for a connection", usage.outbox_bytes, OUTBOX_BYTES_MAX + OWN_BYTES_MAX),
         ("for a connection alone", usage.own_bytes, OUTBOX_HIGH_WATER_BYTES + OWN_BYTES_MAX),
+        ("of a connection without a login", usage.stranger_bytes, BYTES_BEFORE_LOGIN_MAX),
         ("for all", usage.feed_bytes, 2 * OUTBOX_BYTES_MAX),
         ("logins waiting", usage.logins_waiting, HASHING_QUEUE_MAX),
     ];

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use super::tokens::Tokens;
+
 /// Missed public messages that a login shows.
 const REPLAY: u64 = 50;
 
@@ -44,6 +46,7 @@ pub struct Account {
     pub unnoted: usize,
     /// The last turn in which it may have been online.
     pub maybe_online: u64,
+    pub tokens: Tokens,
 }
 
 impl Default for Account {
@@ -62,6 +65,7 @@ impl Default for Account {
             all_handed: VecDeque::new(),
             unnoted: 0,
             maybe_online: 0,
+            tokens: Tokens::default(),
         }
     }
 }
@@ -96,6 +100,7 @@ impl Account {
     /// A connection asked for it to have this password.
     pub fn may_become(&mut self, password: &str, id: usize, turn: u64) {
         self.changing.push(id);
+        self.tokens.may_be_revoked();
         self.possible.push(Some(password.into()));
         self.changed = turn;
     }

@@ -295,7 +295,12 @@ impl Model {
             text.strip_prefix("! ").and_then(|text| text.split_once(": ")).map_or("", |(code, _)| code);
         let needs_login = !matches!(
             waiting.asked,
-            Asked::Register { .. } | Asked::Login { .. } | Asked::Replay(_) | Asked::Help | Asked::Quit
+            Asked::Register { .. }
+                | Asked::Login { .. }
+                | Asked::Resume { .. }
+                | Asked::Replay(_)
+                | Asked::Help
+                | Asked::Quit
         );
         if code == "not-logged-in"
             && needs_login
@@ -320,6 +325,7 @@ impl Model {
                     "not-saved" => self.trouble.log_refused.max(self.trouble.no_time) >= since,
                     "line-too-long" => is_in && line_bytes(from, to.as_deref(), said) > 4096,
                     "no-such-user" => is_in && !is_there,
+                    "over-quota" => is_in && self.may_be_over_quota(from),
                     _ => return Fit::No,
                 };
                 // For a lagging reader a refusal overtakes the receipts of the lines before it, and a session that
@@ -332,6 +338,8 @@ impl Model {
             }
             Asked::Login { name, password } => self.fit_login(id, text, code, name, password, waiting),
             Asked::Register { name, password } => self.fit_register(id, text, code, name, password, waiting),
+            Asked::Token => self.fit_token(id, text, code, since),
+            Asked::Resume { name, token } => self.fit_resume(id, text, code, name, token, waiting),
             Asked::Passwd { new, is_right } => self.fit_passwd(id, text, code, new, *is_right, since),
             Asked::History(range) => {
                 if text != "* end of history" {

@@ -27,6 +27,13 @@ pub enum Asked {
         new: String,
         is_right: bool,
     },
+    /// A token for the account.
+    Token,
+    /// To log in with a token.
+    Resume {
+        name: String,
+        token: String,
+    },
     History(Range),
     Users,
     Replay(u64),

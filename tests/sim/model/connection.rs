@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::asked::Asked;
+use super::deadlines::Deadlines;
 use super::log::Log;
 use super::stream::Stream;
 use super::{Guarantee, broken};
@@ -95,6 +96,9 @@ pub struct Connection {
     pub may_have_gap: bool,
     /// When the client last took something.
     pub took_us: u64,
+    /// Its socket or its client took something in this turn.
+    pub has_taken: bool,
+    pub deadlines: Deadlines,
     /// The number of the last line of which it has a receipt, and one more.
     pub receipts: u64,
     partial: Vec<u8>,
@@ -137,6 +141,8 @@ impl Connection {
             heard_us: now_us,
             may_have_gap: false,
             took_us: now_us,
+            has_taken: false,
+            deadlines: Deadlines::default(),
             receipts: 0,
             partial: Vec::new(),
         }

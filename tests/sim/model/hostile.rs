@@ -82,7 +82,13 @@ impl Model {
         match text.as_bytes().first() {
             Some(b'0'..=b'9') => self.hostile_message(id, text),
             Some(b'*') => self.hostile_notice(id, text),
-            Some(b'!') => hold(Guarantee::KnownLines, is_error(text), || format!("not an error: {text}")),
+            Some(b'!') => {
+                hold(Guarantee::KnownLines, is_error(text), || format!("not an error: {text}"));
+                // All accounts of its own have one password, so that it is a stranger wherever it errs.
+                if text == "! bad-login: wrong name or password" {
+                    self.address_guessed_wrong(id);
+                }
+            }
             None => {}
             // In answer to a request; nothing but its end comes then.
             Some(_) if HTTP_ANSWER.lines().any(|line| line == text.trim_end()) => {

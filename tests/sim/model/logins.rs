@@ -21,11 +21,14 @@ const STRANGERS_WAITING: usize = 3;
 pub(super) const SESSIONS: usize = 16;
 /// Accounts made from one address within an hour.
 const REGISTRATIONS: usize = 10;
+const HOUR_US: u64 = 3_600_000_000;
 /// The longest delay that an attempt is not refused for, in seconds: a minute for the address, and the turns of the
 /// strangers that wait at the account.
 const DELAY_MAX: u64 = 60 + 5 * STRANGERS_WAITING as u64;
 /// Failures of an address after which the delay is longer than that.
 const FAILURES_REFUSED: u32 = 7;
+/// Turns from the check of a password to the welcome.
+const WELCOME_TURNS: u64 = 3;
 /// The most that one wrong `/passwd` counts.
 const FAILURES_OF_PASSWD: u32 = 8;
 
@@ -40,6 +43,8 @@ pub struct Logins {
     accounts_crowded: BTreeMap<String, u64>,
     /// What failed from each address since the server started, at most.
     failures: BTreeMap<u32, u32>,
+    /// When accounts were made from each address, at the earliest.
+    registrations: BTreeMap<u32, Vec<u64>>,
 }
 
 impl Logins {
@@ -52,7 +57,14 @@ impl Logins {
         }
     }
 
-    fn note_failures(&mut self, address: u32, count: u32) {
+    /// Notes that an account was made from an address, between two moments. Returns how many were within an hour.
+    fn note_registration(&mut self, address: u32, earliest_us: u64, latest_us: u64) -> usize {
+        let registrations = self.registrations.entry(address).or_default();
+        registrations.push(earliest_us);
+        registrations.iter().filter(|&&it| it + HOUR_US > latest_us).count()
+    }
+
+    pub fn note_failures(&mut self, address: u32, count: u32) {
         *self.failures.entry(address).or_default() += count;
     }
 }
@@ -128,11 +140,14 @@ impl Model {
         let (since, turn) = (waiting.turn, self.turn);
         let (is_in, address) = (self.connections[id].account.is_some(), self.connections[id].address);
         let (is_busy, is_refused) = (self.may_be_busy(name, since), self.may_be_refused(address));
+        let is_late = self.connections[id].may_lag || self.connections[id].may_be_welcome_late;
         if self.is_delay(id, text) {
             return Fit::Part;
         }
         let account = self.account(name);
         if let Some(welcomed) = text.strip_prefix("* welcome ") {
+            // A password that was changed while the login waited opens nothing any more.
+            let since = if is_late { since } else { since.max(turn.saturating_sub(WELCOME_TURNS)) };
             let may = !is_in && key(welcomed) == key(name) && account.may_have_had(Some(password), since);
             hold(Guarantee::Accounts, may, || format!("{welcomed} is welcome with {password}: {account:?}"));
             account.is(password, since, turn);
@@ -146,6 +161,7 @@ impl Model {
                 });
                 account.is_not(password, since, turn);
                 self.logins.note_failures(address, 1);
+                self.guessed_wrong(id, name, waiting);
                 !is_in
             }
             "busy" => is_busy,
@@ -179,6 +195,11 @@ impl Model {
             hold(Guarantee::Accounts, may, || format!("{name} was there already: {account:?}"));
             account.has(password, turn);
             account.ends_to_change(id, turn);
+            let between = (self.began_us(since + 1), self.began_us(turn));
+            let made = self.logins.note_registration(address, between.0, between.1);
+            hold(Guarantee::Bounded, made <= REGISTRATIONS, || {
+                format!("address {address} made {made} accounts within an hour")
+            });
             self.welcome(id, name, waiting, true);
             return Fit::Answer;
         }
@@ -233,6 +254,7 @@ impl Model {
             account.has(new, turn);
             account.ends_to_change(id, turn);
             account.changed_by = Some(Changed { by: id, turn, end });
+            account.tokens.revoke(since, turn);
             return Fit::Answer;
         }
         if self.is_delay(id, text) {

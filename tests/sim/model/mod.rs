@@ -10,13 +10,17 @@ mod answers;
 pub mod asked;
 mod bounds;
 mod connection;
+mod deadlines;
 mod facts;
+mod guesses;
 pub mod hostile;
 mod log;
 mod logins;
 mod marks;
+mod paces;
 mod seen;
 pub mod stream;
+mod tokens;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -28,9 +32,11 @@ use accounts::Account;
 use asked::Asked;
 use bounds::{Bounds, Work};
 use connection::{Client, Connection, Waiting};
+use guesses::Guesses;
 use hostile::{AUTHOR, OWN_NAMES, is_own_name};
 use log::{Log, Tag};
 use logins::Logins;
+use paces::Paces;
 use seen::Seen;
 use stream::{Between, Stream};
 
@@ -79,6 +85,12 @@ pub fn hold(guarantee: Guarantee, holds: bool, what: impl FnOnce() -> String) {
 pub struct Rules {
     pub connections_max: usize,
     pub per_address: usize,
+    /// Lines per second of an account.
+    pub rate: Option<u32>,
+    /// Bytes of messages per day of an account.
+    pub daily_bytes: Option<usize>,
+    /// Whether the wall clock goes wrong.
+    pub is_clock_wild: bool,
 }
 
 /// What became of something said.
@@ -131,6 +143,8 @@ pub struct Model {
     seen: Seen,
     trouble: Trouble,
     logins: Logins,
+    guesses: Guesses,
+    paces: Paces,
     bounds: Bounds,
     is_shutting_down: bool,
     /// Turns made, of all servers.
@@ -138,6 +152,8 @@ pub struct Model {
     /// When this server had its first turn.
     first_turn: u64,
     now_us: u64,
+    /// When each turn began, by its number.
+    began_us: Vec<u64>,
     /// Whether all that comes to light is printed, for who looks for what went wrong: `TRACE=1`.
     traces: bool,
     /// Where the log's last line ended when the server started: behind it, a torn one may stay without an ending.
@@ -156,11 +172,14 @@ impl Model {
             seen: Seen::default(),
             trouble: Trouble::from(disk),
             logins: Logins::default(),
+            guesses: Guesses::default(),
+            paces: Paces::default(),
             bounds: Bounds::from(disk),
             is_shutting_down: false,
             turn: 1,
             first_turn: 1,
             now_us: 0,
+            began_us: vec![0; 2],
             torn_at: None,
             traces: std::env::var_os("TRACE").is_some(),
         }
@@ -180,14 +199,18 @@ impl Model {
         let turn = self.turn;
         self.trace(format_args!("{id:>4} > {asked:?}"));
         match &asked {
-            Asked::Say { tag, .. } => {
+            Asked::Say { to, text, tag } => {
                 self.fates.insert(*tag, Fate::Open);
+                self.note_said(id, to.as_deref(), text);
             }
             Asked::Register { name, password } => {
                 self.connections[id].may_be.push(key(name));
                 self.account(name).may_become(password, id, turn);
             }
-            Asked::Login { name, .. } => self.connections[id].may_be.push(key(name)),
+            Asked::Login { name, .. } | Asked::Resume { name, .. } => {
+                self.connections[id].may_be.push(key(name));
+            }
+            Asked::Token => self.note_token_asked(id),
             Asked::Passwd { new, .. } => {
                 if let Some(name) = self.connections[id].who() {
                     let account = self.account(&name);
@@ -202,7 +225,9 @@ impl Model {
             _ => {}
         }
         let seen = match &asked {
-            Asked::Login { name, .. } => self.seen.place_of(&key(name), &self.log),
+            Asked::Login { name, .. } | Asked::Resume { name, .. } => {
+                self.seen.place_of(&key(name), &self.log)
+            }
             _ => 0,
         };
         let end = self.log.len();
@@ -226,6 +251,7 @@ impl Model {
 
     pub fn took(&mut self, id: usize) {
         self.connections[id].took_us = self.now_us;
+        self.connections[id].has_taken = true;
     }
 
     pub fn shuts_down(&mut self) {
@@ -295,6 +321,11 @@ impl Model {
         self.trouble.no_time = self.turn + 1;
     }
 
+    /// A turn begins.
+    pub fn begins(&mut self, now_us: u64) {
+        self.began_us.resize(self.turn as usize + 2, now_us);
+    }
+
     /// Looks at all that a turn has brought. `is_last`: the server ended in it.
     pub fn look(&mut self, net: &SimNet, disk: &SimDisk, now_us: u64, random_failures: u64, is_last: bool) {
         self.turn += 1;
@@ -312,19 +343,24 @@ impl Model {
         self.note_crowds();
         self.note_ended_by_others();
         // All are heard before anything is written in a turn, so that a login counts what the others have said in it.
+        let mut written = Vec::new();
         for &id in &self.open {
             let connection = &mut self.connections[id];
-            let peer = net.peer(connection.peer);
+            let mut peer = net.peer(connection.peer);
             // A reset has thrown away what filled its socket.
             let is_full = peer.untaken() >= peer.capacity || peer.was_reset() && peer.capacity < usize::MAX;
             connection.lags = is_full || peer.write_max < usize::MAX;
             connection.may_lag |= connection.lags;
             connection.listen(&peer, &self.log, now_us);
+            let lines = connection.lines_of(&peer.take_written());
+            connection.has_taken |= !lines.is_empty();
+            if lines.iter().any(|line| line.starts_with(b"* welcome ")) {
+                self.guesses.will_succeed(connection.address, self.turn);
+            }
+            written.push((id, lines));
         }
-        for index in 0..self.open.len() {
-            let id = self.open[index];
-            let written = net.peer(self.connections[id].peer).take_written();
-            for line in self.connections[id].lines_of(&written) {
+        for (id, lines) in written {
+            for line in lines {
                 self.line(id, &line);
             }
         }
@@ -334,6 +370,7 @@ impl Model {
         }
         self.note_losses(net);
         self.look_at_ends(net);
+        self.look_at_deadlines(net);
         if self.trouble.seen_refused == self.turn {
             self.accounts.values_mut().for_each(Account::may_not_be_noted);
         }
@@ -368,6 +405,8 @@ impl Model {
         }
         self.trouble = Trouble::from(disk);
         self.logins = Logins::default();
+        self.guesses = Guesses::default();
+        self.paces = Paces::default();
         self.bounds = Bounds::from(disk);
         self.is_shutting_down = false;
         self.turn += 1;
@@ -399,6 +438,11 @@ impl Model {
         if self.traces {
             eprintln!("turn {:>5}, {:>12} us: {what}", self.turn, self.now_us);
         }
+    }
+
+    /// When a turn began.
+    fn began_us(&self, turn: u64) -> u64 {
+        self.began_us[(turn as usize).min(self.began_us.len() - 1)]
     }
 
     fn account(&mut self, name: &str) -> &mut Account {
@@ -458,6 +502,7 @@ impl Model {
 
     /// What is in the log was said, by who is named there.
     fn look_at_record(&mut self, place: usize) {
+        self.look_at_pace(place);
         let record = self.log.record(place);
         if record.tag.0 == AUTHOR {
             return self.look_at_hostile_record(place);
@@ -584,6 +629,7 @@ impl Model {
             Stream::after_login(&name, seen, end, &replays, &self.log)
         };
         let connection = &mut self.connections[id];
+        self.guesses.succeeded(connection.address, &name);
         if is_new {
             connection.heard = self.log.len();
         }
