@@ -41,7 +41,7 @@ usage: chinwagd [FLAG]...
   --repair                show how to repair a damaged data directory; with --yes, do it
   --reset NAME            print a one-time code with which NAME chooses a new password
   --new-history           set the history aside and begin a new one; accounts and names stay
-                          (these three: only while no server runs)
+                          (these three: only while no server runs, and one at a time)
   --help, --version
 
 The log goes to stderr; RUST_LOG=warn makes it quieter, RUST_LOG=debug louder.
@@ -146,7 +146,26 @@ pub fn parse_flags(arguments: impl Iterator<Item = OsString>) -> Result<Parsed, 
         };
         set_flag(&mut flags, &flag, value)?;
     }
+    check_together(&flags)?;
     Ok(Parsed::Run(flags))
+}
+
+/// Checks that there is at most one command that starts no server, and that nothing else belongs to another command.
+fn check_together(flags: &Flags) -> Result<(), String> {
+    let commands = [
+        ("--check", flags.check),
+        ("--repair", flags.repair),
+        ("--reset", flags.reset.is_some()),
+        ("--new-history", flags.new_history),
+    ];
+    let mut given = commands.iter().filter(|(_, is_given)| *is_given).map(|(command, _)| command);
+    if let (Some(first), Some(second)) = (given.next(), given.next()) {
+        return Err(format!("{first} and {second}: one of them at a time"));
+    }
+    if flags.yes && !flags.repair {
+        return Err("--yes: only with --repair; see --help".into());
+    }
+    Ok(())
 }
 
 fn set_flag(flags: &mut Flags, flag: &str, value: String) -> Result<(), String> {
@@ -289,6 +308,22 @@ mod tests {
             (flags.options.rules.bytes.daily, flags.options.rules.bytes.first_day),
             (None, Some(1 << 20))
         );
+    }
+
+    #[test]
+    fn flags_that_exclude_each_other_start_nothing() {
+        for (arguments, expected) in [
+            (&["--yes"][..], "--yes: only with --repair; see --help"),
+            (&["--check", "--yes"], "--yes: only with --repair; see --help"),
+            (&["--check", "--repair"], "--check and --repair: one of them at a time"),
+            (&["--repair", "--yes", "--new-history"], "--repair and --new-history: one of them at a time"),
+            (&["--new-history", "--reset=bob"], "--reset and --new-history: one of them at a time"),
+            (&["--reset", "bob", "--check"], "--check and --reset: one of them at a time"),
+        ] {
+            assert_eq!(parse(arguments).err().as_deref(), Some(expected), "{arguments:?}");
+        }
+        let flags = parse(&["--yes", "--repair", "--data=x"]).expect("these belong together");
+        assert!(flags.repair && flags.yes);
     }
 
     #[test]

@@ -74,8 +74,7 @@ fn use_tool(flags: &Flags) -> io::Result<bool> {
     }
     if flags.new_history {
         repair::new_history(&mut directory, now, out)?;
-    }
-    if let Some(name) = flags.reset {
+    } else if let Some(name) = flags.reset {
         let mut code = [0; 16];
         getrandom::fill(&mut code).map_err(io::Error::other)?;
         repair::reset(&mut directory, name, now, &hex::encode(code), out)?;

@@ -32,6 +32,8 @@ fn a_bad_flag_is_named_in_one_line() {
         (&["--max-connections", "0"], "--max-connections"),
         (&["--per-address", "on"], "--per-address"),
         (&["--check=yes"], "--check"),
+        (&["--yes"], "--yes"),
+        (&["--repair", "--check"], "--check"),
     ] {
         let (status, printed, said) = run_chinwagd(flags);
         assert_eq!(status, Some(2), "{flags:?}: {said}");
