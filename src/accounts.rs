@@ -11,6 +11,7 @@ use std::hash::BuildHasher;
 
 use self::index::NameIndex;
 use crate::kdf;
+use crate::limits::Micros;
 use crate::name::Name;
 use crate::record::Timestamp;
 use crate::users::{Credential, SecretHash, UserRecord};
@@ -107,6 +108,13 @@ impl Accounts {
     /// All accounts, in the order of their registration.
     pub fn iter(&self) -> impl Iterator<Item = (AccountId, &Account)> {
         (0..).map(AccountId).zip(&self.table)
+    }
+
+    /// How long ago each account was registered, except those whose time is unknown (version 0.1) or later than now.
+    pub fn ages_us(&self, wall_us: Micros) -> impl Iterator<Item = Micros> {
+        let registered = self.table.iter().filter(|account| account.credential().is_some());
+        let registered = registered.map(|account| account.registered).filter(|at| *at > Timestamp::default());
+        registered.filter_map(move |at| wall_us.checked_sub(at.micros()))
     }
 
     /// The account of this name, in any spelling.
@@ -337,6 +345,17 @@ mod tests {
         let account = &accounts[alice];
         assert_eq!((account.name.as_str(), account.registered), ("Alice", at(7)));
         assert_eq!(account.credential().unwrap().salt, [3; 16]);
+    }
+
+    #[test]
+    fn accounts_know_how_long_ago_they_were_registered() {
+        let mut accounts = Accounts::default();
+        for (number, registered) in [7, 0, 9, 30].into_iter().enumerate() {
+            accounts.apply(&credential(&format!("n{number}"), 1, registered));
+        }
+        accounts.apply(&credential("n0", 2, 20));
+        accounts.apply(&UserRecord::Reserved { name: name("nobody"), at: at(8) });
+        assert_eq!(accounts.ages_us(10).collect::<Vec<_>>(), [3, 1]);
     }
 
     #[test]

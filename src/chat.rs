@@ -130,15 +130,18 @@ enum Names {
 }
 
 impl Chat {
-    /// Returns a chat without sessions, with room for `sessions` of them.
-    pub fn new(rules: Rules, accounts: Accounts, sessions: usize) -> Chat {
+    /// Returns a chat without sessions, with room for `sessions` of them. The wall clock in `now` is that of the events:
+    /// not earlier than the last message.
+    pub fn new(rules: Rules, accounts: Accounts, sessions: usize, now: Now) -> Chat {
+        let mut throttle = Throttle::new(!rules.limits_addresses, rules.accounts_per_hour);
+        throttle.registered_earlier(accounts.ages_us(now.wall_us), now.mono_us);
         Chat {
             rules,
             accounts,
             quotas: Quotas::default(),
             sessions: Vec::with_capacity(sessions),
             presence: Presence::default(),
-            throttle: Throttle::new(!rules.limits_addresses, rules.accounts_per_hour),
+            throttle,
             hashing: HashingQueue::default(),
             quantum_rounds: 0,
             accepted_codes: HashMap::new(),

@@ -103,7 +103,9 @@ fn serve(flags: Flags) -> Result<(), String> {
     // at its end.
     options.max_connections = connection_limit(flags.max_connections, 3 + EVICTIONS_PER_TURN_MAX);
     warn_of_weak(&options);
-    let mut server = Server::new(net, directory, options.clone()).map_err(|error| error.to_string())?;
+    let mut world = System { started: Instant::now() };
+    let mut server =
+        Server::new(net, directory, options.clone(), world.now()).map_err(|error| error.to_string())?;
     info!(
         "at most {} connections, {} of one address, {} lines a second each; sync {}; passwords with {} rounds",
         options.max_connections,
@@ -125,7 +127,6 @@ fn serve(flags: Flags) -> Result<(), String> {
             false => info!("registration is closed: nobody can make an account"),
         }
     }
-    let mut world = System { started: Instant::now() };
     server.watch_clock(world.now());
     let mut stdout = Unwaited::new(io::stdout());
     for address in addresses {

@@ -133,11 +133,12 @@ pub struct Server<N: Net, S: Storage> {
 }
 
 impl<N: Net, S: Storage> Server<N, S> {
-    /// Recovers the data directory and returns a server that is ready for its first turn.
+    /// Recovers the data directory and returns a server that is ready for its first turn. `now` is the time of the
+    /// start.
     ///
     /// # Errors
     /// The data directory cannot be used; the message names the file.
-    pub fn new(net: N, mut storage: S, options: Options) -> Result<Server<N, S>, Fatal> {
+    pub fn new(net: N, mut storage: S, options: Options, now: Now) -> Result<Server<N, S>, Fatal> {
         // Where a file cannot be opened, the error names its path.
         let recovering = |file| {
             move |why| match why {
@@ -160,7 +161,8 @@ impl<N: Net, S: Storage> Server<N, S> {
             rules.bytes = ByteLimits { daily: None, first_day: None };
         }
         let reserved = options.max_connections.min(CONNECTIONS_RESERVED_MAX);
-        let mut chat = Chat::new(rules, accounts, reserved);
+        let wall_us = now.wall_us.max(journal.last().micros());
+        let mut chat = Chat::new(rules, accounts, reserved, Now { wall_us, ..now });
         let scan = Scan::new(&journal);
         if scan.is_none() {
             chat.history_is_empty();

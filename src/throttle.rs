@@ -119,6 +119,13 @@ impl Throttle {
         if self.ignores_origins { Ok(()) } else { self.registrations.check(origin, now_us) }
     }
 
+    /// Counts accounts that were registered before the start, so long ago.
+    pub fn registered_earlier(&mut self, ages_us: impl Iterator<Item = Micros>, now_us: Micros) {
+        if !self.ignores_origins {
+            self.registrations.add_earlier(ages_us, now_us);
+        }
+    }
+
     /// Counts a new account.
     pub fn registered(&mut self, origin: Origin, now_us: Micros) {
         if !self.ignores_origins {

@@ -19,8 +19,8 @@ pub enum TooMany {
 /// All registrations of the last hour.
 #[derive(Default)]
 pub(super) struct Registrations {
-    /// The oldest first.
-    recent: VecDeque<(Micros, Origin)>,
+    /// Until when each counts, the oldest first, and its address, unless it is from before the start.
+    recent: VecDeque<(Micros, Option<Origin>)>,
     by_origin: HashMap<Origin, u32>,
     per_hour: Option<u32>,
 }
@@ -28,6 +28,16 @@ pub(super) struct Registrations {
 impl Registrations {
     pub fn new(per_hour: Option<u32>) -> Registrations {
         Registrations { per_hour, ..Registrations::default() }
+    }
+
+    /// Counts accounts that were registered before the start, so long ago. Their addresses are not known. Must be
+    /// called before anything is added.
+    pub fn add_earlier(&mut self, ages_us: impl Iterator<Item = Micros>, now_us: Micros) {
+        let left_us = ages_us.filter_map(|age_us| REGISTRATION_WINDOW_US.checked_sub(age_us));
+        let mut left_us: Vec<Micros> = left_us.collect();
+        left_us.sort_unstable();
+        let most = left_us.len().saturating_sub(THROTTLE_ENTRIES_MAX);
+        self.recent.extend(left_us.drain(most..).map(|left_us| (now_us + left_us, None)));
     }
 
     pub fn check(&mut self, origin: Origin, now_us: Micros) -> Result<(), TooMany> {
@@ -47,7 +57,7 @@ impl Registrations {
         if self.recent.len() >= THROTTLE_ENTRIES_MAX {
             self.drop_oldest();
         }
-        self.recent.push_back((now_us, origin));
+        self.recent.push_back((now_us + REGISTRATION_WINDOW_US, Some(origin)));
         for key in [Some(origin), origin.wide()].into_iter().flatten() {
             *self.by_origin.entry(key).or_insert(0) += 1;
         }
@@ -55,20 +65,20 @@ impl Registrations {
 
     /// Removes the latest registration of an address.
     pub fn take_back(&mut self, origin: Origin) {
-        if let Some(at) = self.recent.iter().rposition(|&(_, other)| other == origin) {
+        if let Some(at) = self.recent.iter().rposition(|&(_, other)| other == Some(origin)) {
             self.recent.remove(at);
             self.count_down(origin);
         }
     }
 
     fn expire(&mut self, now_us: Micros) {
-        while self.recent.front().is_some_and(|&(at_us, _)| at_us + REGISTRATION_WINDOW_US <= now_us) {
+        while self.recent.front().is_some_and(|&(until_us, _)| until_us <= now_us) {
             self.drop_oldest();
         }
     }
 
     fn drop_oldest(&mut self) {
-        if let Some((_, origin)) = self.recent.pop_front() {
+        if let Some((_, Some(origin))) = self.recent.pop_front() {
             self.count_down(origin);
         }
     }
@@ -135,6 +145,28 @@ mod tests {
         }
         assert_eq!(registrations.check(from(99), 100), Err(TooMany::OfHour));
         assert_eq!(registrations.check(from(99), 100 + REGISTRATION_WINDOW_US), Ok(()));
+    }
+
+    #[test]
+    fn accounts_of_before_the_start_count_until_they_are_an_hour_old() {
+        const MINUTE_US: Micros = 60_000_000;
+        let here = origin("10.0.0.1");
+        let mut registrations = Registrations::new(Some(3));
+        // The clock that counts from the start is younger than they are.
+        let ages_us = [5, 200, 40, 59, 60].map(|minutes| minutes * MINUTE_US);
+        registrations.add_earlier(ages_us.into_iter(), 1);
+        assert_eq!(registrations.check(here, 1), Err(TooMany::OfHour));
+        assert_eq!(registrations.check(here, 1 + MINUTE_US), Ok(()));
+        registrations.add(here, 1 + MINUTE_US);
+        assert_eq!(registrations.check(here, 20 * MINUTE_US), Err(TooMany::OfHour));
+        assert_eq!(registrations.check(here, 1 + 20 * MINUTE_US), Ok(()));
+        registrations.take_back(here);
+        assert_eq!((registrations.recent.len(), registrations.by_origin.len()), (1, 0));
+
+        let mut registrations = Registrations::new(Some(1));
+        registrations.add_earlier((0..2 * THROTTLE_ENTRIES_MAX as Micros).rev(), 1);
+        assert_eq!(registrations.recent.len(), THROTTLE_ENTRIES_MAX);
+        assert_eq!(registrations.recent.back(), Some(&(1 + REGISTRATION_WINDOW_US, None)));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::time::Duration;
 use chinwag::directory::Directory;
 use chinwag::net::MioNet;
 use chinwag::server::{Options, Server};
+use chinwag::world::World;
 use tempfile::TempDir;
 
 use crate::common::PATIENCE;
@@ -52,11 +53,12 @@ impl Party {
         options.rules.limits_addresses = false;
         let storage = Directory::open(&directory.path().join("data")).unwrap();
         let net = MioNet::new(vec![listener]).unwrap();
-        let mut server = None;
-        let info = allocation_counter::measure(|| server = Some(Server::new(net, storage, options)));
+        let (mut server, mut world) = (None, SimWorld::new());
+        let now = world.now();
+        let info = allocation_counter::measure(|| server = Some(Server::new(net, storage, options, now)));
         let mut party = Party {
             server: server.expect("it was just made").unwrap_or_else(|error| panic!("{error}")),
-            world: SimWorld::new(),
+            world,
             clients: Vec::new(),
             allocations: 0,
             bytes: info.bytes_current,

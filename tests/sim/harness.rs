@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use chinwag::limits::{Micros, SECOND_US};
 use chinwag::server::{Fatal, Options, Server, Turned};
 use chinwag::storage::SyncPolicy;
+use chinwag::world::World;
 
 use super::disk::{LOG, SimDisk};
 use super::net::{Peer, SimNet};
@@ -53,11 +54,14 @@ impl Sim {
     }
 
     pub fn try_on(disk: SimDisk, options: Options) -> Result<Sim, String> {
+        Sim::try_at(SimWorld::new(), disk, options)
+    }
+
+    fn try_at(mut world: SimWorld, disk: SimDisk, options: Options) -> Result<Sim, String> {
         disk.state().shows_unsynced = options.sync != SyncPolicy::Always;
         let net = SimNet::new(disk.clone());
-        let server =
-            Server::new(net.clone(), disk.clone(), options.clone()).map_err(|error| error.to_string())?;
-        let (world, clients) = (SimWorld::new(), BTreeMap::new());
+        let server = Server::new(net.clone(), disk.clone(), options.clone(), world.now());
+        let (server, clients) = (server.map_err(|error| error.to_string())?, BTreeMap::new());
         Ok(Sim { server, net, disk, world, options, clients, next_address: 0 })
     }
 
@@ -66,8 +70,8 @@ impl Sim {
         let Sim { server, mut world, options, next_address, .. } = self;
         drop(server);
         world.advance(60 * SECOND_US);
-        let sim = Sim::on(disk, options);
-        Sim { world, next_address, ..sim }
+        let sim = Sim::try_at(world, disk, options);
+        Sim { next_address, ..sim.unwrap_or_else(|error| panic!("it does not start: {error}")) }
     }
 
     /// The same after a kill -9: the system still has all that was written.

@@ -6,6 +6,7 @@ use chinwag::limits::{
 };
 use chinwag::quota::ByteLimits;
 use chinwag::server::{Options, Server, Turned, Usage};
+use chinwag::world::World;
 
 use super::adversary::Adversary;
 use super::clock;
@@ -112,14 +113,15 @@ impl Run {
             Habits { tells_all: random.below(3) > 0, reads_short: random.below(2) == 0, ..Habits::default() };
         net.state().proxy =
             is_behind_proxy.then(|| format!("{PROXY}:40000").parse().expect("it is an address"));
-        let server =
-            Server::new(net.clone(), disk.clone(), options.clone()).expect("an empty directory is fine");
+        let mut world = SimWorld::new();
+        let server = Server::new(net.clone(), disk.clone(), options.clone(), world.now())
+            .expect("an empty directory is fine");
         Run {
             random,
             options,
             server,
             net,
-            world: SimWorld::new(),
+            world,
             model: Model::new(rules, &disk),
             disk,
             people: People::new(),
@@ -277,7 +279,8 @@ impl Run {
             self.net.state().proxy = before.state().proxy;
             let us = self.random.one_of(&[0, 1_000_000, 60_000_000]);
             self.world.advance(us);
-            match Server::new(self.net.clone(), self.disk.clone(), self.options.clone()) {
+            let now = self.world.now();
+            match Server::new(self.net.clone(), self.disk.clone(), self.options.clone(), now) {
                 Ok(server) => {
                     self.server = server;
                     break;

@@ -260,3 +260,31 @@ fn registration_can_be_closed_and_accounts_are_limited_in_all_and_by_the_hour() 
     sim.run_seconds(3600);
     sim.join("yann");
 }
+
+#[test]
+fn registrations_of_the_last_hour_count_after_a_restart() {
+    let mut slow = options();
+    slow.rules.accounts_per_hour = Some(5);
+    let mut sim = Sim::with(slow);
+    for number in 0..3 {
+        sim.join(&format!("n{number}"));
+    }
+    sim.run_seconds(1800);
+    for number in 3..5 {
+        sim.join(&format!("n{number}"));
+    }
+    // A restart takes a minute. The clock of the machine may be another one then.
+    let mut sim = sim.restart();
+    assert!(answer(&mut sim, "x", "/register xaver correct-horse")[0].starts_with("! too-many-accounts"));
+    let mut sim = sim.restart();
+    sim.run_seconds(1800 - 60);
+    for name in ["xaver", "yann", "zoe"] {
+        sim.join(name);
+    }
+    assert!(answer(&mut sim, "w", "/register walter correct-horse")[0].starts_with("! too-many-accounts"));
+    // After a change of a password the account is still as old as it was.
+    sim.say("yann", "/passwd correct-horse battery-staple");
+    sim.run_seconds(3600);
+    let mut sim = sim.restart();
+    (0..5).for_each(|number| sim.join(&format!("m{number}")));
+}
