@@ -204,14 +204,15 @@ impl Client {
     pub fn submit(&mut self, line: &str) -> Option<LineId> {
         let mut clean = String::new();
         let input = protocol::read(line.trim_end_matches(['\r', '\n']).as_bytes(), &mut clean);
-        let conceals_command = matches!(input.command, Err(Misuse::Indented));
+        let concealed = input.command.err().filter(|it| matches!(it, Misuse::Indented | Misuse::Erased));
+        let concealed = concealed.map(|misuse| misuse.to_string());
         if matches!(input.command, Ok(Command::Nothing)) {
             return None;
         }
         let id = self.next_id;
         self.next_id += 1;
-        if conceals_command {
-            self.refuse(id, &clean, Refusal::parse(Misuse::Indented.to_string().trim_start_matches("! ")));
+        if let Some(misuse) = concealed {
+            self.refuse(id, &clean, Refusal::parse(misuse.trim_start_matches("! ")));
         } else if !self.own_command(id, &clean) {
             self.send_line(id, &clean, &clean);
         }

@@ -112,7 +112,8 @@ impl LineBuffer {
         let from = usize::from(self.end);
         assert!(from < INPUT_BYTES_MAX, "fill is called only where there is room");
         let count = read(&mut buffer[from..])?;
-        let (kept, asks_for_mark) = self.telnet.strip(&mut buffer[from..from + count]);
+        let has_text = self.end > self.start && buffer[from - 1] != b'\n';
+        let (kept, asks_for_mark) = self.telnet.strip(&mut buffer[from..from + count], has_text);
         self.end += kept as u16;
         self.stripped = self.stripped.saturating_add((count - kept) as u32);
         self.timing_mark_due |= asks_for_mark;
@@ -295,7 +296,14 @@ const WONT: u8 = 252;
 const WILL: u8 = 251;
 const TIMING_MARK: u8 = 6;
 const SB: u8 = 250;
+const ERASE_LINE: u8 = 248;
+const ERASE_CHARACTER: u8 = 247;
+/// Ctrl-C: a line that was begun is given up.
+const INTERRUPT: u8 = 244;
 const SE: u8 = 240;
+/// What keys that erase send without telnet.
+const BACKSPACE: u8 = 0x08;
+const CONTROL_U: u8 = 0x15;
 
 /// What a telnet client waits for after a Ctrl-C (RFC 860): until then it shows nothing of what arrives. The only
 /// thing that the server ever says in telnet's language; a whole line, as all that it sends.
@@ -308,8 +316,9 @@ impl Telnet {
     }
 
     /// Takes the commands out of `bytes` in place; returns how many bytes of text are left at its start, and
-    /// whether a timing mark was asked for.
-    fn strip(&mut self, bytes: &mut [u8]) -> (usize, bool) {
+    /// whether a timing mark was asked for. What erases text becomes the character of the key that does, so that the
+    /// reader of the line knows of it; `has_text` says whether the line had any before.
+    fn strip(&mut self, bytes: &mut [u8], has_text: bool) -> (usize, bool) {
         let is_text = matches!(self, Telnet::Text | Telnet::Return);
         if is_text && !bytes.contains(&IAC) && !bytes.contains(&0) {
             if let Some(last) = bytes.last() {
@@ -332,6 +341,11 @@ impl Telnet {
                 (Telnet::Command, DO) => (Telnet::Do, false),
                 (Telnet::Command, WILL..=DONT) => (Telnet::Option, false),
                 (Telnet::Command, SB) => (Telnet::Negotiation, false),
+                (Telnet::Command, ERASE_CHARACTER | ERASE_LINE | INTERRUPT) => {
+                    byte = if byte == ERASE_CHARACTER { BACKSPACE } else { CONTROL_U };
+                    let has_text = bytes[..kept].last().map_or(has_text, |&last| last != b'\n');
+                    (Telnet::Text, has_text)
+                }
                 // No command below SE exists: then it was no IAC, and a line ending must not be swallowed.
                 (Telnet::Command, 0..SE) => (Telnet::behind(byte), true),
                 (Telnet::Command | Telnet::Option | Telnet::Do, _) => (Telnet::Text, false),
@@ -428,6 +442,17 @@ mod tests {
         // Two letters of Latin-1, and what was typed after them.
         check(b"a\xff\xfab\nc\xff\xfa\xff\nd\n", &["\"a\"", "\"c\"", "\"d\""]);
         check(b"\xff\xfa\x1f\x00\x50\x00\x0a\xff\xf0x\n", &["\"\"", "\"x\""]);
+    }
+
+    #[test]
+    fn what_telnet_erases_is_erased_as_by_a_key() {
+        // Erase Character, Erase Line, Interrupt Process.
+        check(b"ab\xff\xf7c\n", &["\"ab\\\\x08c\""]);
+        check(b"ab\xff\xf8c\n", &["\"ab\\\\x15c\""]);
+        check(b"ab\xff\xf4\xff\xfd\x06c\n", &["\"ab\\\\x15c\""]);
+        // Where there is nothing to erase, they are as nothing.
+        check(b"\xff\xf7\xff\xf8a\n\xff\xf4\xff\xf7b\r\n\xff\xf8\n", &["\"a\"", "\"b\"", "\"\""]);
+        check(b"a\r\0\xff\xf7b\n", &["\"a\"", "\"b\""]);
     }
 
     #[test]

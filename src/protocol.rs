@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::limits::{PASSWORD_BYTES_MAX, PASSWORD_BYTES_MIN};
 use crate::record::TimePrefix;
-use crate::text::{Class, as_seen, class, has_visible, is_blank, sanitise, tidy};
+use crate::text::{Class, class, has_own_cell, has_visible, is_blank, rows_as_seen, sanitise, tidy};
 
 /// What a line from a client asks for. Names are not yet checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +64,9 @@ pub enum Misuse<'a> {
     /// A command that does not begin in the first column. As a message it could tell everyone what was meant for one
     /// person or for nobody.
     Indented,
+    /// A message by command whose recipient was erased again as it was typed, or erased altogether: what is left of the
+    /// line in its writer's eyes is something else.
+    Erased,
 }
 
 /// A line as it was received.
@@ -208,24 +211,28 @@ pub fn command_words() -> impl Iterator<Item = &'static str> {
 pub fn read<'a>(raw: &[u8], line: &'a mut String) -> Input<'a> {
     let replaced = sanitise(raw, line);
     let is_command = line.starts_with('/') && !line.starts_with("//");
-    let mut conceals = false;
-    if !is_command && !is_plain(raw) {
-        let seen = as_seen(raw);
-        if seen.is_empty() {
-            return Input { command: Ok(Command::Nothing), replaced };
-        }
-        conceals = names_command(&seen);
-    }
     let text_at = match parse(line) {
         Ok(Command::Say(text) | Command::Whisper { text, .. }) => Some(line.len() - text.len()),
         _ => None,
     };
+    if replaced || !line.starts_with(has_own_cell) {
+        let rows = rows_as_seen(raw);
+        let (first, others) = rows.split_first().expect("the first row can be empty");
+        if !is_command && rows.iter().all(String::is_empty) {
+            return Input { command: Ok(Command::Nothing), replaced };
+        }
+        if others.iter().any(|row| names_command(row)) || (!is_command && names_command(first)) {
+            return Input { command: Err(Misuse::Indented), replaced };
+        }
+        if is_command && text_at.is_some() && !is_like(line, first) {
+            return Input { command: Err(Misuse::Erased), replaced };
+        }
+    }
     if let Some(text_at) = text_at {
         tidy(line, text_at);
         lower_case_command(line);
     }
     let command = match text_at {
-        _ if conceals => Err(Misuse::Indented),
         // It may begin with a slash only now.
         Some(0) if !is_command => Ok(if has_visible(line) { Command::Say(line) } else { Command::Nothing }),
         _ => parse(line),
@@ -233,14 +240,16 @@ pub fn read<'a>(raw: &[u8], line: &'a mut String) -> Input<'a> {
     Input { command, replaced }
 }
 
-/// Whether a line begins with something visible and contains no control characters, so that it is what it looks like.
-fn is_plain(raw: &[u8]) -> bool {
-    let is_text = |&byte: &u8| byte >= b' ' && byte != 0x7f || byte == b'\t';
-    raw.iter().all(is_text)
-        && raw.utf8_chunks().next().is_none_or(|chunk| {
-            let first = chunk.valid().chars().next();
-            first.is_some_and(|first| class(first) == Class::Visible && first != '\u{9b}')
-        })
+/// Whether a message by command is still the same command, to the same people, in what its writer sees of it.
+fn is_like(line: &str, seen: &str) -> bool {
+    let usage_of = |line: &str| Some(entry_of(split_word(line.strip_prefix('/')?).0)?.usage);
+    let is_same_recipient = match (parse(line), parse(seen)) {
+        (Ok(Command::Whisper { to, .. }), Ok(Command::Whisper { to: seen, .. })) => {
+            to == seen || to.contains(char::REPLACEMENT_CHARACTER)
+        }
+        _ => true,
+    };
+    usage_of(line) == usage_of(seen) && is_same_recipient
 }
 
 /// `/ME waves` is stored as `/me waves`.
@@ -272,9 +281,10 @@ pub fn parse(line: &str) -> Result<Command<'_>, Misuse<'_>> {
     (entry.read)(line, arguments).ok_or(Misuse::Usage(entry.usage))
 }
 
-/// Whether a line is a command, or one with a slip of the finger in its word, behind blanks and unreadable bytes.
+/// Whether a line is a command, or one with a slip of the finger in its word, behind blanks, unreadable bytes and
+/// whatever else shows nothing by itself.
 fn names_command(line: &str) -> bool {
-    let line = line.trim_start_matches(|it| is_blank(it) || it == char::REPLACEMENT_CHARACTER);
+    let line = line.trim_start_matches(|it| !has_own_cell(it) || it == char::REPLACEMENT_CHARACTER);
     line.strip_prefix('/').is_some_and(|rest| {
         let word = split_word(rest).0;
         entry_of(word).is_some() || closest(word).is_some_and(|(_, slips)| slips <= 1)
@@ -412,6 +422,9 @@ impl fmt::Display for Misuse<'_> {
             Misuse::Usage(usage) => write!(f, "! bad-usage: {usage}"),
             Misuse::Indented => {
                 f.write_str("! bad-usage: a command begins in the first column; nothing was sent")
+            }
+            Misuse::Erased => {
+                f.write_str("! bad-usage: what you erased is still part of the line; nothing was sent")
             }
         }
     }
@@ -553,6 +566,16 @@ mod tests {
             b"\xc2\xad",
             b"\xe3\x85\xa4",
             b"\xef\xb8\x8f",
+            "\u{301}".as_bytes(),
+            "\u{20dd}\u{93f}".as_bytes(),
+            "\u{605}\u{70f}".as_bytes(),
+            "\u{1161}\u{d7cb}".as_bytes(),
+            "\u{13441}\u{1d159}\u{2800}".as_bytes(),
+            "e\u{301}\x7f".as_bytes(),
+            b"hello\r",
+            "hello\x0b \u{85}".as_bytes(),
+            "hello\u{2028}".as_bytes(),
+            "hello\u{2029}".as_bytes(),
         ] {
             for command in
                 ["/msg bob psst", "/Passwd old new", "/w bob psst", "/m\u{200b}sg bob psst", "/help"]
@@ -585,6 +608,19 @@ mod tests {
             ("\0\u{200b}\u{3164} ", Ok(Nothing)),
             ("a\u{1b}[Ab /help", Ok(Say("a\u{fffd}[Ab /help"))),
             ("\u{1b}[A/etc", Ok(Say("\u{fffd}[A/etc"))),
+            ("hello\r/passwd old new\rbye", Err(Misuse::Indented)),
+            ("/me waves\r/passwd old new", Err(Misuse::Indented)),
+            ("/me \u{7f}\u{7f}\u{7f}\u{7f}/passwd old new", Err(Misuse::Erased)),
+            ("/msg bob x\u{17}\u{17}carol hi", Err(Misuse::Erased)),
+            ("/w bob \u{15}hello", Err(Misuse::Erased)),
+            ("/msg bob x\u{15}/passwd old", Err(Misuse::Erased)),
+            ("/me \u{7}", Ok(Say("/me \u{fffd}"))),
+            ("/msg bob hu\u{7f}i", Ok(Whisper { to: "bob", text: "hu\u{fffd}i" })),
+            ("/ME waves\u{1b}[A", Ok(Say("/me waves\u{fffd}[A"))),
+            ("hello\rworld", Ok(Say("hello\u{fffd}world"))),
+            ("\u{301}/etc", Ok(Say("\u{301}/etc"))),
+            ("\u{13441}\u{1d159}", Ok(Nothing)),
+            ("\r\u{2028}\r", Ok(Nothing)),
             (
                 "/login al\u{200b}ice  pass\u{3164}word",
                 Ok(Login { name: "al\u{200b}ice", password: " pass\u{3164}word" }),

@@ -9,7 +9,7 @@
 
 mod table;
 
-use self::table::RANGES;
+use self::table::{OVERLAID, RANGES};
 
 /// Combining marks on one letter.
 pub const MARKS_MAX: u32 = 16;
@@ -23,7 +23,7 @@ pub enum Class {
     Visible,
     /// A combining mark: General_Category Mn, Mc or Me.
     Mark,
-    /// White_Space, and the empty braille pattern U+2800, which looks like one.
+    /// White_Space, and what looks like it: the empty braille pattern U+2800, Egyptian blanks, the null notehead.
     Blank,
     /// Shows nothing, but writing systems need it: word breaks (U+200B), joiners, directional marks, soft hyphens,
     /// variation selectors, the grapheme joiner, the Mongolian vowel separator, Egyptian format controls.
@@ -57,6 +57,17 @@ pub fn is_unsafe(character: char) -> bool {
 /// Returns whether a character separates words.
 pub fn is_blank(character: char) -> bool {
     class(character) == Class::Blank
+}
+
+/// Returns whether a character shows something in a terminal's cell of its own. What does not is easily overlooked at
+/// the start of a line: blanks, marks, and characters that are drawn over the one before.
+pub fn has_own_cell(character: char) -> bool {
+    let is_overlaid = |character: char| {
+        let code = u32::from(character);
+        let at = OVERLAID.partition_point(|&(_, last)| last < code);
+        OVERLAID.get(at).is_some_and(|&(first, _)| first <= code)
+    };
+    class(character) == Class::Visible && (character.is_ascii() || !is_overlaid(character))
 }
 
 /// Returns whether a text shows anything at all.
@@ -149,14 +160,20 @@ fn flag_tags_length(text: &str) -> usize {
     end.filter(|_| region > 0).map_or(0, |end| region + end.len_utf8())
 }
 
-/// Returns what the person who typed `raw` sees of it: without escape sequences, without what backspaces erased,
+/// Returns what the person who typed `raw` sees of it, row by row: a carriage return or a line separator begins another.
+/// See [`as_seen`].
+pub fn rows_as_seen(raw: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(raw);
+    text.split(['\r', '\x0b', '\x0c', '\u{85}', '\u{2028}', '\u{2029}']).map(as_seen).collect()
+}
+
+/// Returns what the person who typed `text` sees of it: without escape sequences, without what backspaces erased,
 /// without characters that show nothing, and without blanks at both ends.
 ///
 /// Terminals send escape sequences for keys such as the arrows, and `nc` passes them on. The sequences are those of
 /// ECMA-48 and xterm. Only a string with a terminator may contain a slash, so that a command behind an incomplete
 /// sequence is seen.
-pub fn as_seen(raw: &[u8]) -> String {
-    let text = String::from_utf8_lossy(raw);
+fn as_seen(text: &str) -> String {
     let mut seen = String::new();
     let mut rest = text.chars();
     while let Some(character) = rest.next() {
@@ -164,7 +181,7 @@ pub fn as_seen(raw: &[u8]) -> String {
             '\x1b' => skip_escape_sequence(&mut rest),
             '\u{9b}' => skip_control_sequence(&mut rest),
             '\u{8f}' => skip_function_key(&mut rest),
-            '\x08' | '\x7f' => _ = seen.pop(),
+            '\x08' | '\x7f' => erase(&mut seen),
             // Ctrl-U erases the line, Ctrl-W a word.
             '\x15' => seen.clear(),
             '\x17' => {
@@ -179,6 +196,11 @@ pub fn as_seen(raw: &[u8]) -> String {
         }
     }
     seen.trim_matches(is_blank).to_owned()
+}
+
+/// Erases the last character with its marks.
+fn erase(seen: &mut String) {
+    while seen.pop().is_some_and(|last| !has_own_cell(last) && !is_blank(last)) {}
 }
 
 type Rest<'a> = std::str::Chars<'a>;
@@ -243,6 +265,7 @@ mod tests {
         let ignorable = CodePointSetData::new::<DefaultIgnorableCodePoint>().contains32(code);
         let bidi_control = CodePointSetData::new::<BidiControl>().contains32(code);
         let is_mark = matches!(code, 0x61c | 0x200e | 0x200f);
+        let is_like_blank = matches!(code, 0x2800 | 0x1_3441 | 0x1_3442 | 0x1_d159);
         let is_egyptian = (0x1_3430..=0x1_343f).contains(&code);
         let is_shown = CodePointSetData::new::<PrependedConcatenationMark>().contains32(code);
         let is_bare_format = category == GeneralCategory::Format && !ignorable && !is_shown && !is_egyptian;
@@ -252,7 +275,7 @@ mod tests {
             | GeneralCategory::LineSeparator
             | GeneralCategory::ParagraphSeparator => Class::Unsafe,
             _ if bidi_control && !is_mark || is_bare_format => Class::Unsafe,
-            _ if CodePointSetData::new::<WhiteSpace>().contains32(code) || code == 0x2800 => Class::Blank,
+            _ if CodePointSetData::new::<WhiteSpace>().contains32(code) || is_like_blank => Class::Blank,
             _ if is_mark || is_egyptian => Class::Invisible,
             _ if matches!(code, 0xad | 0x34f | 0x180e | 0x200b..=0x200d) => Class::Invisible,
             _ if CodePointSetData::new::<VariationSelector>().contains32(code) => Class::Invisible,
@@ -286,6 +309,19 @@ mod tests {
             format!("({first:#x}, {last:#x}, {}),\n", &format!("{class:?}")[..1])
         });
         assert!(runs == RANGES, "the rows of src/text/table.rs should be:\n{}", rows.collect::<String>());
+    }
+
+    #[test]
+    fn what_is_drawn_over_the_character_before_has_no_cell_of_its_own() {
+        use unicode_width::UnicodeWidthChar;
+        for character in '\0'..=char::MAX {
+            if super::class(character) != Class::Visible {
+                assert!(!has_own_cell(character));
+                continue;
+            }
+            let is_overlaid = character.width() == Some(0);
+            assert_eq!(has_own_cell(character), !is_overlaid, "{:#x}", u32::from(character));
+        }
     }
 
     fn check_sanitised(raw: &[u8], expected: &str) {
@@ -401,14 +437,16 @@ mod tests {
             (b"xy\x7f\x7fhello", "hello"),
             (b"\x08\x08hellp\x08o", "hello"),
             (b"\xc3\xa9\x7fhello", "hello"),
+            (b"e\xcc\x81\x7f \xcc\xa3\x7fhello", "hello"),
             (b"what\x15two\xc2\xa0words \x17hello", "two\u{a0}hello"),
             (b"\x01\x00 \t hello \x0c", "hello"),
+            (b" he \rll\x7f\xe2\x80\xa8lo\x0b\xc2\x85", "hello"),
             (b"\xef\xbb\xbf\xe2\x80\x8bhe\xc2\xadllo\xe3\x85\xa4", "hello"),
             (b"\x1b[A", ""),
             (b"\x1b", ""),
             (b"\x1b[", ""),
         ] {
-            assert_eq!(as_seen(raw), expected, "{}", raw.escape_ascii());
+            assert_eq!(rows_as_seen(raw).concat(), expected, "{}", raw.escape_ascii());
         }
     }
 }

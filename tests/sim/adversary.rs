@@ -75,8 +75,22 @@ const COMMANDS: [&str; 48] = [
 const BAD_NAMES: [&str; 9] =
     ["1st", "a:b", "\u{430}nn", "", "twenty-one-characters", "server", "Admin", "you", "ch1nwag"];
 /// What may stand in front of a command and is not seen.
-const INVISIBLE: [&str; 9] =
-    ["\u{200b}", "\u{feff}", "\x1b[A", "\x08", "\x7f", "\u{202e}", "\u{2060}", "\0", "\u{3164}"];
+const INVISIBLE: [&[u8]; 14] = [
+    "\u{200b}".as_bytes(),
+    "\u{feff}".as_bytes(),
+    b"\x1b[A",
+    b"\x08",
+    b"\x7f",
+    "\u{202e}".as_bytes(),
+    "\u{2060}".as_bytes(),
+    b"\0",
+    "\u{3164}".as_bytes(),
+    "\u{301}".as_bytes(),
+    "\u{1161}".as_bytes(),
+    b"x\xff\xf7",
+    b"words\xff\xf8",
+    b"words\r",
+];
 /// Bytes that mean something to telnet, terminals or nobody.
 const ODD: [&[u8]; 12] = [
     b"\xff\xfa",
@@ -270,11 +284,11 @@ impl Adversary {
             9 => format!("/passwd {OWN_PASSWORD} {OWN_PASSWORD}"),
             10 => {
                 let hidden = stage.random.one_of(&INVISIBLE);
-                format!("{hidden}/msg {victim} hidden-{fresh}")
+                return [hidden, format!("/msg {victim} hidden-{fresh}\n").as_bytes()].concat();
             }
             11 => {
                 let hidden = stage.random.one_of(&INVISIBLE);
-                format!("{hidden}{hidden}")
+                return [hidden, hidden, b"\n"].concat();
             }
             12 => format!("/msg {victim} unwanted {fresh}"),
             13 => {

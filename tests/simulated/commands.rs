@@ -106,7 +106,7 @@ const NOT_FIRST: &str = "! bad-usage: a command begins in the first column; noth
 #[test]
 fn input_a_command_behind_keys_that_show_nothing_is_refused_and_kept_from_the_log() {
     let mut sim = check_two("");
-    let hidden: [&[u8]; 12] = [
+    let hidden: [&[u8]; 17] = [
         b"\x1b[B\x1b[B/passwd battery-staple another-horse",
         b"\x1bOD/me thinks",
         b"\x1b[1~/who",
@@ -119,12 +119,24 @@ fn input_a_command_behind_keys_that_show_nothing_is_refused_and_kept_from_the_lo
         b"\xc2\xa0\xe2\x80\x89/q",
         b"\x1b[A/mgs alice psst",
         b"//\x08msg alice psst",
+        b"x\xff\xf7/passwd battery-staple another-horse",
+        b"some words\xff\xf8/w alice psst",
+        b"\xcc\x81/passwd battery-staple another-horse",
+        b"\xe1\x85\xa1/me thinks",
+        b"hello\r/passwd battery-staple another-horse",
     ];
     for line in hidden {
         sim.send("bob", [line, b"\n"].concat());
         sim.settle();
         sim.run_seconds(1);
         assert_eq!(sim.output("bob"), [NOT_FIRST], "{}", line.escape_ascii());
+    }
+    for line in [&b"/me \x7f\x7f\x7f\x7f/passwd battery-staple x"[..], b"/w alice x\xff\xf8/w carol psst"] {
+        sim.send("bob", [line, b"\n"].concat());
+        sim.settle();
+        sim.run_seconds(1);
+        let erased = "! bad-usage: what you erased is still part of the line; nothing was sent";
+        assert_eq!(sim.output("bob"), [erased], "{}", line.escape_ascii());
     }
     assert_eq!(sim.output("alice"), [""; 0]);
     assert_eq!(sim.visible_to("bob"), [""; 0]);
