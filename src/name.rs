@@ -43,15 +43,20 @@ impl Name {
     }
 }
 
-/// Names that could be mistaken for the server, for everyone or for somebody in charge.
-const OF_THE_SERVER: [&str; 28] = [
+/// Names that could be mistaken for the server, for somebody in charge or, in a notice, for everyone or no one.
+const OF_THE_SERVER: [&str; 43] = [
     "admin",
     "administrator",
+    "alert",
     "all",
+    "announcement",
+    "anybody",
     "anyone",
+    "broadcast",
     "chinwag",
     "chinwagd",
     "console",
+    "daemon",
     "error",
     "everybody",
     "everyone",
@@ -60,28 +65,50 @@ const OF_THE_SERVER: [&str; 28] = [
     "me",
     "mod",
     "moderator",
-    "nobody",
     "nc",
+    "nobody",
+    "noone",
     "notice",
     "op",
     "operator",
+    "other",
+    "others",
     "owner",
     "root",
+    "security",
     "server",
     "service",
+    "somebody",
+    "someone",
+    "staff",
     "support",
+    "sysadmin",
     "sysop",
     "system",
+    "warning",
+    "webmaster",
     "you",
 ];
+/// Digits that stand for letters. In words as short as `me` they are ordinary: `m3`.
+const DIGITS: [(u8, u8); 3] = [(b'3', b'e'), (b'4', b'a'), (b'7', b't')];
+/// Letters of the shortest word in which [`DIGITS`] count.
+const SPELLED_BYTES_MIN: usize = 4;
 
 /// Looks: a name with every letter that can be taken for another replaced by one of them.
 impl Name {
-    /// Whether it could be mistaken for the server.
+    /// Whether it could be mistaken for the server, whatever hyphens and underscores are in it.
     pub fn looks_official(&self) -> bool {
-        let own = skeleton(self.as_bytes());
-        let is_like = |other: &str| skeleton(other.as_bytes()) == own;
-        OF_THE_SERVER.iter().any(|other| is_like(other) || is_like(&other.to_ascii_uppercase()))
+        let letters: Vec<u8> = self.as_bytes().iter().copied().filter(u8::is_ascii_alphanumeric).collect();
+        let own = skeleton(&letters);
+        let mut spelled = own;
+        for byte in &mut spelled.0 {
+            *byte = DIGITS.iter().find(|(digit, _)| digit == byte).map_or(*byte, |&(_, letter)| letter);
+        }
+        OF_THE_SERVER.iter().any(|word| {
+            let looks = [word.to_string(), word.replace('i', "1"), word.to_ascii_uppercase()];
+            let mut looks = looks.iter().map(|word| skeleton(word.as_bytes()));
+            looks.any(|look| look == own || word.len() >= SPELLED_BYTES_MIN && look == spelled)
+        })
     }
 
     /// Whether it could be mistaken for another name, the same one included.
@@ -226,6 +253,41 @@ mod tests {
     fn names_that_look_like_the_server_are_known() {
         for text in ["server", "SERVER", "Y0U", "rne", "sy5tem", "AdMlN", "ADMIN", "adm1n", "r0ot", "aII"] {
             assert!(Name::parse(text.as_bytes()).unwrap().looks_official(), "{text}");
+        }
+        for text in [
+            "serv3r",
+            "s3rv3r",
+            "system-",
+            "SYS_TEM",
+            "y-o-u",
+            "no-one",
+            "Oth3rs",
+            "hos7",
+            "n0b0dy_",
+            "m0d3r470r",
+            "al-l",
+            "sta-ff",
+            "warn1ng",
+            "WARN1NG",
+            "s0me0ne",
+        ] {
+            assert!(Name::parse(text.as_bytes()).unwrap().looks_official(), "{text}");
+        }
+        for text in [
+            "ali",
+            "Al",
+            "m3",
+            "otto",
+            "otherwise",
+            "mother",
+            "user",
+            "users",
+            "user5",
+            "Ann3",
+            "Hosta",
+            "modest",
+        ] {
+            assert!(!Name::parse(text.as_bytes()).unwrap().looks_official(), "{text}");
         }
         for text in ["servers", "meg", "youssef", "alla", "admin2", "roots"] {
             assert!(!Name::parse(text.as_bytes()).unwrap().looks_official(), "{text}");

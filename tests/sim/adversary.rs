@@ -72,8 +72,20 @@ const COMMANDS: [&str; 48] = [
     "/\u{200b}msg ann psst",
 ];
 /// Names that nobody may have.
-const BAD_NAMES: [&str; 9] =
-    ["1st", "a:b", "\u{430}nn", "", "twenty-one-characters", "server", "Admin", "you", "ch1nwag"];
+const BAD_NAMES: [&str; 12] = [
+    "1st",
+    "a:b",
+    "\u{430}nn",
+    "",
+    "twenty-one-characters",
+    "server",
+    "Admin",
+    "you",
+    "ch1nwag",
+    "serv3r",
+    "system-",
+    "others",
+];
 /// What may stand in front of a command and is not seen.
 const INVISIBLE: [&[u8]; 14] = [
     "\u{200b}".as_bytes(),

@@ -562,6 +562,10 @@ fn names_that_look_like_another_or_like_the_server_are_not_registered() {
          b< ! name-taken: billy is registered already
          b> /register ADM1N correct-horse
          b< ! bad-name: ADM1N could be mistaken for the server
+         b> /register serv3r- correct-horse
+         b< ! bad-name: serv3r- could be mistaken for the server
+         b> /register _admin correct-horse
+         b< ! bad-name: a name is a letter, then up to 19 letters, digits, - or _
          c>> /register norma correct-horse
          d>> /register n0rma battery-staple
          d>> /register n0rrna battery-staple
