@@ -476,6 +476,12 @@ mod tests {
             ("/history 2026-", of_all(HistoryRange::Since(time("2026-")))),
             ("/history 2026-11-22T12:0", of_all(HistoryRange::Since(time("2026-11-22T12:0")))),
             ("/history 3 before 2026-11-22", of_all(HistoryRange::Before(3, time("2026-11-22")))),
+            ("/history 5 before 2026", of_all(HistoryRange::Before(5, time("2026")))),
+            ("/history 5 before 2026-02", of_all(HistoryRange::Before(5, time("2026-02")))),
+            (
+                "/history bob 5 before 2026-02-28T23:59",
+                History { with: Some("bob"), range: HistoryRange::Before(5, time("2026-02-28T23:59")) },
+            ),
             ("/users", Users),
             ("/users ", Users),
             ("/who", Users),
@@ -532,9 +538,18 @@ mod tests {
         ] {
             assert_eq!(parse(line).unwrap_err().to_string(), expected, "{line:?}");
         }
-        for line in
-            ["/history x y", "/history -1", "/history 3 before", "/history 3 before 5", "/history 1 2 3 4"]
-        {
+        for line in [
+            "/history x y",
+            "/history -1",
+            "/history 3 before",
+            "/history 3 before 5",
+            "/history 3 before 20260",
+            "/history 1 2 3 4",
+            "/history 2026-02-31",
+            "/history 2026-13-01",
+            "/history bob 2026-11-22T25",
+            "/history 5 before 2026-02-30T12:00",
+        ] {
             assert!(
                 matches!(parse(line), Err(Misuse::Usage(usage)) if usage.starts_with("/history")),
                 "{line}"

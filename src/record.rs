@@ -97,9 +97,9 @@ pub struct TimePrefix {
 }
 
 impl TimePrefix {
-    /// The time that `text` is. A year alone is none: it would be a number.
+    /// The time that `text` is: the beginning of some timestamp, from the year on.
     pub fn parse(text: &[u8]) -> Option<TimePrefix> {
-        if text.len() <= "2026".len() || !is_timestamp_prefix(text) {
+        if text.len() < "2026".len() || !is_timestamp_prefix(text) || !begins_a_moment(text) {
             return None;
         }
         let mut bytes = [0; TIMESTAMP_BYTES];
@@ -116,6 +116,20 @@ impl TimePrefix {
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.length)]
     }
+}
+
+/// Whether the calendar has a moment that begins as `text`, which has the shape of a timestamp's beginning and all of
+/// the year.
+fn begins_a_moment(text: &[u8]) -> bool {
+    // Between them, these complete whatever can be completed: a month or a day after its first digit, too.
+    [b"2000-01-01T00:00:00.000000Z", b"2000-00-00T00:00:00.000000Z"].iter().any(|rest| {
+        let mut whole = **rest;
+        whole[..text.len()].copy_from_slice(text);
+        // The calendar repeats itself after 400 years, and a timestamp has no year before 1970.
+        let year = whole[..4].iter().fold(0, |sum, byte| sum * 10 + u64::from(byte - b'0'));
+        put_digits(&mut whole[..4], 2000 + year % 400);
+        Timestamp::parse(&whole).is_some()
+    })
 }
 
 /// Whether `text` is the beginning of some timestamp, by its shape.
@@ -381,6 +395,49 @@ mod tests {
             "1969-11-22T12:03:11.042317Z",
         ] {
             assert_eq!(Timestamp::parse(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_beginning_of_a_moment_is_a_time_and_the_beginning_of_none_is_not() {
+        for text in [
+            "2026",
+            "2026-",
+            "2026-0",
+            "2026-1",
+            "2026-12-3",
+            "2026-04-3",
+            "2028-02-29",
+            "2026-11-22T2",
+            "2026-11-22T23:5",
+            "2026-11-22T12:03:59.9",
+            "2026-11-22T12:03:11.042317Z",
+            "1969-12-31",
+            "0000-02-29",
+            "9999-12-31T23:59:59.999999Z",
+        ] {
+            let time = TimePrefix::parse(text.as_bytes());
+            assert_eq!(time.map(|time| time.as_bytes().to_vec()), Some(text.into()), "{text}");
+        }
+        for text in [
+            "",
+            "202",
+            "20260",
+            "2026-2",
+            "2026-00",
+            "2026-13-01",
+            "2026-02-3",
+            "2026-02-31",
+            "2026-04-31",
+            "2026-02-29",
+            "1900-02-29",
+            "2026-11-22 12",
+            "2026-11-22T3",
+            "2026-11-22T24:00",
+            "2026-11-22T12:60",
+            "2026-11-22T12:03:11.042317Z ",
+        ] {
+            assert_eq!(TimePrefix::parse(text.as_bytes()), None, "{text}");
         }
     }
 
