@@ -294,7 +294,7 @@ impl Accounts {
 /// The words for a name that is taken by another account, of the same name or of one that looks like it.
 pub fn taken_by(name: &Name, other: &Name) -> String {
     if name == other {
-        format!("{name} is registered already")
+        format!("{name} is already registered")
     } else {
         format!("{name} looks like {other}, which is taken")
     }
@@ -410,7 +410,7 @@ mod tests {
         let why = |accounts: &Accounts, text: &str| accounts.why_taken(&name(text));
         assert_eq!(why(&accounts, "b1ll"), None);
         assert_eq!(why(&accounts, "bi1l").unwrap(), "bi1l looks like bill, which is taken");
-        assert_eq!(why(&accounts, "BILL").unwrap(), "BILL is registered already");
+        assert_eq!(why(&accounts, "BILL").unwrap(), "BILL is already registered");
         assert_eq!(why(&accounts, "n0rrna").unwrap(), "n0rrna looks like a name that is taken");
         accounts.apply(&credential("norma", 3, 3));
         assert_eq!(why(&accounts, "norrna").unwrap(), "norrna looks like norma, which is taken");

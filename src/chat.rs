@@ -130,8 +130,7 @@ enum Names {
 }
 
 impl Chat {
-    /// Returns a chat without sessions, with room for `sessions` of them. The wall clock in `now` is that of the events:
-    /// not earlier than the last message.
+    /// Returns a chat without sessions, with room for `sessions` of them. `now` is not earlier than the last message.
     pub fn new(rules: Rules, accounts: Accounts, sessions: usize, now: Now) -> Chat {
         let mut throttle = Throttle::new(!rules.limits_addresses, rules.accounts_per_hour);
         throttle.registered_earlier(accounts.ages_us(now.wall_us), now.mono_us);
@@ -164,7 +163,7 @@ impl Chat {
             format_args!("* chinwag {}: a chat; what is said here is kept", env!("CARGO_PKG_VERSION")),
         );
         effects.own(id, format_args!("* new here? /register NAME PASSWORD"));
-        effects.own(id, format_args!("* have an account? /login NAME PASSWORD; /help tells the rest"));
+        effects.own(id, format_args!("* have an account? /login NAME PASSWORD; /help lists all commands"));
     }
 
     /// Closes a session and returns its account. `reason` is logged.
@@ -238,7 +237,9 @@ impl Chat {
                 Some(account),
             ) => {
                 let name = self.accounts[account].name;
-                context.effects.own(id, format_args!("! already-logged-in: as {name}; /quit first"));
+                context
+                    .effects
+                    .own(id, format_args!("! already-logged-in: you are logged in as {name}; /quit first"));
             }
             (Command::Register { name, password }, None) => {
                 self.register(id, name, password, replaced, context);
@@ -246,10 +247,11 @@ impl Chat {
             (Command::Login { name, password }, None) => self.login(id, name, password, context),
             (Command::Resume { name, token }, None) => self.resume_session(id, name, token, context),
             (Command::Code(code), None) => self.code(id, code, context),
-            (_, None) => context.effects.own(
-                id,
-                format_args!("! not-logged-in: first /login NAME PASSWORD, or /register NAME PASSWORD"),
-            ),
+            (_, None) => {
+                let words =
+                    "! not-logged-in: log in first, with /login NAME PASSWORD or /register NAME PASSWORD";
+                context.effects.own(id, format_args!("{words}"));
+            }
             (Command::Say(text), Some(account)) => self.say(id, account, text, context),
             (Command::Whisper { to, text }, Some(account)) => self.whisper(id, account, to, text, context),
             (Command::Passwd { passwords }, Some(account)) => {
@@ -345,7 +347,7 @@ impl Chat {
     fn history(&mut self, id: SessionId, with: Option<&str>, range: HistoryRange, effects: &mut Effects) {
         let with = with.map(|with| Name::parse(with.as_bytes()).ok_or(with));
         match with {
-            Some(Err(_)) => effects.own(id, format_args!("! no-such-user: that is no name")),
+            Some(Err(_)) => effects.own(id, format_args!("! no-such-user: that is not a name")),
             Some(Ok(name)) if self.names == Names::Known && self.accounts.is_free(&name) => {
                 effects.own(id, format_args!("! no-such-user: nobody is called {name}"));
             }
@@ -368,7 +370,7 @@ impl Chat {
         context: &mut Context<'_>,
     ) {
         let Some(to_name) = Name::parse(to.as_bytes()) else {
-            return context.effects.own(id, format_args!("! no-such-user: that is no name"));
+            return context.effects.own(id, format_args!("! no-such-user: that is not a name"));
         };
         let Some(to) = self.accounts.find(&to_name) else {
             return context.effects.own(id, format_args!("! no-such-user: nobody is called {to_name}"));
@@ -395,7 +397,7 @@ impl Chat {
         if let Some(over) = length.checked_sub(LINE_BYTES_MAX).filter(|&over| over > 0) {
             context.effects.own(
                 id,
-                format_args!("! line-too-long: with time and name the message is {over} bytes too long"),
+                format_args!("! line-too-long: with time and names, the message is {over} bytes too long"),
             );
             return None;
         }
@@ -404,14 +406,13 @@ impl Chat {
             let resumes = Timestamp::from_micros(resumes_us);
             context.effects.own(
                 id,
-                format_args!("! over-quota: {left} of {limit} bytes a day are left until {resumes}"),
+                format_args!("! over-quota: you have {left} of {limit} bytes a day left until {resumes}"),
             );
             return None;
         }
         let staged = context.batch.stage(context.now.wall_us, &name, to, text);
         if staged.is_none() {
-            let words = "! not-saved: the server's clock is at the end of the year 9999, and no time is left to \
-                         stamp it";
+            let words = "! not-saved: the server's clock is at the end of the last year, 9999";
             context.effects.own(id, format_args!("{words}"));
         }
         staged

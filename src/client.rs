@@ -319,12 +319,12 @@ impl Client {
             Ok(Command::Say(text)) => Asked::Message { to: None, text: text.into() },
             Ok(Command::Whisper { to, text }) => match Name::parse(to.as_bytes()) {
                 Some(to) => Asked::Message { to: Some(to), text: text.into() },
-                None => return self.refuse(id, line, Refusal::parse("no-such-user: that is no name")),
+                None => return self.refuse(id, line, Refusal::parse("no-such-user: that is not a name")),
             },
             Ok(
                 Command::Register { .. } | Command::Login { .. } | Command::Resume { .. } | Command::Code(_),
             ) => {
-                let words = format!("already-logged-in: as {own}; /quit first");
+                let words = format!("already-logged-in: you are logged in as {own}; /quit first");
                 return self.refuse(id, line, Refusal::parse(&words));
             }
             Ok(Command::Passwd { passwords }) => Asked::Passwd { new: self.new_password(passwords) },
@@ -340,7 +340,7 @@ impl Client {
         };
         if stored_bytes.max(sent_line.len() + 1) > LINE_BYTES_MAX {
             let words = format!(
-                "line-too-long: a message has at most {LINE_BYTES_MAX} bytes with its time and names"
+                "line-too-long: a message may have at most {LINE_BYTES_MAX} bytes with its time and names"
             );
             return self.refuse(id, line, Refusal::parse(&words));
         }

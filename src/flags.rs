@@ -138,7 +138,7 @@ pub fn parse_flags(arguments: impl Iterator<Item = OsString>) -> Result<Parsed, 
             | "--accounts-per-hour"
             | "--reset" => {}
             _ if !flag.starts_with('-') => return Err(format!("{flag}: unexpected argument; see --help")),
-            _ => return Err(format!("{flag}: unknown flag; --help tells what there is")),
+            _ => return Err(format!("{flag}: unknown flag; see --help")),
         }
         let value = match attached {
             Some(value) => value,

@@ -1,9 +1,12 @@
 //! The client's half of the wire: a line of text to a [`Command`]; and the words of the server's other half that
 //! are the same for everyone.
 
+mod suggestion;
+
 use std::fmt;
 
-use crate::limits::{PASSWORD_BYTES_MAX, PASSWORD_BYTES_MIN};
+use self::suggestion::{closest, suggestion};
+use crate::limits::{NAME_BYTES_MAX, PASSWORD_BYTES_MAX, PASSWORD_BYTES_MIN};
 use crate::record::TimePrefix;
 use crate::text::{Class, class, has_own_cell, has_visible, is_blank, rows_as_seen, sanitise, tidy};
 
@@ -95,7 +98,7 @@ const COMMANDS: &[Entry] = &[
     Entry {
         words: &["register"],
         usage: "/register NAME PASSWORD",
-        forms: &[("/register NAME PASSWORD", "make an account and log in")],
+        forms: &[("/register NAME PASSWORD", "create an account and log in")],
         read: |_, arguments| {
             let (name, password) = two(arguments)?;
             Some(Command::Register { name, password: password.trim_matches(is_blank) })
@@ -110,7 +113,7 @@ const COMMANDS: &[Entry] = &[
     Entry {
         words: &["token"],
         usage: "/token",
-        forms: &[("/token", "a token for /resume, good for 30 days")],
+        forms: &[("/token", "get a token, with which /resume logs in for some time")],
         read: |_, arguments| bare(arguments, Command::Token),
     },
     Entry {
@@ -124,7 +127,7 @@ const COMMANDS: &[Entry] = &[
     Entry {
         words: &["code"],
         usage: "/code CODE",
-        forms: &[("/code CODE", "give a code; then /register chooses a new password")],
+        forms: &[("/code CODE", "use a code from the operator; then /register sets a new password")],
         read: |_, arguments| {
             Some(arguments.trim_matches(is_blank)).filter(|it| !it.is_empty()).map(Command::Code)
         },
@@ -140,7 +143,7 @@ const COMMANDS: &[Entry] = &[
         usage: "/msg NAME TEXT",
         forms: &[(
             "/msg NAME TEXT",
-            "a private message; it waits for people who are offline (also /w, /tell)",
+            "send a private message; if NAME is offline, it waits for the next login (also /w, /tell)",
         )],
         read: |_, arguments| {
             let (to, text) = two(arguments)?;
@@ -150,54 +153,67 @@ const COMMANDS: &[Entry] = &[
     Entry {
         words: &["me"],
         usage: "/me TEXT",
-        forms: &[("/me TEXT", "what you do, in the third person: /me waves")],
+        forms: &[("/me TEXT", "say what you do, in the third person: /me waves")],
         read: |line, arguments| has_visible(arguments).then_some(Command::Say(line)),
     },
     Entry {
         words: &["history"],
         usage: "/history [NAME] [N | TIME | N before TIME], TIME as in 2026-11-22T12:03",
         forms: &[
-            ("/history", "all that you may see; /history N, the last N; /history 2026-11-22, since then"),
-            ("/history N before TIME", "the N before a timestamp, to page back"),
-            ("/history NAME", "your private messages with NAME; N and TIME may follow as above"),
+            (
+                "/history",
+                "show all that you may see; /history N, the last N; /history 2026-11-22, since then",
+            ),
+            ("/history N before TIME", "show the N messages before TIME, to page back"),
+            ("/history NAME", "show your private messages with NAME; N and TIME may follow as above"),
         ],
         read: |_, arguments| history(arguments.trim()),
     },
     Entry {
         words: &["users", "who", "names"],
         usage: "/users",
-        forms: &[("/users", "who is online (also /who, /names)")],
+        forms: &[("/users", "list who is online (also /who, /names)")],
         read: |_, arguments| bare(arguments, Command::Users),
     },
     Entry {
         words: &["replay"],
         usage: "/replay N",
-        forms: &[("/replay N", "how many missed public messages a login shows; 0 for nothing at all")],
+        forms: &[("/replay N", "set how many missed public messages a login shows; 0 shows nothing at all")],
         read: |_, arguments| arguments.trim().parse().ok().map(Command::Replay),
     },
-    Entry { words: &["help"], usage: "/help", forms: &[("/help", "this")], read: |_, _| Some(Command::Help) },
+    Entry {
+        words: &["help"],
+        usage: "/help",
+        forms: &[("/help", "show this list")],
+        read: |_, _| Some(Command::Help),
+    },
     Entry {
         words: &["quit", "exit", "q", "bye"],
         usage: "/quit",
-        forms: &[("/quit", "goodbye (also /exit, /q, /bye)")],
+        forms: &[("/quit", "disconnect (also /exit, /q, /bye)")],
         read: |_, arguments| bare(arguments, Command::Quit),
     },
 ];
 
-/// Commands of other chat systems, and what to say to people who try them.
-const ELSEWHERE: [(&[&str], &str); 3] = [
-    (&["nick", "name"], "a name is fixed; /register makes another account"),
-    (&["join", "j", "part", "leave", "list", "rooms"], "there are no rooms, everyone talks in one"),
-    (&["query", "dm", "to"], "/msg NAME TEXT writes to one person"),
-];
-
 /// Returns the lines that answer `/help`, without their endings.
 pub fn help() -> impl Iterator<Item = String> {
-    let slash = ("//TEXT", "a message that starts with a slash");
+    let slash = ("//TEXT", "send a message that starts with a slash");
     let forms = COMMANDS.iter().flat_map(|entry| entry.forms).chain([&slash]).copied().collect::<Vec<_>>();
-    let text = "anything else is a message to everyone; your own copy means that it is on disk";
+    let text = "anything else is a message to everyone; your own copy of it means that it is on disk";
     let lines = forms.into_iter().map(|(form, does)| format!("* {form:<24} {does}"));
     lines.chain([format!("* {text}")])
+}
+
+/// Returns what a name is, in words.
+pub fn name_rule() -> String {
+    format!("a name is a letter followed by up to {} letters, digits, - or _", NAME_BYTES_MAX - 1)
+}
+
+/// Returns what a password is, in words.
+pub fn password_rule() -> String {
+    format!(
+        "a password must have {PASSWORD_BYTES_MIN} to {PASSWORD_BYTES_MAX} bytes and no control characters"
+    )
 }
 
 /// Returns the words of the commands, without the slash and without aliases.
@@ -296,45 +312,6 @@ fn entry_of(word: &str) -> Option<&'static Entry> {
     COMMANDS.iter().find(|entry| entry.words.iter().any(|other| other.eq_ignore_ascii_case(word)))
 }
 
-/// The word of a command that is most like an unknown one, if any is, and how many slips lie between them.
-fn closest(word: &str) -> Option<(&'static str, usize)> {
-    if !(3..=20).contains(&word.len()) {
-        return None;
-    }
-    let word = word.to_ascii_lowercase();
-    let slips_max = if word.len() > 4 { 2 } else { 1 };
-    let words = COMMANDS.iter().flat_map(|entry| entry.words).filter(|other| other.len() >= 3);
-    let with_slips = words.map(|other| {
-        let slips = slips_between(word.as_bytes(), other.as_bytes());
-        (*other, if other.starts_with(&word) { slips.min(2) } else { slips })
-    });
-    let nearest = with_slips.min_by_key(|&(_, slips)| slips)?;
-    let is_beginning = nearest.0.starts_with(&word);
-    (nearest.1 <= slips_max || is_beginning).then_some(nearest)
-}
-
-/// Letters to insert, to delete, to replace or to swap with their neighbours (optimal string alignment).
-fn slips_between(one: &[u8], other: &[u8]) -> usize {
-    let mut rows: [Vec<usize>; 3] = [Vec::new(), Vec::new(), (0..=other.len()).collect()];
-    for (at, byte) in one.iter().enumerate() {
-        rows.rotate_left(1);
-        let [before, above, row] = &mut rows;
-        row.clear();
-        row.push(at + 1);
-        for (other_at, other_byte) in other.iter().enumerate() {
-            let replaced = above[other_at] + usize::from(byte != other_byte);
-            let mut slips = replaced.min(above[other_at + 1] + 1).min(row[other_at] + 1);
-            let is_swap =
-                at > 0 && other_at > 0 && *byte == other[other_at - 1] && one[at - 1] == *other_byte;
-            if is_swap {
-                slips = slips.min(before[other_at - 1] + 1);
-            }
-            row.push(slips);
-        }
-    }
-    rows[2][other.len()]
-}
-
 /// The ways to divide the arguments of `/passwd` in two passwords, in order. Blanks around the new one are not part
 /// of it; the old one may be of version 0.1, which allowed them.
 pub fn password_splits(passwords: &str) -> impl Iterator<Item = (&str, &str)> {
@@ -410,18 +387,11 @@ impl fmt::Display for Misuse<'_> {
         match self {
             Misuse::Unknown(word) => {
                 let shown: String = word.chars().take(20).collect();
-                write!(f, "! unknown-command: there is no /{shown}; ")?;
-                let word = word.to_ascii_lowercase();
-                let known = ELSEWHERE.iter().find(|(words, _)| words.contains(&word.as_str()));
-                match (known, closest(&word)) {
-                    (Some((_, advice)), _) => f.write_str(advice),
-                    (None, Some((other, _))) => write!(f, "did you mean /{other}?"),
-                    (None, None) => f.write_str("/help tells what there is"),
-                }
+                write!(f, "! unknown-command: there is no /{shown}; {}", suggestion(word))
             }
             Misuse::Usage(usage) => write!(f, "! bad-usage: {usage}"),
             Misuse::Indented => {
-                f.write_str("! bad-usage: a command begins in the first column; nothing was sent")
+                f.write_str("! bad-usage: a command must begin in the first column; nothing was sent")
             }
             Misuse::Erased => {
                 f.write_str("! bad-usage: what you erased is still part of the line; nothing was sent")
@@ -500,30 +470,30 @@ mod tests {
     #[test]
     fn misuse_says_how_it_is_written() {
         for (line, expected) in [
-            (" /msg bob psst", "! bad-usage: a command begins in the first column; nothing was sent"),
-            ("\t/Login a pw", "! bad-usage: a command begins in the first column; nothing was sent"),
-            ("/", "! unknown-command: there is no /; /help tells what there is"),
-            ("/frobnicate", "! unknown-command: there is no /frobnicate; /help tells what there is"),
-            ("/hi", "! unknown-command: there is no /hi; /help tells what there is"),
+            (" /msg bob psst", "! bad-usage: a command must begin in the first column; nothing was sent"),
+            ("\t/Login a pw", "! bad-usage: a command must begin in the first column; nothing was sent"),
+            ("/", "! unknown-command: there is no /; /help lists all commands"),
+            ("/frobnicate", "! unknown-command: there is no /frobnicate; /help lists all commands"),
+            ("/hi", "! unknown-command: there is no /hi; /help lists all commands"),
             ("/hlep", "! unknown-command: there is no /hlep; did you mean /help?"),
             ("/Mgs bob x", "! unknown-command: there is no /Mgs; did you mean /msg?"),
             ("/pasword a b", "! unknown-command: there is no /pasword; did you mean /password?"),
             ("/logn a b", "! unknown-command: there is no /logn; did you mean /login?"),
             ("/hist 5", "! unknown-command: there is no /hist; did you mean /history?"),
-            ("/\u{200b}msg bob x", "! unknown-command: there is no /\u{200b}msg; /help tells what there is"),
+            ("/\u{200b}msg bob x", "! unknown-command: there is no /\u{200b}msg; /help lists all commands"),
             (
                 "/NICK x",
-                "! unknown-command: there is no /NICK; a name is fixed; /register makes another account",
+                "! unknown-command: there is no /NICK; names are fixed, but /register creates another account",
             ),
-            ("/j #x", "! unknown-command: there is no /j; there are no rooms, everyone talks in one"),
+            ("/j #x", "! unknown-command: there is no /j; there are no rooms: everyone is in one"),
             ("/me", "! bad-usage: /me TEXT"),
             ("/me \u{200b}", "! bad-usage: /me TEXT"),
             ("/w bob \u{2800}", "! bad-usage: /msg NAME TEXT"),
             ("/tell bob", "! bad-usage: /msg NAME TEXT"),
             ("/who is it", "! bad-usage: /users"),
-            (" /mgs bob x", "! bad-usage: a command begins in the first column; nothing was sent"),
-            ("\u{3000}/W bob x", "! bad-usage: a command begins in the first column; nothing was sent"),
-            ("\u{fffd}/q", "! bad-usage: a command begins in the first column; nothing was sent"),
+            (" /mgs bob x", "! bad-usage: a command must begin in the first column; nothing was sent"),
+            ("\u{3000}/W bob x", "! bad-usage: a command must begin in the first column; nothing was sent"),
+            ("\u{fffd}/q", "! bad-usage: a command must begin in the first column; nothing was sent"),
             ("/msg", "! bad-usage: /msg NAME TEXT"),
             ("/msg bob", "! bad-usage: /msg NAME TEXT"),
             ("/msg bob  ", "! bad-usage: /msg NAME TEXT"),

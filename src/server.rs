@@ -401,8 +401,8 @@ fn in_words(why: &io::Error) -> &'static str {
     match why.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "the server's disk is full",
         io::ErrorKind::StaleNetworkFileHandle => "somebody removed or changed the server's files",
-        io::ErrorKind::FileTooLarge => "the server's history may not grow further",
-        _ => "the server's disk does not take it",
+        io::ErrorKind::FileTooLarge => "the server's history cannot grow any further",
+        _ => "the server's disk reports an error",
     }
 }
 

@@ -99,7 +99,7 @@ impl Chat {
     pub(super) fn refuse_busy(&mut self, id: SessionId, context: &mut Context<'_>) {
         let claim = self.claim_of_attempt(id);
         self.throttle.refused(&claim, context.now.mono_us);
-        context.effects.own(id, format_args!("! busy: too many logins at once; please try again"));
+        context.effects.own(id, format_args!("! busy: too many logins are waiting; please try again"));
         self.resume(id, context.effects);
     }
 

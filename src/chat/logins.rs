@@ -9,7 +9,7 @@ use crate::effects::{Context, Effects};
 use crate::limits::{LOGIN_GRACE_US, PASSWORD_BYTES_MAX, PASSWORD_BYTES_MIN, SECOND_US};
 use crate::login::{Attempt, Fresh};
 use crate::name::Name;
-use crate::protocol::{is_password, password_splits};
+use crate::protocol::{is_password, name_rule, password_rule, password_splits};
 use crate::throttle::{Claim, TooMany};
 use crate::world::World;
 
@@ -24,10 +24,7 @@ impl Chat {
     ) {
         let effects = &mut *context.effects;
         let Some(name) = Name::parse(name.as_bytes()) else {
-            return effects.own(
-                id,
-                format_args!("! bad-name: a name is a letter, then up to 19 letters, digits, - or _"),
-            );
+            return effects.own(id, format_args!("! bad-name: {}", name_rule()));
         };
         let has_code = self.has_code_for(id, &name);
         if name.looks_official() && !has_code {
@@ -107,17 +104,20 @@ impl Chat {
         context: &Context<'_>,
     ) -> Result<(), String> {
         if !self.rules.is_registration_open {
-            return Err("! registration-closed: this server makes no new accounts".into());
+            return Err("! registration-closed: this server does not accept new accounts".into());
         }
         if self.accounts.len() >= self.rules.accounts_max {
-            return Err("! too-many-accounts: the server has all that it may have".into());
+            let most = self.rules.accounts_max;
+            return Err(format!("! too-many-accounts: this server has reached its limit of {most} accounts"));
         }
         if let Err(too_many) = self.throttle.may_register(claim.origin, context.now.mono_us) {
             let words = match too_many {
-                TooMany::OfAddress => "your address has made enough for now; try again in an hour",
-                TooMany::OfHour => "enough were made within the last hour; try again later",
+                TooMany::OfAddress => "from your address",
+                TooMany::OfHour => "on this server",
             };
-            return Err(format!("! too-many-accounts: {words}"));
+            return Err(format!(
+                "! too-many-accounts: too many were registered {words} within the last hour; try again later"
+            ));
         }
         let of_this_turn = context.effects.saves().iter().find(|it| it.name.looks_like(name));
         let of_this_turn = of_this_turn.map(|other| taken_by(name, &other.name));
@@ -153,7 +153,7 @@ impl Chat {
             return context.effects.own(
                 id,
                 format_args!(
-                    "! bad-password: OLD and NEW have {PASSWORD_BYTES_MIN} to {PASSWORD_BYTES_MAX} bytes each and \
+                    "! bad-password: OLD and NEW must have {PASSWORD_BYTES_MIN} to {PASSWORD_BYTES_MAX} bytes each and \
                      no control characters"
                 ),
             );
@@ -184,7 +184,9 @@ impl Chat {
         let wait_us = self.hashing.expected_us(id, &self.throttle, now_us).saturating_sub(now_us);
         if wait_us > 0 {
             let seconds = wait_us.div_ceil(SECOND_US);
-            context.effects.own(id, format_args!("* after failed logins this one is checked in {seconds} s"));
+            context
+                .effects
+                .own(id, format_args!("* after failed logins, this attempt will be checked in {seconds} s"));
         }
     }
 
@@ -203,7 +205,9 @@ impl Chat {
         warn!("{}: refused for {minutes} min after failed logins", self.session(id).peer);
         context.effects.own(
             id,
-            format_args!("! too-many-failures: of logins from your address; try again in {minutes} min"),
+            format_args!(
+                "! too-many-failures: too many failed logins from your address; try again in {minutes} min"
+            ),
         );
         true
     }
@@ -230,16 +234,10 @@ impl Chat {
 pub(super) const BAD_LOGIN: &str = "! bad-login: wrong name or password";
 
 fn registration_closed(id: SessionId, effects: &mut Effects) {
-    let words = "! registration-closed: the history holds more names than the server can keep reserved";
+    let words = "! registration-closed: the history has more names than the server can reserve";
     effects.own(id, format_args!("{words}"));
 }
 
 fn bad_password(id: SessionId, effects: &mut Effects) {
-    effects.own(
-        id,
-        format_args!(
-            "! bad-password: a password has {PASSWORD_BYTES_MIN} to {PASSWORD_BYTES_MAX} bytes and no control \
-             characters"
-        ),
-    );
+    effects.own(id, format_args!("! bad-password: {}", password_rule()));
 }

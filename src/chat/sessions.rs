@@ -7,7 +7,7 @@ use log::info;
 use super::{Chat, State, Waiting};
 use crate::accounts::{AccountId, SessionId};
 use crate::effects::{Effect, Effects};
-use crate::limits::{SECOND_US, SESSIONS_PER_ACCOUNT_MAX};
+use crate::limits::{LOGIN_GRACE_US, SECOND_US, SESSIONS_PER_ACCOUNT_MAX};
 use crate::world::Now;
 
 impl Chat {
@@ -35,7 +35,7 @@ impl Chat {
                 |&(position, &other): &(usize, &SessionId)| (self.session(other).heard_s, Reverse(position));
             let silent = staying.iter().enumerate().min_by_key(silence).map(|(_, &other)| other);
             let words = format!(
-                "! replaced: {name} has {SESSIONS_PER_ACCOUNT_MAX} sessions, and this one was silent for longest"
+                "! replaced: {name} can have {SESSIONS_PER_ACCOUNT_MAX} sessions, and this one had been silent longest"
             );
             silent
                 .into_iter()
@@ -75,7 +75,10 @@ impl Chat {
 
     /// Tells a session that its login timeout has passed.
     pub fn login_timeout(&self, id: SessionId, effects: &mut Effects) {
-        effects.own(id, format_args!("! login-timeout: nobody logged in here for too long"));
+        effects.own(
+            id,
+            format_args!("! login-timeout: you did not log in within {} s", LOGIN_GRACE_US / SECOND_US),
+        );
     }
 
     /// Ends a session after a last line.

@@ -3,7 +3,7 @@
 use log::{info, warn};
 
 use super::Chat;
-use crate::accounts::{AccountId, SessionId};
+use crate::accounts::{AccountId, SessionId, TOKENS_PER_ACCOUNT_MAX};
 use crate::effects::{Context, Effects, Save};
 use crate::limits::{CODE_US, Micros, TOKEN_US, TOKEN_WINDOW_US};
 use crate::login::{SaveReason, Secret};
@@ -23,8 +23,13 @@ impl Chat {
     pub(super) fn token(&mut self, id: SessionId, account: AccountId, context: &mut Context<'_>) {
         let issued = context.batch.time(context.now.wall_us);
         if !self.accounts.may_issue_token(account, before(issued, TOKEN_WINDOW_US)) {
-            let words = "! too-many-tokens: the account was given 16 within the last hour; try again later";
-            return context.effects.own(id, format_args!("{words}"));
+            return context.effects.own(
+                id,
+                format_args!(
+                    "! too-many-tokens: your account was issued {TOKENS_PER_ACCOUNT_MAX} within the last hour; try \
+                     again later"
+                ),
+            );
         }
         let mut bytes = [0; 16];
         if let Err(error) = context.world.random(&mut bytes) {
@@ -54,7 +59,7 @@ impl Chat {
             None => {
                 warn!("{}: wrong token for {}", self.session(id).peer, name.escape_default());
                 self.fail_address(id, context);
-                let words = "! bad-token: unknown or expired; log in with your password";
+                let words = "! bad-token: the token is unknown or has expired; log in with your password";
                 context.effects.own(id, format_args!("{words}"));
             }
         }
@@ -101,11 +106,14 @@ impl Chat {
 }
 
 pub(super) fn bad_code(id: SessionId, effects: &mut Effects) {
-    effects.own(id, format_args!("! bad-code: unknown, used or expired"));
+    effects.own(id, format_args!("! bad-code: the code is unknown, has been used or has expired"));
 }
 
 pub(super) fn no_randomness(id: SessionId, effects: &mut Effects) {
-    effects.own(id, format_args!("! no-randomness: the server's system has none to give; please try again"));
+    effects.own(
+        id,
+        format_args!("! no-randomness: the server's system provided no random bytes; please try again"),
+    );
 }
 
 fn is_valid(issued: Timestamp, duration_us: Micros, now: Timestamp) -> bool {

@@ -10,8 +10,9 @@ use crate::record::Timestamp;
 /// How a chinwag server's first line begins.
 const GREETING: &str = "* chinwag ";
 
-/// How the server tells a slow reader that who is here has to be asked for.
-const NOT_SHOWN: &str = "who came and went meanwhile was not shown";
+/// How the notice begins that sends a slow reader to `/users`; the second one is version 0.1's.
+const NOT_SHOWN: [&str; 2] =
+    ["you may have missed who joined and left", "who came and went meanwhile was not shown"];
 
 impl Client {
     /// A clean line of the server, without its ending.
@@ -87,7 +88,7 @@ impl Client {
             _ => match presence(text) {
                 Some((names, others, is_here)) => self.presence(names, others, is_here),
                 None => {
-                    if text.starts_with(NOT_SHOWN) {
+                    if NOT_SHOWN.iter().any(|notice| text.starts_with(notice)) {
                         self.ask_users();
                     }
                     self.notice(text);
@@ -100,7 +101,7 @@ impl Client {
         if let Some(name) = text.strip_prefix("welcome ").and_then(|name| Name::parse(name.as_bytes())) {
             self.pending.clear();
             self.welcome(name);
-        } else if text.starts_with("after failed logins ") {
+        } else if text.starts_with("after failed logins") {
             self.notice(text);
         }
         // What else is said here is for people who type the commands themselves.

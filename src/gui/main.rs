@@ -39,7 +39,7 @@ fn main() -> ExitCode {
                 return ExitCode::SUCCESS;
             }
             flag if flag.starts_with('-') => {
-                eprintln!("chinwag-gui: {flag}: unknown flag; --help tells what there is");
+                eprintln!("chinwag-gui: {flag}: unknown flag; see --help");
                 return ExitCode::from(2);
             }
             _ if server.is_none() => server = Some(argument),

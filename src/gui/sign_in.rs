@@ -2,7 +2,7 @@
 
 use chinwag::client::{Credentials, Refusal};
 use chinwag::name::Name;
-use chinwag::protocol::is_password;
+use chinwag::protocol::{is_password, name_rule, password_rule};
 use eframe::egui::text_edit::TextEditState;
 use eframe::egui::{
     Align, Button, Context, Id, Key, Layout, Modifiers, RichText, Role, ScrollArea, TextEdit, Ui, WidgetInfo,
@@ -187,16 +187,16 @@ impl SignIn {
             return Some(Request::Resume { server, name });
         }
         let problem = if Name::parse(self.name.trim().as_bytes()).is_none() {
-            Some((Field::Name, "A name is a letter, then up to 19 letters, digits, - or _."))
+            Some((Field::Name, sentence(&name_rule())))
         } else if !is_password(&self.password) {
-            Some((Field::Password, "A password has 8 to 128 bytes and no control characters."))
+            Some((Field::Password, sentence(&password_rule())))
         } else if self.registers && self.again != self.password {
-            Some((Field::Password, "These are two different passwords."))
+            Some((Field::Password, sentence("the passwords do not match")))
         } else {
             None
         };
         if let Some((field, words)) = problem {
-            self.failed(field, words.to_owned());
+            self.failed(field, words);
             return None;
         }
         self.is_waiting = true;

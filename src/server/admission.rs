@@ -128,7 +128,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         let is_refused = self.options.per_address.is_some_and(|most| open >= most);
         is_refused.then(|| {
             info!("{peer}: refused: too many connections of its address");
-            format!("! too-many-connections: your address has {open} open already\n")
+            format!("! too-many-connections: your address already has {open} that are not logged in\n")
         })
     }
 
@@ -148,13 +148,14 @@ impl<N: Net, S: Storage> Server<N, S> {
         let since_us = |id| reactor.connection(id).map_or(0, |connection| connection.since_us);
         if let Some(id) = self.strangers.next_to_yield(since_us) {
             let limit = self.options.max_connections;
-            let words =
-                format!("! server-full: all {limit} connections are taken, and others want to log in\n");
+            let words = format!(
+                "! server-full: all {limit} connections are taken, and this one made room for another\n"
+            );
             self.evict(id, &words, "yielded its place");
             return true;
         }
         let Some(id) = self.silent_session_of_the_greediest() else { return false };
-        let words = "! replaced: the server is full, and this was the quietest of your sessions\n";
+        let words = "! replaced: the server is full, and of your sessions this one had been silent longest\n";
         self.evict(id, words, "yielded its place");
         true
     }

@@ -254,7 +254,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         connection.outbox.go_live(&self.feed);
         connection.is_replaying = false;
         if reading.notices.is_some_and(|notices| notices != self.feed.notices()) {
-            let notice = "* who came and went meanwhile was not shown; /users tells who is here\n";
+            let notice = "* you may have missed who joined and left; /users lists who is online\n";
             self.reactor.push_own(id, notice.as_bytes(), &self.feed);
         }
         // An empty push makes flush record that everything up to here was sent.
@@ -290,7 +290,7 @@ impl<N: Net, S: Storage> Server<N, S> {
     pub(super) fn unreadable(&mut self, id: ConnectionId, why: &io::Error) {
         error!("{}: cannot be read: {why}", LOG_FILE);
         let words =
-            b"! history-unavailable: the server cannot read its history; you lose nothing, come back later\n";
+            b"! history-unavailable: the server cannot read its history; nothing is lost, but come back later\n";
         self.reactor.push_own(id, words, &self.feed);
         self.hang_up(id, End::Forced, "the log cannot be read");
     }

@@ -147,14 +147,15 @@ impl<N: Net, S: Storage> Server<N, S> {
                     effects.own(
                         id,
                         format_args!(
-                            "! line-too-long: a line has at most {LINE_BYTES_MAX} bytes with its ending; skipped"
+                            "! line-too-long: a line may have at most {LINE_BYTES_MAX} bytes with its ending; it was \
+                             skipped"
                         ),
                     );
                 }
                 Next::Endless => {
                     effects.own(
                         id,
-                        format_args!("! line-too-long: {UNENDED_BYTES_MAX} bytes without an ending; goodbye"),
+                        format_args!("! line-too-long: {UNENDED_BYTES_MAX} bytes came without a line ending"),
                     );
                     return self.hang_up(id, End::Forced, "a line without end");
                 }
@@ -179,7 +180,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         }
         if !connection.input.is_empty() {
             self.effects
-                .own(id, format_args!("! unfinished-line: the last line had no ending and was not taken"));
+                .own(id, format_args!("! unfinished-line: the last line had no ending and was ignored"));
         }
         let gone = connection.is_broken() || connection.hung_up;
         if gone {
@@ -224,13 +225,13 @@ fn is_attempt(command: &Result<Command<'_>, Misuse<'_>>) -> bool {
 fn turn_away(protocol: Protocol) -> String {
     match protocol {
         Protocol::Http => {
-            let body = "This is chinwag, a chat of lines of text, not a web server. Try: nc HOST 5000";
+            let body = "This is a chinwag chat server, not a web server. Try: nc HOST 5000";
             let length = body.len() + "\n".len();
             format!(
                 "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\
                  Connection: close\r\n\r\n{body}"
             )
         }
-        Protocol::Tls => "! no-tls: this port speaks plain lines of text; try: nc HOST 5000".into(),
+        Protocol::Tls => "! no-tls: this port takes plain lines of text; try: nc HOST 5000".into(),
     }
 }

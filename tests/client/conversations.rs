@@ -10,7 +10,7 @@ const LOGGED_IN: &str = "
     +
     < * chinwag 0.2.0: a chat; what is said here is kept
     < * new here? /register NAME PASSWORD
-    < * have an account? /login NAME PASSWORD; /help tells the rest
+    < * have an account? /login NAME PASSWORD; /help lists all commands
     > /login alice correct-horse
     < * welcome alice
     welcome alice
@@ -82,8 +82,8 @@ fn a_wrong_password_is_said_and_another_can_be_tried() {
         failed: bad-login: wrong name or password
         login alice correct-horse
         > /login alice correct-horse
-        < * after failed logins this one is checked in 4 s
-        notice: after failed logins this one is checked in 4 s
+        < * after failed logins, this attempt will be checked in 4 s
+        notice: after failed logins, this attempt will be checked in 4 s
         < * welcome alice
         welcome alice
         > /users
@@ -317,8 +317,8 @@ fn what_the_server_does_not_take_is_told_of_with_its_line() {
         refused #0 one: not-saved: the server's disk is full; please try again later
         live #1 @1 alice: two
         refused #2 /msg nobody hi: no-such-user: nobody is called nobody
-        < ! unfinished-line: the last line had no ending and was not taken
-        error: unfinished-line: the last line had no ending and was not taken",
+        < ! unfinished-line: the last line had no ending and was ignored
+        error: unfinished-line: the last line had no ending and was ignored",
     );
 }
 
@@ -490,13 +490,13 @@ fn words_while_an_answer_is_awaited_are_not_its_end() {
 fn what_cannot_be_right_is_not_sent() {
     check_in(
         "= /nonsense
-        refused #0 /nonsense: unknown-command: there is no /nonsense; /help tells what there is
+        refused #0 /nonsense: unknown-command: there is no /nonsense; /help lists all commands
         = /msg bob
         refused #1 /msg bob: bad-usage: /msg NAME TEXT
         = /msg 7up hi
-        refused #2 /msg 7up hi: no-such-user: that is no name
+        refused #2 /msg 7up hi: no-such-user: that is not a name
         = /login bob correct-horse
-        refused #3 /login bob correct-horse: already-logged-in: as alice; /quit first
+        refused #3 /login bob correct-horse: already-logged-in: you are logged in as alice; /quit first
         = hello
         > hello
         < @1 alice: hello
@@ -513,14 +513,14 @@ fn a_line_that_would_be_too_long_is_not_sent() {
         < @1 alice: {longest}
         live #0 @1 alice: {longest}
         = {longest}x
-        refused #1 {longest}x: line-too-long: a message has at most 4096 bytes with its time and names"
+        refused #1 {longest}x: line-too-long: a message may have at most 4096 bytes with its time and names"
     ));
     let longest = "x".repeat(4096 - "2026-11-22T12:00:00.000001Z alice -> bob: \n".len());
     check_in(&format!(
         "= /msg bob {longest}
         > /msg bob {longest}
         = /msg bob {longest}x
-        refused #1 /msg bob {longest}x: line-too-long: a message has at most 4096 bytes with its time and names"
+        refused #1 /msg bob {longest}x: line-too-long: a message may have at most 4096 bytes with its time and names"
     ));
     // What is no message has to fit as it is sent.
     let password = "x".repeat(4096 - "/passwd correct-horse \n".len());
@@ -529,7 +529,7 @@ fn a_line_that_would_be_too_long_is_not_sent() {
         > /passwd correct-horse {password}
         = /passwd correct-horse {password}x
         refused #1 /passwd correct-horse {password}x: line-too-long: \
-         a message has at most 4096 bytes with its time and names"
+         a message may have at most 4096 bytes with its time and names"
     ));
 }
 
@@ -1271,8 +1271,8 @@ fn what_a_login_showed_whose_answer_was_lost_is_asked_for() {
 #[test]
 fn who_is_here_is_asked_again_where_it_was_not_shown() {
     check_in(
-        "< * who came and went meanwhile was not shown; /users tells who is here
-        notice: who came and went meanwhile was not shown; /users tells who is here
+        "< * you may have missed who joined and left; /users lists who is online
+        notice: you may have missed who joined and left; /users lists who is online
         > /users
         < * users: alice bob
         < * 2 online
@@ -1330,7 +1330,7 @@ fn a_change_of_password_whose_answer_was_lost_is_found_out() {
     ));
     check_in(&format!(
         "{lost}
-        < ! bad-token: unknown or expired; log in with your password
+        < ! bad-token: the token is unknown or has expired; log in with your password
         > /replay 0
         > /login alice battery-staple
         < * replay 0
@@ -1351,7 +1351,7 @@ fn a_change_of_password_whose_answer_was_lost_is_found_out() {
     // Neither: somebody else has changed it.
     check_in(&format!(
         "{lost}
-        < ! bad-token: unknown or expired; log in with your password
+        < ! bad-token: the token is unknown or has expired; log in with your password
         > /replay 0
         > /login alice battery-staple
         < ! bad-login: wrong name or password
@@ -1384,8 +1384,8 @@ fn a_change_of_password_whose_answer_was_lost_is_found_out() {
         < * chinwag 0.2.0: a chat
         > /replay 0
         > /resume alice TOKEN
-        < ! bad-token: unknown or expired; log in with your password
-        token of alice refused: bad-token: unknown or expired; log in with your password",
+        < ! bad-token: the token is unknown or has expired; log in with your password
+        token of alice refused: bad-token: the token is unknown or has expired; log in with your password",
     );
 }
 
@@ -1402,7 +1402,7 @@ const WITHOUT_TOKENS: &str = "
     < * 1 online
     < * end of history
     > /token
-    < ! unknown-command: there is no /token; /help tells what there is
+    < ! unknown-command: there is no /token; /help lists all commands
 ";
 
 #[test]
@@ -1422,7 +1422,7 @@ fn without_tokens_the_password_is_used_again() {
         < * end of history
         < * 1 online
         > /token
-        < ! unknown-command: there is no /token; /help tells what there is"
+        < ! unknown-command: there is no /token; /help lists all commands"
     ));
 }
 

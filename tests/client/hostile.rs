@@ -11,7 +11,7 @@ const STARTS: [&str; 12] = [
     "! code: ",
     "* users: ",
     "* welcome ",
-    "* after failed logins ",
+    "* after failed logins, ",
     "* bob, ",
     "2026-11-22T12:00:00.000001Z ",
     "2026-11-22T12:00:00.000002Z bob: ",

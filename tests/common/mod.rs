@@ -393,7 +393,9 @@ impl Client {
             let line = String::from_utf8(line).expect("all that is sent is UTF-8");
             let line = line.strip_suffix('\n').unwrap_or_else(|| panic!("torn: {line:?}"));
             let is_presence = line.starts_with("* ")
-                && (line.ends_with(" joined") || line.ends_with(" left") || line.contains(" came and went "));
+                && (line.ends_with(" joined")
+                    || line.ends_with(" left")
+                    || line.contains(" who joined and left; "));
             if !is_presence {
                 return Some(line.to_owned());
             }

@@ -141,7 +141,7 @@ fn a_hundred_megabytes_without_an_ending_cost_nothing_and_disturb_nobody() {
         let _ = (0..MEGABYTES).try_for_each(|_| stream.write_all(&megabyte));
     });
     mallory.expect_message("bob: hello");
-    for refused in ["a line has at most", "without an ending; goodbye"] {
+    for refused in ["a line may have at most", "came without a line ending"] {
         let refusal = mallory.expect_error("line-too-long");
         assert!(refusal.contains(refused), "{refusal}");
     }

@@ -159,7 +159,7 @@ fn a_password_is_changed_for_good() {
     alice.send("/login alice correct-horse");
     alice.expect_error("bad-login");
     alice.send("/login alice battery staple");
-    alice.expect("* after failed logins this one is checked in 5 s");
+    alice.expect("* after failed logins, this attempt will be checked in 5 s");
     alice.expect("* welcome alice");
 }
 

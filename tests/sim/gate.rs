@@ -7,10 +7,10 @@ use super::disk::Disk;
 pub const HTTP_ANSWER: &str = concat!(
     "HTTP/1.1 400 Bad Request\r\n",
     "Content-Type: text/plain\r\n",
-    "Content-Length: 78\r\n",
+    "Content-Length: 67\r\n",
     "Connection: close\r\n",
     "\r\n",
-    "This is chinwag, a chat of lines of text, not a web server. Try: nc HOST 5000\n",
+    "This is a chinwag chat server, not a web server. Try: nc HOST 5000\n",
 );
 
 /// What one socket was sent, line by line.

@@ -101,7 +101,7 @@ fn nothing_that_is_sent_can_move_anothers_cursor() {
     );
 }
 
-const NOT_FIRST: &str = "! bad-usage: a command begins in the first column; nothing was sent";
+const NOT_FIRST: &str = "! bad-usage: a command must begin in the first column; nothing was sent";
 
 #[test]
 fn input_a_command_behind_keys_that_show_nothing_is_refused_and_kept_from_the_log() {
@@ -146,7 +146,7 @@ fn input_a_command_behind_keys_that_show_nothing_is_refused_and_kept_from_the_lo
         &mut sim,
         "@ 1
          bob< TS bob: \u{fffd}[A/etc/passwd
-         bob< ! unknown-command: there is no /etc; /help tells what there is
+         bob< ! unknown-command: there is no /etc; /help lists all commands
          alice< TS bob: \u{fffd}[A/etc/passwd",
     );
 }
@@ -194,7 +194,7 @@ fn input_aliases_do_what_the_commands_do() {
          bob> /password battery-staple  another-horse
          bob< * password changed
          bob> /join #rust
-         bob< ! unknown-command: there is no /join; there are no rooms, everyone talks in one
+         bob< ! unknown-command: there is no /join; there are no rooms: everyone is in one
          bob> /exit
          bob< * bye
          bob< ^D
@@ -256,7 +256,7 @@ fn input_a_request_of_a_web_page_is_answered_in_http_and_nothing_of_it_is_done()
         hello.chunks(3).for_each(|piece| sim.send(&name, piece));
         sim.settle();
         let output = sim.output(&name).split_off(3);
-        assert_eq!(output, ["! no-tls: this port speaks plain lines of text; try: nc HOST 5000"]);
+        assert_eq!(output, ["! no-tls: this port takes plain lines of text; try: nc HOST 5000"]);
         assert!(sim.peer(&name).is_at_end());
     }
     assert_eq!(sim.output("alice"), [""; 0]);
@@ -275,7 +275,7 @@ fn input_a_byte_order_mark_at_the_start_of_a_script_is_skipped() {
         "a> \u{feff}/register alice correct-horse
          a< * welcome alice
          a> \u{feff}/quit
-         a< ! bad-usage: a command begins in the first column; nothing was sent
+         a< ! bad-usage: a command must begin in the first column; nothing was sent
          a> \u{feff}hello
          a< TS alice: hello",
     );
@@ -445,25 +445,25 @@ fn others_talk_while_history_is_read_and_nothing_is_missed() {
 fn misuse_is_answered_and_says_how_it_is_done() {
     check(
         "alice> hello
-         alice< ! not-logged-in: first /login NAME PASSWORD, or /register NAME PASSWORD
+         alice< ! not-logged-in: log in first, with /login NAME PASSWORD or /register NAME PASSWORD
          alice> /users
-         alice< ! not-logged-in: first /login NAME PASSWORD, or /register NAME PASSWORD
+         alice< ! not-logged-in: log in first, with /login NAME PASSWORD or /register NAME PASSWORD
          alice> /history
-         alice< ! not-logged-in: first /login NAME PASSWORD, or /register NAME PASSWORD
+         alice< ! not-logged-in: log in first, with /login NAME PASSWORD or /register NAME PASSWORD
          alice> /msg bob x
-         alice< ! not-logged-in: first /login NAME PASSWORD, or /register NAME PASSWORD
+         alice< ! not-logged-in: log in first, with /login NAME PASSWORD or /register NAME PASSWORD
          alice> /passwd correct-horse battery-staple
-         alice< ! not-logged-in: first /login NAME PASSWORD, or /register NAME PASSWORD
+         alice< ! not-logged-in: log in first, with /login NAME PASSWORD or /register NAME PASSWORD
          alice> /register 1alice correct-horse
-         alice< ! bad-name: a name is a letter, then up to 19 letters, digits, - or _
+         alice< ! bad-name: a name is a letter followed by up to 19 letters, digits, - or _
          alice> /register ali:ce correct-horse
-         alice< ! bad-name: a name is a letter, then up to 19 letters, digits, - or _
+         alice< ! bad-name: a name is a letter followed by up to 19 letters, digits, - or _
          alice> /register aaaaaaaaaabbbbbbbbbbc correct-horse
-         alice< ! bad-name: a name is a letter, then up to 19 letters, digits, - or _
+         alice< ! bad-name: a name is a letter followed by up to 19 letters, digits, - or _
          alice> /register alice short
-         alice< ! bad-password: a password has 8 to 128 bytes and no control characters
+         alice< ! bad-password: a password must have 8 to 128 bytes and no control characters
          alice> /register alice tab\tin-the-middle
-         alice< ! bad-password: a password has 8 to 128 bytes and no control characters
+         alice< ! bad-password: a password must have 8 to 128 bytes and no control characters
          alice> /register alice
          alice< ! bad-usage: /register NAME PASSWORD
          alice> /login alice
@@ -475,17 +475,17 @@ fn misuse_is_answered_and_says_how_it_is_done() {
          alice> /register alice correct horse
          alice< * welcome alice
          alice> /login alice correct horse
-         alice< ! already-logged-in: as alice; /quit first
+         alice< ! already-logged-in: you are logged in as alice; /quit first
          alice> /register bob correct-horse
-         alice< ! already-logged-in: as alice; /quit first
+         alice< ! already-logged-in: you are logged in as alice; /quit first
          alice> /msg nobody hello
          alice< ! no-such-user: nobody is called nobody
          alice> /msg alice
          alice< ! bad-usage: /msg NAME TEXT
          alice> /nick bob
-         alice< ! unknown-command: there is no /nick; a name is fixed; /register makes another account
+         alice< ! unknown-command: there is no /nick; names are fixed, but /register creates another account
          alice> /frobnicate
-         alice< ! unknown-command: there is no /frobnicate; /help tells what there is
+         alice< ! unknown-command: there is no /frobnicate; /help lists all commands
          alice> /hlep
          alice< ! unknown-command: there is no /hlep; did you mean /help?
          alice> /history 3 after noon
@@ -493,7 +493,7 @@ fn misuse_is_answered_and_says_how_it_is_done() {
          alice> /replay many
          alice< ! bad-usage: /replay N
          bob> /register ALICE correct-horse
-         bob< ! name-taken: ALICE is registered already
+         bob< ! name-taken: ALICE is already registered
          bob> /login alice correct-horse
          bob< ! bad-login: wrong name or password",
     );
@@ -540,7 +540,7 @@ fn of_two_who_register_a_name_at_once_one_gets_it() {
          a> x
          a< * welcome alice
          a< TS alice: x
-         b< ! name-taken: Alice is registered already
+         b< ! name-taken: Alice is already registered
          b> /login alice battery-staple
          b< ! bad-login: wrong name or password
          @ 5
@@ -559,13 +559,13 @@ fn names_that_look_like_another_or_like_the_server_are_not_registered() {
          b> /register Bi11y correct-horse
          b< ! name-taken: Bi11y looks like Billy, which is taken
          b> /register billy correct-horse
-         b< ! name-taken: billy is registered already
+         b< ! name-taken: billy is already registered
          b> /register ADM1N correct-horse
          b< ! bad-name: ADM1N could be mistaken for the server
          b> /register serv3r- correct-horse
          b< ! bad-name: serv3r- could be mistaken for the server
          b> /register _admin correct-horse
-         b< ! bad-name: a name is a letter, then up to 19 letters, digits, - or _
+         b< ! bad-name: a name is a letter followed by up to 19 letters, digits, - or _
          c>> /register norma correct-horse
          d>> /register n0rma battery-staple
          d>> /register n0rrna battery-staple
@@ -594,7 +594,7 @@ fn a_changed_password_is_the_only_one_from_then_on() {
          alice> /passwd wrong-horse battery-staple
          alice< ! bad-login: wrong password
          alice> /passwd correct-horse short
-         alice< ! bad-password: OLD and NEW have 8 to 128 bytes each and no control characters
+         alice< ! bad-password: OLD and NEW must have 8 to 128 bytes each and no control characters
          alice> /passwd correct-horse battery staple
          alice< * password changed
          b> /login alice correct-horse
@@ -654,16 +654,16 @@ fn lines_have_a_longest_length_and_what_is_beyond_is_refused_whole() {
     sim.say("bob", "still here");
     assert_eq!(sim.output("alice").iter().map(|line| &line[28..]).collect::<Vec<_>>(), ["bob: still here"]);
     let output = sim.output("bob");
-    assert!(output[0].starts_with("! line-too-long: with time and name the message is 1 bytes too long"));
-    assert!(output[1].starts_with("! line-too-long: a line has at most 4096 bytes"), "{output:?}");
-    assert!(output[2].starts_with("! line-too-long: a line has at most 4096 bytes"), "{output:?}");
+    assert!(output[0].starts_with("! line-too-long: with time and names, the message is 1 bytes too long"));
+    assert!(output[1].starts_with("! line-too-long: a line may have at most 4096 bytes"), "{output:?}");
+    assert!(output[2].starts_with("! line-too-long: a line may have at most 4096 bytes"), "{output:?}");
     assert_eq!(output.len(), 4);
     // What never ends closes the connection, but not before it was said why.
     sim.send("bob", text((1 << 20) + 4096));
     sim.settle();
     let output = sim.output("bob");
     assert!(
-        output.last().unwrap().starts_with("! line-too-long: 1048576 bytes without an ending"),
+        output.last().unwrap().starts_with("! line-too-long: 1048576 bytes came without a line ending"),
         "{output:?}"
     );
     assert!(sim.peer("bob").is_at_end() && !sim.peer("bob").was_reset());
@@ -678,7 +678,7 @@ fn what_was_never_ended_is_no_message_and_is_said_to_be_none() {
         &mut sim,
         "@ 2
          bob< TS bob: hello
-         bob< ! unfinished-line: the last line had no ending and was not taken
+         bob< ! unfinished-line: the last line had no ending and was ignored
          bob< ^D
          alice< TS bob: hello
          alice< * bob left",

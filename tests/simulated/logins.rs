@@ -41,7 +41,7 @@ fn who_does_not_log_in_within_a_minute_is_told_and_closed() {
     sim.output("idle");
     assert!(!sim.peer("idle").is_at_end());
     sim.run_seconds(1);
-    assert_eq!(sim.output("idle"), ["! login-timeout: nobody logged in here for too long"]);
+    assert_eq!(sim.output("idle"), ["! login-timeout: you did not log in within 60 s"]);
     assert!(sim.peer("idle").is_at_end());
     sim.run_seconds(3);
     assert!(sim.peer("idle").is_gone(), "it does not linger for ever either");
@@ -91,7 +91,7 @@ fn nobody_is_closed_for_being_late_while_the_server_hashes_for_half_a_minute() {
     sim.connect("bob");
     sim.world.look_us = 2 * SECOND_US;
     sim.say("bob", "/register bob correct-horse");
-    assert_eq!(sim.output("bob")[3], "! login-timeout: nobody logged in here for too long");
+    assert_eq!(sim.output("bob")[3], "! login-timeout: you did not log in within 60 s");
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn strangers_at_one_account_are_judged_five_seconds_apart() {
     assert_eq!(wait_of(&mut sim, "10.1.2.3", "alice"), 0);
     sim.connect("alice3");
     sim.say("alice3", "/login alice correct-horse");
-    assert_eq!(sim.output("alice3")[3], "* after failed logins this one is checked in 5 s");
+    assert_eq!(sim.output("alice3")[3], "* after failed logins, this attempt will be checked in 5 s");
     sim.run_seconds(4);
     assert_eq!(sim.output("alice3"), [""; 0]);
     sim.run_seconds(1);
@@ -180,7 +180,7 @@ fn a_stranger_who_failed_less_at_an_account_is_judged_before_others() {
     }
     sim.connect("owner");
     sim.say("owner", "/login alice correct-horse");
-    assert!(sim.output("10.1.1.3").contains(&"! busy: too many logins at once; please try again".into()));
+    assert!(sim.output("10.1.1.3").contains(&"! busy: too many logins are waiting; please try again".into()));
     sim.run_seconds(5);
     assert!(sim.output("owner").contains(&"* welcome alice".into()));
 }
@@ -228,7 +228,7 @@ fn an_address_that_fails_often_waits_for_any_account_and_is_forgiven_in_time() {
     sim.say("mallory", "/login alice wrong-horse");
     assert_eq!(
         sim.output("mallory")[3],
-        "! too-many-failures: of logins from your address; try again in 2 min"
+        "! too-many-failures: too many failed logins from your address; try again in 2 min"
     );
     sim.say("mallory", "/register alice correct-horse");
     assert!(sim.output("mallory")[0].starts_with("! too-many-failures"));
@@ -259,9 +259,9 @@ fn asking_which_names_are_taken_counts_as_failing() {
         assert!(sim.output("mallory").last().unwrap().starts_with("! name-taken"));
     }
     sim.say("mallory", "/register alice correct-horse");
-    assert_eq!(sim.output("mallory"), ["* after failed logins this one is checked in 5 s"]);
+    assert_eq!(sim.output("mallory"), ["* after failed logins, this attempt will be checked in 5 s"]);
     sim.run_seconds(5);
-    assert_eq!(sim.output("mallory"), ["! name-taken: alice is registered already"]);
+    assert_eq!(sim.output("mallory"), ["! name-taken: alice is already registered"]);
     let mut asked = 0;
     for _ in 0..900 {
         sim.say("mallory", "/register alice correct-horse");
@@ -299,7 +299,10 @@ fn whoever_leaves_before_the_answer_has_failed() {
     }
     sim.connect_from("mallory", address("10.1.1.1"));
     sim.say("mallory", "/login alice wrong-horse");
-    assert!(sim.output("mallory")[3].contains("this one is checked in"), "it waits for what it failed");
+    assert!(
+        sim.output("mallory")[3].contains("this attempt will be checked in"),
+        "it waits for what it failed"
+    );
 }
 
 /// How many seconds pass before a wrong password is found to be wrong.
@@ -362,7 +365,10 @@ fn an_address_has_so_many_connections_and_no_more() {
     sim.connect_from("one more", address("2001:db8::ffff"));
     sim.connect_from("neighbour", address("2001:db8:0:1::"));
     sim.settle();
-    assert_eq!(sim.output("one more"), ["! too-many-connections: your address has 32 open already"]);
+    assert_eq!(
+        sim.output("one more"),
+        ["! too-many-connections: your address already has 32 that are not logged in"]
+    );
     assert!(sim.peer("one more").is_gone() && !sim.peer("one more").was_reset());
     assert_eq!(sim.output("neighbour").len(), 3);
     // One that goes makes room for another.
@@ -387,7 +393,7 @@ fn the_session_that_is_silent_for_longest_yields_to_a_seventeenth() {
     sim.clear();
     sim.connect("one more");
     sim.enter("one more", "alice");
-    let words = "! replaced: alice has 16 sessions, and this one was silent for longest";
+    let words = "! replaced: alice can have 16 sessions, and this one had been silent longest";
     assert_eq!(sim.output("1"), [words]);
     assert!(sim.peer("1").is_at_end());
     sim.say("one more", "hello");
@@ -550,7 +556,7 @@ fn a_password_is_checked_against_the_one_that_stands_when_the_check_is_done() {
         for (name, password) in [("old", "correct-horse"), ("new", "battery-staple")] {
             sim.connect_from(name, address("10.1.1.1"));
             sim.say(name, &format!("/login alice {password}"));
-            assert!(sim.output(name)[3].contains("this one is checked in"));
+            assert!(sim.output(name)[3].contains("this attempt will be checked in"));
         }
         sim.join("alice");
         sim.say("alice", "/passwd correct-horse battery-staple");

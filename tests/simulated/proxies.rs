@@ -115,7 +115,7 @@ fn proxies_other_peers_are_not_asked_and_not_believed() {
 #[test]
 fn proxies_connections_count_against_the_address_in_their_header() {
     let mut sim = behind_proxy(Some(2));
-    let too_many = "! too-many-connections: your address has 2 open already";
+    let too_many = "! too-many-connections: your address already has 2 that are not logged in";
     open(&mut sim, "direct", "192.0.2.1");
     come_from(&mut sim, "first", "192.0.2.1");
     come_from(&mut sim, "second", "192.0.2.1");
@@ -224,7 +224,7 @@ fn proxies_a_header_must_come_within_the_login_deadline_and_does_not_extend_it()
         assert!(sim.peer(client).is_gone(), "{client}");
         assert_eq!(sim.peer(client).take_written(), b"", "{client}");
     }
-    assert_eq!(sim.output("late"), ["! login-timeout: nobody logged in here for too long"]);
+    assert_eq!(sim.output("late"), ["! login-timeout: you did not log in within 60 s"]);
 }
 
 #[test]
@@ -238,7 +238,7 @@ fn proxies_a_header_that_came_in_time_counts_if_the_server_itself_is_late() {
         sim.settle();
         let output = sim.output("client");
         assert!(is_greeted(&output[..GREETING_LINES]), "{output:?}");
-        assert_eq!(output[GREETING_LINES..], ["! login-timeout: nobody logged in here for too long"]);
+        assert_eq!(output[GREETING_LINES..], ["! login-timeout: you did not log in within 60 s"]);
     }
 }
 
@@ -252,7 +252,7 @@ fn proxies_failed_logins_and_new_accounts_count_against_the_address_in_the_heade
         sim.say("guesser", &format!("/login nobody{number} wrong-horse"));
     }
     let output = sim.output("guesser");
-    assert!(output.last().unwrap().starts_with("* after failed logins "), "{output:?}");
+    assert!(output.last().unwrap().starts_with("* after failed logins, "), "{output:?}");
     // Someone else behind the same proxy does not wait.
     come_from(&mut sim, "neighbour", "192.0.2.2");
     sim.say("neighbour", "/login alice correct-horse");

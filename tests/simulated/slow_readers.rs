@@ -162,7 +162,7 @@ fn presence_that_a_slow_reader_was_not_shown_is_said_to_be_missing() {
     let output = take_all(&mut sim, "slow", usize::MAX);
     assert_eq!(messages(&output), sim.visible_to("slow"));
     let notices: Vec<_> = output.iter().filter(|line| line.starts_with('*')).collect();
-    assert_eq!(notices, ["* who came and went meanwhile was not shown; /users tells who is here"]);
+    assert_eq!(notices, ["* you may have missed who joined and left; /users lists who is online"]);
 }
 
 #[test]

@@ -10,8 +10,8 @@ use crate::sim::harness::{Sim, options};
 
 const DAY: u64 = 24 * 3600;
 const CODE: &str = "0123456789abcdef0123456789abcdef";
-const BAD_TOKEN: &str = "! bad-token: unknown or expired; log in with your password";
-const BAD_CODE: &str = "! bad-code: unknown, used or expired";
+const BAD_TOKEN: &str = "! bad-token: the token is unknown or has expired; log in with your password";
+const BAD_CODE: &str = "! bad-code: the code is unknown, has been used or has expired";
 
 /// The token that a session is given.
 fn token_of(sim: &mut Sim, client: &str) -> String {

@@ -31,11 +31,11 @@ fn it_asks_what_it_needs_and_shows_nothing_of_a_password() {
     terminal.enters("alice");
     terminal.shows("password for alice:");
     terminal.enters_hidden("short");
-    terminal.shows("! a password has 8 to 128 bytes");
+    terminal.shows("! a password must have 8 to 128 bytes");
     terminal.enters_hidden("first-secret");
     terminal.shows("and once more:");
     terminal.enters_hidden("other-secret");
-    terminal.shows("! these were two different ones");
+    terminal.shows("! the passwords do not match");
     terminal.waits_for("the question again", |screen| screen.matches("password for alice:").count() == 3);
     terminal.enters_hidden("first-secret");
     terminal.waits_for("the second question", |screen| screen.matches("and once more:").count() == 2);
@@ -103,7 +103,7 @@ fn a_name_that_is_taken_is_said() {
     terminal.enters_hidden(PASSWORD);
     terminal.shows("and once more:");
     terminal.enters_hidden(PASSWORD);
-    terminal.shows("! name-taken: alice is registered already");
+    terminal.shows("! name-taken: alice is already registered");
     terminal.waits_for("the question again", |screen| screen.matches("name:").count() >= 2);
 }
 
@@ -226,8 +226,8 @@ fn a_login_is_kept_as_a_token_and_no_password_is() {
     drop(server);
     terminal.ended();
     let (terminal, mut server) = again();
-    server.send("! bad-token: unknown or expired; log in with your password");
-    terminal.shows("! bad-token: unknown or expired");
+    server.send("! bad-token: the token is unknown or has expired; log in with your password");
+    terminal.shows("! bad-token: the token is unknown or has expired");
     terminal.shows("password of Alice:");
     wait_for("the token to be forgotten", || (fs::read_to_string(&file).unwrap().is_empty()).then_some(()));
     terminal.enters_hidden(PASSWORD);
@@ -260,8 +260,8 @@ fn the_only_kept_login_of_a_server_is_used_without_a_question() {
         drop((terminal, server));
         // A login that the server refuses is asked for.
         let (terminal, mut server) = again();
-        server.send("! bad-token: unknown or expired; log in with your password");
-        terminal.shows("bad-token: unknown or expired");
+        server.send("! bad-token: the token is unknown or has expired; log in with your password");
+        terminal.shows("bad-token: the token is unknown or has expired");
         terminal.shows("password of Alice:");
         terminal.enters_hidden(PASSWORD);
         server.expect(&format!("/login Alice {PASSWORD}"));

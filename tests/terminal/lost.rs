@@ -204,7 +204,8 @@ fn who_is_not_let_in_again_is_told_why_and_can_leave() {
     let stopped = server.kill();
     let _server = again(&stopped, &port);
     alice.shows(
-        "! the connection has ended: bad-token: unknown or expired; log in with your password; Ctrl-D leaves",
+        "! the connection has ended: bad-token: the token is unknown or has expired; log in with your password; \
+         Ctrl-D leaves",
     );
     alice.types(CTRL_D);
     assert_eq!(alice.ended().code(), Some(0));

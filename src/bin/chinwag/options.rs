@@ -6,6 +6,7 @@ use std::io;
 use std::path::PathBuf;
 
 use chinwag::name::Name;
+use chinwag::protocol::name_rule;
 
 use crate::Failure;
 
@@ -21,7 +22,7 @@ usage: chinwag [FLAG]... [HOST[:PORT]]     (default localhost:5000)
   --no-bell               no sound when somebody calls you or writes you in private
   --help, --version
 
-In the chat, /help tells the commands. Tab completes commands and names, Ctrl-C clears the line, Ctrl-D leaves.
+In the chat, /help lists the commands. Tab completes commands and names, Ctrl-C clears the line, Ctrl-D leaves.
 Without a terminal it sends the lines of its input, prints what comes as plain lines, and ends with 0 once all
 is acknowledged: chinwag --user bot --password-file FILE HOST < report.txt
 NO_COLOR in the environment turns colours off.
@@ -88,7 +89,7 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Parsed, String
                 );
             }
             _ if flag.starts_with('-') => {
-                return Err(format!("{flag}: unknown flag; --help tells what there is"));
+                return Err(format!("{flag}: unknown flag; see --help"));
             }
             _ if options.server.is_empty() => options.server = with_port(&flag)?,
             _ => return Err(format!("{flag}: one server at a time; see --help")),
@@ -103,7 +104,7 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Parsed, String
 fn a_name(name: String) -> Result<String, String> {
     match Name::parse(name.as_bytes()) {
         Some(_) => Ok(name),
-        None => Err(format!("--user {name}: a name is a letter, then up to 19 letters, digits, - or _")),
+        None => Err(format!("--user {name}: {}", name_rule())),
     }
 }
 

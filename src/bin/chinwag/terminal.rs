@@ -162,13 +162,13 @@ fn ask_for_new_password(editor: &mut LineEditor, question: &str) -> Result<Optio
     loop {
         let Some(password) = editor.ask_hidden(question)? else { return Ok(None) };
         if !protocol::is_password(&password) {
-            println!("! a password has 8 to 128 bytes and no control characters");
+            println!("! {}", protocol::password_rule());
             continue;
         }
         match editor.ask_hidden("and once more: ")? {
             None => return Ok(None),
             Some(again) if again == password => return Ok(Some(password)),
-            Some(_) => println!("! these were two different ones"),
+            Some(_) => println!("! the passwords do not match"),
         }
     }
 }
@@ -316,7 +316,7 @@ impl Entrance<'_> {
             };
             match Name::parse(name.trim().as_bytes()) {
                 Some(name) => return Ok(Some(name.to_string())),
-                None => println!("! a name is a letter, then up to 19 letters, digits, - or _"),
+                None => println!("! {}", protocol::name_rule()),
             }
         }
     }

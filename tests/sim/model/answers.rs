@@ -9,7 +9,7 @@ use super::{Fate, Guarantee, Model, broken, hold, key};
 const TIMING_MARK: &[u8] = b"\xff\xfc\x06\n";
 const GREETING: [&str; 3] =
     ["* chinwag ", "* new here? /register NAME PASSWORD", "* have an account? /login NAME PASSWORD"];
-const MEANWHILE: &str = "* who came and went meanwhile was not shown; /users tells who is here";
+const MEANWHILE: &str = "* you may have missed who joined and left; /users lists who is online";
 
 pub(super) enum Fit {
     /// It answers the line.
@@ -377,8 +377,12 @@ impl Model {
                 self.closes(id, text == "* bye")
             }
             Asked::Misuse(expected) => answer_if(code == *expected),
-            Asked::Endless if text.starts_with("! line-too-long: a line has at most 4096 bytes") => Fit::Part,
-            Asked::Endless => self.closes(id, text.starts_with("! line-too-long: 1048576 bytes without")),
+            Asked::Endless if text.starts_with("! line-too-long: a line may have at most 4096 bytes") => {
+                Fit::Part
+            }
+            Asked::Endless => {
+                self.closes(id, text.starts_with("! line-too-long: 1048576 bytes came without"))
+            }
         }
     }
 

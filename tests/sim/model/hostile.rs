@@ -26,7 +26,7 @@ const FAREWELLS: [&str; 9] = [
     "! history-unavailable: ",
     "! replaced: ",
     "! signed-out: ",
-    "! line-too-long: 1048576 bytes without",
+    "! line-too-long: 1048576 bytes came without",
 ];
 
 /// Whether an account of this name belongs to the adversary.

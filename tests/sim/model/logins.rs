@@ -123,7 +123,7 @@ impl Model {
 
     /// Whether a line tells that the answer to an attempt takes a while.
     fn is_delay(&self, id: usize, text: &str) -> bool {
-        let delay = text.strip_prefix("* after failed logins this one is checked in ");
+        let delay = text.strip_prefix("* after failed logins, this attempt will be checked in ");
         let seconds = delay.and_then(|it| it.strip_suffix(" s")).and_then(|it| it.parse::<u64>().ok());
         self.connections[id].part.is_empty() && seconds.is_some_and(|it| it <= DELAY_MAX)
     }

@@ -38,20 +38,20 @@ fn what_is_wrong_is_said_beside_the_field() {
     fill(&mut window, "Name", "alice");
     connect(&mut window);
     assert!(!shows(&window, "A name is a letter"));
-    assert!(shows(&window, "A password has 8 to 128 bytes"));
+    assert!(shows(&window, "A password must have 8 to 128 bytes"));
     fill(&mut window, "Password", "correct-horse");
     window.get_by_label("Register").click();
     window.run();
     connect(&mut window);
-    assert!(shows(&window, "These are two different passwords"));
+    assert!(shows(&window, "The passwords do not match"));
     fill(&mut window, "Password again", "correct-horse");
     connect(&mut window);
     assert!(
         matches!(&requests(&mut window)[..], [Request::Connect { credentials, .. }] if credentials.is_new)
     );
-    tell(&mut window, Event::LoginFailed(Refusal::parse("name-taken: alice is registered already")));
-    assert!(shows(&window, "Alice is registered already."));
-    let problem = window.get_by_label_contains("Alice is registered").rect();
+    tell(&mut window, Event::LoginFailed(Refusal::parse("name-taken: alice is already registered")));
+    assert!(shows(&window, "Alice is already registered."));
+    let problem = window.get_by_label_contains("Alice is already registered").rect();
     assert!(problem.top() >= window.get_by_label("Name").rect().top(), "beside the name");
     assert!(problem.bottom() <= window.get_by_label("Password").rect().bottom());
     window.state_mut().handle(Told::NotConnected("localhost:5000: Connection refused".into()));
@@ -137,7 +137,7 @@ fn tokens_sign_in_at_the_start_and_a_refused_one_is_forgotten() {
     let resume = Request::Resume { server: "localhost:5000".into(), name: "alice".into() };
     assert_eq!(requests(&mut window), [resume]);
     assert!(shows(&window, "Waiting for the server") || window.query_by_label("Connect").is_some());
-    let refusal = Refusal::parse("bad-token: unknown or expired; log in with your password");
+    let refusal = Refusal::parse("bad-token: the token is unknown or has expired; log in with your password");
     tell(&mut window, Event::TokenRefused { name: "alice".into(), refusal });
     assert!(shows(&window, "You are signed out; enter your password."));
     assert_eq!(focused(&window).as_deref(), Some("Password"));
@@ -159,7 +159,7 @@ fn sessions_that_the_server_ends_say_why_and_lead_back_to_the_password() {
     }
     let mut window = signed_in();
     requests(&mut window);
-    let refusal = Refusal::parse("bad-token: unknown or expired; log in with your password");
+    let refusal = Refusal::parse("bad-token: the token is unknown or has expired; log in with your password");
     tell(&mut window, Event::TokenRefused { name: "alice".into(), refusal });
     assert_eq!(requests(&mut window), [forgotten("alice")], "refused when the connection came back");
 }
