@@ -354,7 +354,12 @@ fn resets_at_any_point_of_a_login_leave_nothing_behind() {
     for number in 0..GUESTS {
         let mut guest = server.connect();
         guest.send(&format!("/login guest{number} {PASSWORD}"));
-        if guest.line() != format!("* welcome guest{number}") {
+        let mut answer = guest.line();
+        if answer.starts_with("* after failed logins, ") {
+            // A login that was cut off while it was checked counts as a failure.
+            answer = guest.line();
+        }
+        if answer != format!("* welcome guest{number}") {
             server.register(&format!("guest{number}"));
         }
     }
