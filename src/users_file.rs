@@ -247,6 +247,13 @@ impl<F: File> UsersFile<F> {
         if users.passed_over > 0 {
             info!("{USERS_FILE}: {} bytes of torn writes are passed over", users.passed_over);
         }
+        if has_messages && users.accounts.is_empty() {
+            warn!(
+                "{USERS_FILE}: no account in it, although there is a history: nobody can log in, and the names in the \
+                 history stay reserved. If that is not meant, stop the server and restore the file from a backup, or \
+                 give a name back with --reset NAME"
+            );
+        }
         if users.form == Form::Unchecked {
             return recover_unchecked(storage, file, users);
         }

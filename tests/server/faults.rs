@@ -74,7 +74,9 @@ fn a_history_without_its_accounts_is_refused_and_named() {
     fs::write(stopped.data.join("users.txt"), "").unwrap();
     let (status, said) = check(&stopped.data);
     assert!(status == Some(1) && said.contains("the first is alice"), "{said}");
-    stopped.start(&QUICK).register("carol");
+    let server = stopped.start(&QUICK);
+    server.logged(&["WARN", "users.txt", "no account", "backup", "--reset"]);
+    server.register("carol");
 }
 
 #[test]
