@@ -17,9 +17,9 @@
 //! | an undamaged line is shown to all it is for | yes | yes | yes (4) | yes, up to the cut |
 //! | a missed private line is shown at the next login | yes, but see (5) | yes | yes | yes |
 //!
-//! 1. As the files say after the damage: a name is known by its account, by a line that names it, or by its mark. If
-//!    the only place that knew a name is gone, nothing is left that could reserve it, and nothing that is addressed
-//!    to it either.
+//! 1. As the files say after the damage: a name is known by its account, by a whole line that names it, or by its
+//!    mark. If the only place that knew a name is gone, nothing is left that could reserve it, and nothing that is
+//!    addressed to it either. So it is with a line that was cut off in the middle.
 //!    A line of `users.txt` behind a zeroed sector counts as torn if it is within an append's length of the end.
 //! 2. If `users.txt` is cut at the end of a line, is an older copy, or is gone. Other damage to it breaks the chain
 //!    of checksums, and the server does not start.
@@ -353,9 +353,11 @@ fn known_names(disk: &SimDisk, case: &Case) -> Vec<String> {
     for line in marks.lines() {
         names.extend(line.split_once(' ').map(|(name, _)| name.to_owned()));
     }
-    // A damaged line may not have the form of a message, and then it names nobody.
+    // A damaged line may not have the form of a message, and then it names nobody. Here too, one without its ending
+    // is torn: it is set aside, and nobody is shown it.
     let log = if case.is_in_lines() { String::new() } else { disk.read(LOG) };
-    for line in log.lines() {
+    let whole = log.rfind('\n').map_or(0, |at| at + 1);
+    for line in log[..whole].lines() {
         let ends = line.get(28..).and_then(|rest| rest.split_once(": ")).map_or("", |(ends, _)| ends);
         names.extend(ends.split(" -> ").map(str::to_owned));
     }
