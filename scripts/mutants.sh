@@ -51,14 +51,14 @@ for patch in "${patches[@]}"; do
         echo "$name: does not compile" >&2
         exit 1
     else
-        # The first check that went red, or what the server itself asserts.
+        # The first check that went red, or what the server or the simulation itself asserts.
         red=$(grep -m 1 -o '^\[[^]]*\]' "$output" || true)
-        assertion=$(grep -m 1 -o 'panicked at src/[a-z_/]*\.rs:[0-9]*' "$output" || true)
+        assertion=$(grep -m 1 -o 'panicked at [a-z_/.]*\.rs:[0-9]*' "$output" || true)
         seed=$(grep -m 1 -o '^seed [0-9]*' "$output" || true)
         if [[ -z $red && -z $assertion && -z $seed ]]; then
             red="[5 Never stalls] not done within ten minutes of processor time"
         fi
-        what=${red:-${assertion:+an assertion of the server, ${assertion#panicked at }}}
+        what=${red:-${assertion:+an assertion at ${assertion#panicked at }}}
         echo "$name: killed by $what ${seed:+($seed)}"
     fi
     git -C "$folder/copy" apply --reverse "$PWD/$patch"
