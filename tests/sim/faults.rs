@@ -8,7 +8,7 @@ use super::tally::Tally;
 use super::world::{SimWorld, XorShift};
 
 /// Every kind of trouble, by the name that it is counted by where it comes about.
-pub const KINDS: [&str; 66] = [
+pub const KINDS: [&str; 67] = [
     "connection through a proxy",
     "short read",
     "short write",
@@ -58,6 +58,7 @@ pub const KINDS: [&str; 66] = [
     "bad header of a proxy",
     "guess of a visitor",
     "rush of visitors",
+    "visitor that takes no answer",
     "visitor with a token",
     "claim to come from elsewhere",
     "file taken from a running server",

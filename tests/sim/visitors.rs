@@ -17,6 +17,8 @@ const NAMES: [&str; 6] = ["ann", "Ben", "cat-9", "dan", "eve_", "Fay"];
 const RUSH: usize = 110;
 /// Names that one address registers: more than it may.
 const NAMES_OF_ONE: usize = 12;
+/// Requests for help of one that takes no answer: more than fits into the memory that it may use.
+const REQUESTS: usize = 12;
 /// Claims to come from another address, as only a proxy may.
 const CLAIMS: [&str; 2] = ["PROXY TCP4 10.99.0.1 10.0.0.1 4000 5000\r", "PROXY UNKNOWN\r"];
 
@@ -34,6 +36,8 @@ enum Wants {
     Guess(String, u32),
     /// A token for the account that it logged in to.
     Token(&'static str),
+    /// Answers, of which it takes none.
+    Answers,
     /// To leave once it is answered.
     Leave,
 }
@@ -67,6 +71,11 @@ impl Visitors {
                 self.address_of_names = self.fresh_address();
             }
             11 if stage.random.below(20) == 0 => self.rush(stage),
+            12 => {
+                stage.tally.count("visitor that takes no answer");
+                let address = self.fresh_address();
+                self.connect(address, Wants::Answers, stage);
+            }
             _ if self.names_left > 0 => self.register(stage),
             _ => {}
         }
@@ -75,7 +84,7 @@ impl Visitors {
     /// Takes what came.
     pub fn read(&mut self, stage: &mut Stage<'_>) {
         let Visitors { visitors, tokens, .. } = self;
-        for visitor in visitors {
+        for visitor in visitors.iter_mut().filter(|visitor| visitor.wants != Wants::Answers) {
             let bytes = stage.net.peer(visitor.peer).take(usize::MAX);
             if !bytes.is_empty() {
                 stage.model.took(visitor.id);
@@ -113,6 +122,11 @@ impl Visitors {
                 continue;
             }
             match wants {
+                Wants::Answers if !stage.net.peer(peer).is_accepted() => {}
+                Wants::Answers => {
+                    stage.net.peer(peer).capacity = 1;
+                    (0..REQUESTS).for_each(|_| send(peer, id, "/help", Asked::Help, stage));
+                }
                 Wants::Guess(name, count) if *count > 0 => {
                     *count -= 1;
                     self.fresh += 1;
