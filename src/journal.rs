@@ -161,6 +161,14 @@ impl<F: File> Journal<F> {
         self.log.look(storage, LOG_FILE)
     }
 
+    /// Writes the log again if it was removed or moved away; see [`AppendFile::restore`].
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn restore<S: Storage<File = F>>(&self, storage: &mut S) -> io::Result<bool> {
+        self.log.restore(storage, LOG_FILE)
+    }
+
     /// Whether [`Journal::sync`] has something to do.
     pub fn is_unsynced(&self) -> bool {
         self.sync == SyncPolicy::Second && self.log.is_unsynced()

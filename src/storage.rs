@@ -268,6 +268,19 @@ impl<F: File> AppendFile<F> {
         Ok(is_news)
     }
 
+    /// Writes the file again under its name if no file has that name any more: it was removed or moved away, but as
+    /// long as it is open, everything in it can be read. Returns whether it did.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn restore<S: Storage<File = F>>(&self, storage: &mut S, name: &str) -> io::Result<bool> {
+        let is_missing = !storage.exists(name)?;
+        if is_missing {
+            copy_to_new(storage, &self.file, 0, name)?;
+        }
+        Ok(is_missing)
+    }
+
     /// Syncs what was appended before.
     ///
     /// # Errors

@@ -320,6 +320,14 @@ impl<F: File> UsersFile<F> {
         self.file.look(storage, USERS_FILE)
     }
 
+    /// Writes the file again if it was removed or moved away; see [`AppendFile::restore`].
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn restore<S: Storage<File = F>>(&self, storage: &mut S) -> io::Result<bool> {
+        self.file.restore(storage, USERS_FILE)
+    }
+
     /// Replaces a file of version 0.1 by one with checksums, and keeps the old one.
     fn convert<S: Storage<File = F>>(&mut self, storage: &mut S) -> io::Result<()> {
         let users = read_users(self.file.file()).map_err(|error| io::Error::other(error.to_string()))?;

@@ -1,11 +1,13 @@
 //! Ending a session, a connection and the server.
 
-use log::info;
+use log::{info, warn};
 
 use super::{Fatal, Server, Turned, fatal, shrink};
+use crate::journal::LOG_FILE;
 use crate::limits::{GOODBYE_US, SHUTDOWN_FLUSH_US, STALL_US};
 use crate::net::{ConnectionId, Net};
 use crate::storage::Storage;
+use crate::users_file::USERS_FILE;
 
 /// How a session ends.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -131,7 +133,22 @@ impl<N: Net, S: Storage> Server<N, S> {
         }
         self.save_seen();
         self.journal.sync().map_err(fatal("chat_history.txt cannot be synced"))?;
+        self.restore_files()?;
         info!("goodbye");
         Ok(Turned::Over)
+    }
+
+    /// Writes files that were removed or moved away while the server ran to their places again.
+    fn restore_files(&mut self) -> Result<(), Fatal> {
+        let restored = [
+            (LOG_FILE, self.journal.restore(&mut self.storage)),
+            (USERS_FILE, self.users.restore(&mut self.storage)),
+        ];
+        for (name, restored) in restored {
+            if restored.map_err(fatal("a file that was removed while the server ran cannot be restored"))? {
+                warn!("{name}: removed or moved away while the server ran; written again");
+            }
+        }
+        Ok(())
     }
 }

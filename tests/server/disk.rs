@@ -66,6 +66,37 @@ fn a_full_disk_refuses_what_it_cannot_hold_and_keeps_all_else() {
     let _ = carol.next();
 }
 
+#[test]
+fn files_that_were_removed_are_written_again_at_shutdown() {
+    let server = Server::start(&QUICK);
+    let mut alice = server.register("alice");
+    alice.say("alice", "one");
+    let (log, users) = (server.history(), std::fs::read(server.file("users.txt")).unwrap());
+    for name in ["chat_history.txt", "users.txt"] {
+        std::fs::remove_file(server.file(name)).unwrap();
+    }
+    alice.send("two");
+    alice.expect_error("not-saved");
+    let stopped = server.stop();
+    assert_eq!(std::fs::read_to_string(stopped.data.join("chat_history.txt")).unwrap(), log);
+    assert_eq!(std::fs::read(stopped.data.join("users.txt")).unwrap(), users);
+    let server = stopped.start(&QUICK);
+    let mut alice = server.login("alice");
+    assert_eq!(alice.ask_history("/history").join("\n") + "\n", log);
+    alice.say("alice", "three");
+}
+
+#[test]
+fn a_file_that_was_put_in_the_place_of_another_stays_at_shutdown() {
+    let server = Server::start(&QUICK);
+    let mut alice = server.register("alice");
+    alice.say("alice", "one");
+    std::fs::rename(server.file("chat_history.txt"), server.file("elsewhere.txt")).unwrap();
+    std::fs::write(server.file("chat_history.txt"), "").unwrap();
+    let stopped = server.stop();
+    assert_eq!(std::fs::read_to_string(stopped.data.join("chat_history.txt")).unwrap(), "");
+}
+
 /// Starts a server in which a system call on a file of it goes wrong, from the `when`th one on.
 fn failing(data: &Path, file: &str, call: &str, error: &str, when: u32) -> Server {
     tampered(data, file, &format!("inject={call}:error={error}:when={when}+"))
