@@ -545,7 +545,10 @@ impl Model {
                 // It took nothing of what it should for ten minutes, or for two seconds of a shutdown.
                 let was_stuck = self.now_us - connection.took_us >= 600_000_000 || self.is_shutting_down;
                 // Without a login it has a minute, and ten seconds for the last words; and its place may be needed.
-                let is_late = connection.account.is_none() && self.now_us - connection.since_us >= 60_000_000;
+                let leaves = connection.asked.iter().any(|waiting| matches!(waiting.asked, Asked::Quit));
+                let has_last_words = leaves && self.now_us - connection.took_us >= 10_000_000;
+                let is_late = connection.account.is_none()
+                    && (self.now_us - connection.since_us >= 60_000_000 || has_last_words);
                 let was_stuck = (was_stuck || is_late || is_full) && connection.may_lag;
                 // One that waits for its refusal would hold a place without counting against its address.
                 let may_be_refused = of_address[&connection.address] > self.rules.per_address;
