@@ -30,11 +30,11 @@ use self::login::Login;
 pub use self::login::{Credentials, Token};
 use self::pending::{Asked, Pending, Purpose, Queue};
 use crate::limits::LINE_BYTES_MAX;
-use crate::line::{InputBuffer, LineBuffer, Next};
-use crate::name::Name;
-use crate::protocol::{self, Command, Misuse};
-use crate::record::{Timestamp, line_length};
-use crate::text::sanitise;
+use crate::protocol::command::{self, Command, Misuse};
+use crate::protocol::line::{InputBuffer, LineBuffer, Next};
+use crate::protocol::name::Name;
+use crate::protocol::record::{Timestamp, line_length};
+use crate::protocol::text::sanitise;
 
 /// What is read of a resumed history before its first known message; more than that can only be the answer.
 const EARLY_MAX: usize = 4096;
@@ -203,7 +203,7 @@ impl Client {
     /// `None` where there is nothing to wait for.
     pub fn submit(&mut self, line: &str) -> Option<LineId> {
         let mut clean = String::new();
-        let input = protocol::read(line.trim_end_matches(['\r', '\n']).as_bytes(), &mut clean);
+        let input = command::read(line.trim_end_matches(['\r', '\n']).as_bytes(), &mut clean);
         let concealed = input.command.err().filter(|it| matches!(it, Misuse::Indented | Misuse::Erased));
         let concealed = concealed.map(|misuse| misuse.to_string());
         if matches!(input.command, Ok(Command::Nothing)) {
@@ -309,7 +309,7 @@ impl Client {
             return self.events.push_back(Event::NotSent { id, line: line.into() });
         };
         let mut sent_line = String::new();
-        let asked = match protocol::read(sent.as_bytes(), &mut sent_line).command {
+        let asked = match command::read(sent.as_bytes(), &mut sent_line).command {
             Err(misuse) => {
                 let misuse = misuse.to_string();
                 return self.refuse(id, line, Refusal::parse(misuse.trim_start_matches("! ")));

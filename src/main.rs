@@ -10,20 +10,20 @@ use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use chinwag::check::check;
-use chinwag::directory::Directory;
-use chinwag::flags::{Flags, Parsed, parse_flags};
+use chinwag::clock::{Now, World};
 use chinwag::limits::{
     CONNECTIONS_PER_ADDRESS, EVICTIONS_PER_TURN_MAX, KDF_ROUNDS_WARN, LOG_REPORT_PAUSE_US, Micros,
     RATE_LINES_PER_SECOND, SECOND_US,
 };
-use chinwag::loglimit::LogLimit;
-use chinwag::net::{MioNet, Unwaited, listen};
-use chinwag::record::{TIMESTAMP_BYTES, Timestamp};
-use chinwag::repair;
+use chinwag::log::directory::Directory;
+use chinwag::log::storage::SyncPolicy;
+use chinwag::protocol::record::{TIMESTAMP_BYTES, Timestamp};
+use chinwag::server::check::check;
+use chinwag::server::flags::{Flags, Parsed, parse_flags};
+use chinwag::server::loglimit::LogLimit;
+use chinwag::server::repair;
 use chinwag::server::{Options, Server, Turned};
-use chinwag::storage::SyncPolicy;
-use chinwag::world::{Now, World};
+use chinwag::transport::net::{MioNet, Unwaited, listen};
 use log::{Level, error, info, warn};
 
 fn main() -> ExitCode {
@@ -318,7 +318,7 @@ fn unwaited_terminal() -> io::Result<File> {
 }
 
 fn escaped(character: char) -> impl Iterator<Item = char> {
-    let bad = chinwag::text::is_unsafe(character);
+    let bad = chinwag::protocol::text::is_unsafe(character);
     let escape = bad.then(|| character.escape_unicode()).into_iter().flatten();
     escape.chain((!bad).then_some(character))
 }

@@ -2,12 +2,16 @@
 
 mod admission;
 mod answers;
+pub mod check;
 mod clock;
 mod closing;
 mod delivery;
+pub mod flags;
 mod headers;
 mod input;
+pub mod loglimit;
 mod options;
+pub mod repair;
 mod rotation;
 mod scan;
 mod seen;
@@ -32,25 +36,25 @@ use self::rotation::Rotation;
 use self::scan::Scan;
 pub use self::usage::Usage;
 
-use crate::accounts::AccountId;
-use crate::chat::Chat;
-use crate::chunk::Chunk;
-use crate::effects::{Context, Effects};
-use crate::feed::Feed;
-use crate::journal::{Batch, Commit, Committed, Journal, LOG_FILE};
+use crate::clock::{Now, World};
+use crate::ids::AccountId;
 use crate::limits::{
     CONNECTIONS_RESERVED_MAX, GOODBYE_US, LINGER_US, LOGIN_GRACE_US, LOGIN_VERDICT_US, LOOK_PAUSE_US, Micros,
     SECOND_US, SEEN_PAUSE_US, STALL_US, TABLE_ENTRIES_MIN,
 };
-use crate::marks::SeenFile;
-use crate::net::{ConnectionId, Net};
-use crate::quota::ByteLimits;
-use crate::reactor::{Attention, Reactor};
-use crate::record::Timestamp;
-use crate::recovery::RecoverError;
-use crate::storage::{AppendError, File, Storage};
-use crate::users_file::{RecordsSaved, USERS_FILE, UsersFile};
-use crate::world::{Now, World};
+use crate::log::chunk::Chunk;
+use crate::log::journal::{Batch, Commit, Committed, Journal, LOG_FILE};
+use crate::log::recovery::RecoverError;
+use crate::log::storage::{AppendError, File, Storage};
+use crate::protocol::record::Timestamp;
+use crate::session::Chat;
+use crate::session::effects::{Context, Effects};
+use crate::session::quota::ByteLimits;
+use crate::state::marks::SeenFile;
+use crate::state::users_file::{RecordsSaved, USERS_FILE, UsersFile};
+use crate::transport::feed::Feed;
+use crate::transport::net::{ConnectionId, Net};
+use crate::transport::reactor::{Attention, Reactor};
 
 /// Whether the loop continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

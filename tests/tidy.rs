@@ -228,7 +228,7 @@ fn the_readme_names_every_flag() {
 
 #[test]
 fn the_readme_names_every_command() {
-    let commands: BTreeSet<String> = chinwag::protocol::help()
+    let commands: BTreeSet<String> = chinwag::protocol::command::help()
         .filter_map(|line| {
             line.strip_prefix("* ").map(|line| line.split("  ").next().unwrap_or("").to_owned())
         })

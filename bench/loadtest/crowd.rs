@@ -16,7 +16,7 @@ use std::io;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use chinwag::record::{TIMESTAMP_BYTES, ends_of};
+use chinwag::protocol::record::{TIMESTAMP_BYTES, ends_of};
 
 use crate::failure;
 use crate::histogram::Histogram;

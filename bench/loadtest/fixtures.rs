@@ -5,10 +5,10 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use chinwag::journal::LOG_FILE;
-use chinwag::kdf::{Derivation, PreparedPassword, SALT_BYTES};
-use chinwag::record::{Stamper, Timestamp};
-use chinwag::users_file::USERS_FILE;
+use chinwag::auth::kdf::{Derivation, PreparedPassword, SALT_BYTES};
+use chinwag::log::journal::LOG_FILE;
+use chinwag::protocol::record::{Stamper, Timestamp};
+use chinwag::state::users_file::USERS_FILE;
 
 use crate::crowd::push_text;
 use crate::failure;

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use chinwag::record::TIMESTAMP_BYTES;
+use chinwag::protocol::record::TIMESTAMP_BYTES;
 
 use crate::bench::Meanwhile;
 use crate::crowd::{Crowd, text_number};

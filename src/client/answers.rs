@@ -4,8 +4,8 @@ use super::event::{Event, Message, Origin, Refusal};
 use super::login::Token;
 use super::pending::{Asked, Pending, Purpose};
 use super::{Client, EARLY_MAX, Gathering, State};
-use crate::name::Name;
-use crate::record::Timestamp;
+use crate::protocol::name::Name;
+use crate::protocol::record::Timestamp;
 
 /// How a chinwag server's first line begins.
 const GREETING: &str = "* chinwag ";

@@ -2,8 +2,8 @@
 
 use super::Client;
 use super::event::{Event, LineId, Refusal};
-use crate::name::Name;
-use crate::protocol;
+use crate::protocol::command;
+use crate::protocol::name::Name;
 
 /// What the client itself understands beside the server's commands.
 const OWN_COMMANDS: [(&str, &str); 3] = [
@@ -16,7 +16,7 @@ impl Client {
     /// The words of all commands that can be given once logged in, without the slash; some of them twice.
     pub fn command_words() -> impl Iterator<Item = &'static str> {
         let own = OWN_COMMANDS.iter().filter_map(|(usage, _)| usage[1..].split(' ').next());
-        own.chain(protocol::command_words()).filter(|word| !matches!(*word, "register" | "login"))
+        own.chain(command::command_words()).filter(|word| !matches!(*word, "register" | "login"))
     }
 
     /// Whether the line is one of the client's own commands, which is then done.
@@ -56,7 +56,7 @@ impl Client {
         for (usage, does) in OWN_COMMANDS {
             self.notice(format!("{usage:<24} {does}"));
         }
-        for line in protocol::help() {
+        for line in command::help() {
             self.notice(line.trim_start_matches("* "));
         }
     }

@@ -1,8 +1,8 @@
 //! What a client's user is to be told.
 
 use super::login::Token;
-use crate::name::Name;
-use crate::record::{Audience, TIMESTAMP_BYTES, Timestamp, ends_of};
+use crate::protocol::name::Name;
+use crate::protocol::record::{Audience, TIMESTAMP_BYTES, Timestamp, ends_of};
 
 /// A line that was submitted: numbered from 0 on, in order.
 pub type LineId = u64;

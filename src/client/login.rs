@@ -9,8 +9,8 @@ use std::fmt;
 use super::event::{Event, Refusal};
 use super::pending::{Asked, Pending, Queue};
 use super::{Client, Gathering, Purpose, RESUME_BLINDLY, State};
-use crate::name::Name;
-use crate::protocol;
+use crate::protocol::command;
+use crate::protocol::name::Name;
 
 /// Answers to `/resume` after which the token is useless: the second one is from a server that has no tokens.
 const TOKEN_REFUSED: [&str; 2] = ["bad-token", "unknown-command"];
@@ -166,7 +166,7 @@ impl Client {
         if let Some(Login { proof: Proof::Password { text: old, .. }, .. }) = &self.login {
             return passwords.strip_prefix(old.as_str())?.strip_prefix(' ').map(str::to_owned);
         }
-        let mut splits = protocol::password_splits(passwords);
+        let mut splits = command::password_splits(passwords);
         let (_, new) = splits.next()?;
         splits.next().is_none().then(|| new.to_owned())
     }

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use super::event::{LineId, Message};
-use crate::name::Name;
+use crate::protocol::name::Name;
 
 /// What a line asks for, as far as its answer must be told from others.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::PathBuf;
 
 use super::Token;
-use crate::name::Name;
+use crate::protocol::name::Name;
 
 /// One name a line.
 const IGNORED: &str = "ignored";

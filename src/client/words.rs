@@ -1,6 +1,6 @@
 //! What every client says and marks in the same way.
 
-use crate::name::Name;
+use crate::protocol::name::Name;
 
 /// Where in a text a name stands as a word of its own, whatever the case.
 pub fn mention(text: &str, name: &Name) -> Option<usize> {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use chinwag::client::link::Update;
 use chinwag::client::{Credentials, Event, Token};
-use chinwag::name::Name;
+use chinwag::protocol::name::Name;
 use eframe::egui::{
     CentralPanel, Color32, Context, FontId, RawInput, TextStyle, Theme, Ui, ViewportCommand, vec2,
 };

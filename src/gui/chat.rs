@@ -7,8 +7,8 @@ use std::collections::{BTreeSet, VecDeque};
 use chinwag::client::link::Update;
 use chinwag::client::words::{mention, presence, without_secrets};
 use chinwag::client::{Event, LineId, Message, Origin};
-use chinwag::name::Name;
-use chinwag::record::Timestamp;
+use chinwag::protocol::name::Name;
+use chinwag::protocol::record::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::app::Request;

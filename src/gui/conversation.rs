@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use chinwag::client::{LineId, Message, Origin};
-use chinwag::name::Name;
-use chinwag::record::Timestamp;
+use chinwag::protocol::name::Name;
+use chinwag::protocol::record::Timestamp;
 
 use crate::entry::Entry;
 use crate::timeline::Timeline;

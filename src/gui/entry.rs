@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use chinwag::client::Client;
 use chinwag::client::words::without_secrets;
-use chinwag::name::Name;
+use chinwag::protocol::name::Name;
 use eframe::egui::text::{CCursor, CCursorRange};
 use eframe::egui::{Id, Key, KeyboardShortcut, Modifiers, Role, TextEdit, Ui, WidgetInfo};
 

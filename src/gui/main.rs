@@ -11,7 +11,7 @@ use std::thread;
 use chinwag::client::link::{Command, Link, Manner, Update};
 use chinwag::client::settings::Settings;
 use chinwag::client::{Client, Event};
-use chinwag::name::Name;
+use chinwag::protocol::name::Name;
 use chinwag_gui::app::{App, Request, Told};
 use chinwag_gui::notification::{Notification, escape_markup, summary};
 use chinwag_gui::sign_in::address;

@@ -2,8 +2,8 @@
 
 use chinwag::client::Message;
 use chinwag::client::words::{colour_index, mention};
-use chinwag::name::Name;
-use chinwag::record::Timestamp;
+use chinwag::protocol::name::Name;
+use chinwag::protocol::record::Timestamp;
 use eframe::egui::ecolor::Hsva;
 use eframe::egui::{Color32, RichText, Ui, vec2};
 use jiff::civil::Date;

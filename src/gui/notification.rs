@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use chinwag::client::words::presence;
-use chinwag::name::Name;
+use chinwag::protocol::name::Name;
 
 /// Names listed in one notification; others are only counted.
 const NAMES_MAX: usize = 3;

@@ -1,8 +1,8 @@
 //! The first screen: which server, which name, which password; and what was wrong with them, beside each.
 
 use chinwag::client::{Credentials, Refusal};
-use chinwag::name::Name;
-use chinwag::protocol::{is_password, name_rule, password_rule};
+use chinwag::protocol::name::Name;
+use chinwag::protocol::command::{is_password, name_rule, password_rule};
 use eframe::egui::text_edit::TextEditState;
 use eframe::egui::{
     Align, Button, Context, Id, Key, Layout, Modifiers, RichText, Role, ScrollArea, TextEdit, Ui, WidgetInfo,

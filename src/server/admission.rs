@@ -9,10 +9,10 @@ use std::net::{IpAddr, SocketAddr};
 use log::info;
 
 use super::{Server, shrink};
+use crate::auth::throttle::Origin;
 use crate::limits::{ACCEPTS_PER_TURN_MAX, EVICTIONS_PER_TURN_MAX, LOGIN_GRACE_US, Micros};
-use crate::net::{ConnectionId, Net};
-use crate::storage::Storage;
-use crate::throttle::Origin;
+use crate::log::storage::Storage;
+use crate::transport::net::{ConnectionId, Net};
 
 /// The connections that are not logged in, or no longer.
 #[derive(Default)]

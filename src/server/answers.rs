@@ -7,14 +7,14 @@ use log::error;
 
 use super::Server;
 use super::closing::End;
-use crate::cursor::{Cursor, Progress};
-use crate::effects::Ask;
-use crate::journal::LOG_FILE;
 use crate::limits::{CATCH_UPS_OF_LOGINS_MAX, CATCH_UPS_PER_TURN_MAX, STALL_US};
-use crate::name::Name;
-use crate::net::{ConnectionId, Net};
-use crate::protocol::HistoryRange;
-use crate::storage::Storage;
+use crate::log::cursor::{Cursor, Progress};
+use crate::log::journal::LOG_FILE;
+use crate::log::storage::Storage;
+use crate::protocol::command::HistoryRange;
+use crate::protocol::name::Name;
+use crate::session::effects::Ask;
+use crate::transport::net::{ConnectionId, Net};
 
 /// Work in progress for a connection, which takes no line before it is done.
 pub(super) enum Task {

@@ -3,11 +3,11 @@
 use log::{info, warn};
 
 use super::Server;
+use crate::clock::Now;
 use crate::limits::{CLOCK_TOLERANCE_US, Micros};
-use crate::net::Net;
-use crate::record::Timestamp;
-use crate::storage::Storage;
-use crate::world::Now;
+use crate::log::storage::Storage;
+use crate::protocol::record::Timestamp;
+use crate::transport::net::Net;
 
 /// What is known of the clock.
 #[derive(Default)]

@@ -3,11 +3,11 @@
 use log::{info, warn};
 
 use super::{Fatal, Server, Turned, fatal, shrink};
-use crate::journal::LOG_FILE;
 use crate::limits::{GOODBYE_US, SHUTDOWN_FLUSH_US, STALL_US};
-use crate::net::{ConnectionId, Net};
-use crate::storage::Storage;
-use crate::users_file::USERS_FILE;
+use crate::log::journal::LOG_FILE;
+use crate::log::storage::Storage;
+use crate::state::users_file::USERS_FILE;
+use crate::transport::net::{ConnectionId, Net};
 
 /// How a session ends.
 #[derive(Clone, Copy, PartialEq, Eq)]

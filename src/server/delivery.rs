@@ -3,14 +3,14 @@
 use super::answers::{Reading, Task};
 use super::closing::End;
 use super::{Gate, Server};
-use crate::accounts::AccountId;
-use crate::cursor::Cursor;
-use crate::effects::{Effect, Effects};
-use crate::journal::Committed;
+use crate::ids::AccountId;
 use crate::limits::{LOGIN_GRACE_US, REPLAY_BYTES_BEFORE_LINES, REPLAY_STEPS_BEFORE_LINES, STALL_US};
-use crate::net::{ConnectionId, Net};
-use crate::reactor::Attention;
-use crate::storage::Storage;
+use crate::log::cursor::Cursor;
+use crate::log::journal::Committed;
+use crate::log::storage::Storage;
+use crate::session::effects::{Effect, Effects};
+use crate::transport::net::{ConnectionId, Net};
+use crate::transport::reactor::Attention;
 
 impl<N: Net, S: Storage> Server<N, S> {
     /// Carries out the turn's effects, now that the batch is on disk.

@@ -9,9 +9,9 @@ use std::net::SocketAddr;
 use super::Server;
 use super::closing::End;
 use crate::limits::LOGIN_GRACE_US;
-use crate::net::{ConnectionId, Net};
-use crate::proxy;
-use crate::storage::Storage;
+use crate::log::storage::Storage;
+use crate::transport::net::{ConnectionId, Net};
+use crate::transport::proxy;
 
 /// A header that is not complete.
 pub(super) struct PendingHeader {

@@ -3,18 +3,18 @@
 use super::Server;
 use super::answers::Task;
 use super::closing::End;
-use crate::effects::Context;
+use crate::clock::World;
 use crate::limits::{
     ATTEMPT_US, LINE_BYTES_MAX, LINES_PER_TURN_MAX, Micros, SECOND_US, STRANGERS_LINES_PER_TURN_MAX,
     UNENDED_BYTES_MAX,
 };
-use crate::line::{Next, Protocol, TIMING_MARK_ANSWER};
-use crate::net::{ConnectionId, Net};
-use crate::protocol::{self, Command, Misuse};
-use crate::quota::line_due_after;
-use crate::reactor::Connection;
-use crate::storage::Storage;
-use crate::world::World;
+use crate::log::storage::Storage;
+use crate::protocol::command::{self, Command, Misuse};
+use crate::protocol::line::{Next, Protocol, TIMING_MARK_ANSWER};
+use crate::session::effects::Context;
+use crate::session::quota::line_due_after;
+use crate::transport::net::{ConnectionId, Net};
+use crate::transport::reactor::Connection;
 
 impl<N: Net, S: Storage> Server<N, S> {
     /// Whether lines of a connection may be handled: all earlier lines are answered, and not too much output is
@@ -135,7 +135,7 @@ impl<N: Net, S: Storage> Server<N, S> {
             let (text, effects) = (&mut self.text, &mut self.effects);
             match connection.input.next_line() {
                 Next::Line(line) => {
-                    let input = protocol::read(line, text);
+                    let input = command::read(line, text);
                     *lines_left -= 1;
                     count_line(self.options.rate, connection, is_attempt(&input.command), now_us);
                     let (now, batch) = (self.now, &mut self.batch);

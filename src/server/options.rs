@@ -1,13 +1,13 @@
 //! The server's options.
 
-use crate::chat::Rules;
 use crate::limits::{
     ACCOUNTS_MAX, ACCOUNTS_PER_HOUR, CONNECTIONS_PER_ADDRESS, DAILY_BYTES, FIRST_DAY_BYTES,
     RATE_LINES_PER_SECOND,
 };
-use crate::quota::ByteLimits;
-use crate::storage::SyncPolicy;
-use crate::subnet::Subnet;
+use crate::log::storage::SyncPolicy;
+use crate::session::Rules;
+use crate::session::quota::ByteLimits;
+use crate::transport::subnet::Subnet;
 
 /// The options that the operator chose.
 #[derive(Clone, Debug)]

@@ -3,9 +3,9 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::shrink;
-use crate::accounts::AccountId;
+use crate::ids::AccountId;
 use crate::limits::TABLE_ENTRIES_MIN;
-use crate::net::ConnectionId;
+use crate::transport::net::ConnectionId;
 
 /// Connections whose task can proceed. Those without an account count as one account.
 #[derive(Default)]
@@ -62,11 +62,11 @@ mod tests {
 
     #[test]
     fn an_account_with_many_connections_gets_no_more_turns_than_one_with_one() {
-        let mut accounts = crate::accounts::Accounts::default();
+        let mut accounts = crate::state::accounts::Accounts::default();
         let mut account = |name: &[u8]| {
-            let name = crate::name::Name::parse(name).unwrap();
-            let at = crate::record::Timestamp::default();
-            Some(accounts.apply(&crate::users::UserRecord::Reserved { name, at }))
+            let name = crate::protocol::name::Name::parse(name).unwrap();
+            let at = crate::protocol::record::Timestamp::default();
+            Some(accounts.apply(&crate::state::users::UserRecord::Reserved { name, at }))
         };
         let (many, one) = (account(b"many"), account(b"one"));
         let mut rotation = Rotation::default();

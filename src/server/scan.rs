@@ -4,17 +4,17 @@
 use log::{error, info, warn};
 
 use super::Server;
-use crate::accounts::Accounts;
-use crate::chunk::Chunk;
-use crate::effects::Context;
-use crate::journal::{Journal, LOG_FILE};
-use crate::judge::Judge;
+use crate::clock::World;
 use crate::limits::{CATCH_UP_CHUNK_BYTES, Micros, RESERVED_NAMES_MAX, SCAN_CHUNKS_PER_TURN, SCAN_RETRY_US};
-use crate::name::Name;
-use crate::net::Net;
-use crate::record::{Audience, Timestamp};
-use crate::storage::{File, Storage};
-use crate::world::World;
+use crate::log::chunk::Chunk;
+use crate::log::journal::{Journal, LOG_FILE};
+use crate::log::judge::Judge;
+use crate::log::storage::{File, Storage};
+use crate::protocol::name::Name;
+use crate::protocol::record::{Audience, Timestamp};
+use crate::session::effects::Context;
+use crate::state::accounts::Accounts;
+use crate::transport::net::Net;
 
 /// A scan in progress.
 pub(super) struct Scan {

@@ -7,12 +7,12 @@
 
 use super::Server;
 use super::closing::End;
-use crate::accounts::AccountId;
+use crate::ids::AccountId;
 use crate::limits::{SEEN_PAUSE_US, SEEN_PER_SAVE_MAX};
-use crate::net::{ConnectionId, Net};
-use crate::reactor::Connection;
-use crate::record::Timestamp;
-use crate::storage::Storage;
+use crate::log::storage::Storage;
+use crate::protocol::record::Timestamp;
+use crate::transport::net::{ConnectionId, Net};
+use crate::transport::reactor::Connection;
 
 impl<N: Net, S: Storage> Server<N, S> {
     /// Updates the account's mark at the end of one of its sessions.

@@ -1,8 +1,8 @@
 //! The server's current usage of what [`crate::limits`] bounds.
 
 use super::Server;
-use crate::net::Net;
-use crate::storage::Storage;
+use crate::log::storage::Storage;
+use crate::transport::net::Net;
 
 /// Of what belongs to single connections, the most that one of them has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

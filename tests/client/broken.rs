@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use chinwag::client::{Client, Credentials, Event, LineId, Message, Origin};
-use chinwag::name::Name;
-use chinwag::record::Timestamp;
+use chinwag::protocol::name::Name;
+use chinwag::protocol::record::Timestamp;
 use chinwag::server::Options;
 
 use crate::sim::harness::{Sim, options};

@@ -1,7 +1,7 @@
 //! Servers that mean harm: nothing of what they send reaches a screen as anything but text, and nothing grows.
 
 use chinwag::client::{Client, Credentials, Event, Message};
-use chinwag::text::is_unsafe;
+use chinwag::protocol::text::is_unsafe;
 
 /// What a line may begin with, so that each kind of event gets its share.
 const STARTS: [&str; 12] = [

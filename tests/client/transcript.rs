@@ -17,7 +17,7 @@
 
 use chinwag::client::{Client, Credentials, Event, Message, Origin, Token};
 use chinwag::limits::LINE_BYTES_MAX;
-use chinwag::name::Name;
+use chinwag::protocol::name::Name;
 
 /// How the server's bytes arrive, where a few lines come together.
 #[derive(Clone, Copy)]

@@ -486,11 +486,11 @@ impl Client {
 }
 
 /// Bytes of a timestamp.
-pub const STAMP_BYTES: usize = chinwag::record::TIMESTAMP_BYTES;
+pub const STAMP_BYTES: usize = chinwag::protocol::record::TIMESTAMP_BYTES;
 
 /// What follows a message's timestamp, or `None` where a line is no message.
 pub fn text_of(line: &str) -> Option<&str> {
-    let is_message = chinwag::record::Timestamp::parse(line.as_bytes()).is_some();
+    let is_message = chinwag::protocol::record::Timestamp::parse(line.as_bytes()).is_some();
     is_message.then(|| line[STAMP_BYTES..].strip_prefix(' ')).flatten()
 }
 
@@ -511,7 +511,8 @@ pub fn write_history(data: &Path, messages: impl Iterator<Item = String>) {
     let mut file =
         io::BufWriter::with_capacity(1 << 20, fs::File::create(data.join("chat_history.txt")).unwrap());
     for (number, message) in messages.enumerate() {
-        let stamp = chinwag::record::Timestamp::from_micros(1_700_000_000_000_000 + number as u64 * 1000);
+        let stamp =
+            chinwag::protocol::record::Timestamp::from_micros(1_700_000_000_000_000 + number as u64 * 1000);
         file.write_all(&stamp.to_bytes()).unwrap();
         writeln!(file, " {message}").unwrap();
     }

@@ -7,10 +7,10 @@ use std::ops::Range;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
-use chinwag::directory::Directory;
-use chinwag::net::MioNet;
+use chinwag::clock::World;
+use chinwag::log::directory::Directory;
 use chinwag::server::{Options, Server};
-use chinwag::world::World;
+use chinwag::transport::net::MioNet;
 use tempfile::TempDir;
 
 use crate::common::PATIENCE;

@@ -89,7 +89,7 @@ fn check_order(calls: &[Call], on: On, texts: &[(String, String)]) -> Vec<usize>
 /// The timestamps of the messages in what a call wrote, which no two messages share.
 fn stamps(text: &str) -> impl Iterator<Item = &str> {
     let starts = text.match_indices("20").filter_map(|(at, _)| text.get(at..at + STAMP_BYTES));
-    starts.filter(|it| chinwag::record::Timestamp::parse(it.as_bytes()).is_some())
+    starts.filter(|it| chinwag::protocol::record::Timestamp::parse(it.as_bytes()).is_some())
 }
 
 /// Checks that whatever message is in a write to a socket was appended and synced before. Returns how often.

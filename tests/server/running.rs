@@ -151,7 +151,10 @@ fn the_log_tells_who_came_from_where_and_never_what_was_said() {
     server.logged(&[&address, "closed", "end of input"]);
     let log = server.log();
     assert!(!log.contains("topsecret") && !log.contains(PASSWORD), "{log}");
-    assert!(log.lines().all(|line| chinwag::record::Timestamp::parse(line.as_bytes()).is_some()), "{log}");
+    assert!(
+        log.lines().all(|line| chinwag::protocol::record::Timestamp::parse(line.as_bytes()).is_some()),
+        "{log}"
+    );
     assert_eq!(server.printed(), format!("listening on {}\n", server.address));
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::rc::Rc;
 
-use chinwag::storage::{File, FileState, Storage};
+use chinwag::log::storage::{File, FileState, Storage};
 
 use super::tally::Tally;
 use super::world::XorShift;

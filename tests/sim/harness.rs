@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
+use chinwag::clock::World;
 use chinwag::limits::{Micros, SECOND_US};
+use chinwag::log::storage::SyncPolicy;
 use chinwag::server::{Fatal, Options, Server, Turned};
-use chinwag::storage::SyncPolicy;
-use chinwag::world::World;
 
 use super::disk::{LOG, SimDisk};
 use super::net::{Peer, SimNet};

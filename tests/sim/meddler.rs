@@ -4,7 +4,7 @@
 //! whatever it would write to that file, because nobody would find it there after the next start.
 
 use chinwag::limits::SECOND_US;
-use chinwag::storage::Storage;
+use chinwag::log::storage::Storage;
 
 use super::disk::{LOG, SimDisk, USERS};
 use super::harness::{Sim, options};

@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
-use chinwag::net::{Accepted, ConnectionId, Net, Readiness, Stream};
+use chinwag::transport::net::{Accepted, ConnectionId, Net, Readiness, Stream};
 
 use super::disk::SimDisk;
 use super::gate::Gate;

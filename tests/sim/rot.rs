@@ -37,9 +37,9 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use chinwag::record::Timestamp;
-use chinwag::repair::repair;
+use chinwag::protocol::record::Timestamp;
 use chinwag::server::Options;
+use chinwag::server::repair::repair;
 
 use super::disk::{LOG, SEEN, SimDisk, USERS};
 use super::harness::{Sim, options};

@@ -1,12 +1,12 @@
 //! A server, its machine and those who talk to it, from a seed: with the same one everything happens again.
 
+use chinwag::clock::World;
 use chinwag::limits::{
     BYTES_BEFORE_LOGIN_MAX, HASHING_QUEUE_MAX, INPUT_BYTES_MAX, OUTBOX_BYTES_MAX, OUTBOX_HIGH_WATER_BYTES,
     OWN_BYTES_MAX, WORK_SLICE_US,
 };
-use chinwag::quota::ByteLimits;
 use chinwag::server::{Options, Server, Turned, Usage};
-use chinwag::world::World;
+use chinwag::session::quota::ByteLimits;
 
 use super::adversary::Adversary;
 use super::clock;

@@ -2,8 +2,8 @@
 
 use std::io;
 
+use chinwag::clock::{Now, World};
 use chinwag::limits::Micros;
-use chinwag::world::{Now, World};
 
 /// 2026-11-22T12:00:00Z.
 pub const NOON_US: Micros = 1_795_348_800_000_000;

@@ -1,7 +1,7 @@
 //! What is shown is on disk, and what cannot be put there is refused: full disks, broken ones, crashes.
 
+use chinwag::log::storage::{Storage, SyncPolicy};
 use chinwag::server::Turned;
-use chinwag::storage::{Storage, SyncPolicy};
 
 use crate::sim::disk::{LOG, SEEN, SimDisk, USERS};
 use crate::sim::harness::{Sim, options, text_of, without_presence};

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use chinwag::limits::{SECOND_US, STRANGERS_LINES_PER_TURN_MAX};
-use chinwag::quota::ByteLimits;
+use chinwag::session::quota::ByteLimits;
 
 use crate::sim::disk::LOG;
 use crate::sim::harness::{Sim, options};

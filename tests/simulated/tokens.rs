@@ -1,9 +1,10 @@
 //! Login tokens, one-time codes, and who may make an account.
 
-use chinwag::name::Name;
-use chinwag::record::Timestamp;
-use chinwag::users::{UserRecord, secret_hash};
-use chinwag::users_file::UsersFile;
+use chinwag::auth::credential::secret_hash;
+use chinwag::protocol::name::Name;
+use chinwag::protocol::record::Timestamp;
+use chinwag::state::users::UserRecord;
+use chinwag::state::users_file::UsersFile;
 
 use crate::sim::disk::USERS;
 use crate::sim::harness::{Sim, options};
@@ -37,7 +38,7 @@ fn restart_with_code(sim: Sim, name: &str) -> Sim {
     drop(server);
     let (mut users, _) = UsersFile::recover(&mut disk, false).unwrap();
     let name = Name::parse(name.as_bytes()).unwrap();
-    let issued = Timestamp::from_micros(chinwag::world::World::now(&mut world).wall_us);
+    let issued = Timestamp::from_micros(chinwag::clock::World::now(&mut world).wall_us);
     let record = UserRecord::Code { name, hash: secret_hash(CODE), issued };
     users.commit(&mut disk, std::iter::once(&record)).unwrap();
     let mut sim = Sim::on(disk, options);

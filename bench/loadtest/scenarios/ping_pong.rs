@@ -3,7 +3,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use chinwag::record::{Audience as Recipient, ends_of};
+use chinwag::protocol::record::{Audience as Recipient, ends_of};
 
 use crate::bench::{Bench, Server, Target};
 use crate::crowd::{ANY_TIMESTAMP, Stamping, account_number, push_text, text_number};

@@ -79,7 +79,7 @@ fn one_reader(bench: &mut Bench, data: &Path) -> io::Result<()> {
     let server = reader.told() as f64 / started.elapsed().as_secs_f64();
     drop(target);
     bench.progress("history: cat FILE | nc");
-    let (limit, sender) = netcat::bytes_a_second(bench.cores, &data.join(chinwag::journal::LOG_FILE))?;
+    let (limit, sender) = netcat::bytes_a_second(bench.cores, &data.join(chinwag::log::journal::LOG_FILE))?;
     let ratio = server / limit;
     bench.report.add(
         Row::new("history, one reader", "bytes a second", bytes(server))

@@ -5,8 +5,8 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
-use chinwag::name::Name;
-use chinwag::protocol::name_rule;
+use chinwag::protocol::command::name_rule;
+use chinwag::protocol::name::Name;
 
 use crate::Failure;
 

@@ -2,8 +2,8 @@
 
 use chinwag::client::words::{colour_index, mention, mentions, presence, without_secrets};
 use chinwag::client::{Event, Message, Origin, Refusal};
-use chinwag::name::Name;
-use chinwag::record::Timestamp;
+use chinwag::protocol::name::Name;
+use chinwag::protocol::record::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 

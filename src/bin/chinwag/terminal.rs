@@ -4,8 +4,8 @@ use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use chinwag::client::{Client, Credentials, Event, Refusal};
-use chinwag::name::Name;
-use chinwag::protocol::{self, Command as Spoken};
+use chinwag::protocol::command::{self, Command as Spoken};
+use chinwag::protocol::name::Name;
 
 use rustyline::error::ReadlineError;
 
@@ -108,7 +108,7 @@ fn talk(editor: &mut LineEditor, link: &Link) -> Result<(), ReadlineError> {
 fn is_shown_again(text: &str) -> bool {
     let first = text.lines().next().unwrap_or("").trim_end();
     matches!(
-        protocol::parse(first),
+        command::parse(first),
         Ok(Spoken::Nothing | Spoken::Say(_) | Spoken::Whisper { .. } | Spoken::Passwd { .. })
     ) || is_bare_passwd(first)
         || word_of(first) == "/reply"
@@ -121,7 +121,7 @@ fn submit(line: &str, editor: &mut LineEditor, link: &Link) -> Result<bool, Read
         if let Some(line) = ask_for_passwords(editor)? {
             send(&line, editor, link);
         }
-    } else if protocol::parse(line) == Ok(Spoken::Quit) {
+    } else if command::parse(line) == Ok(Spoken::Quit) {
         return Ok(false);
     } else if !line.is_empty() {
         if !has_secrets(line) {
@@ -161,8 +161,8 @@ fn ask_for_passwords(editor: &mut LineEditor) -> Result<Option<String>, Readline
 fn ask_for_new_password(editor: &mut LineEditor, question: &str) -> Result<Option<String>, ReadlineError> {
     loop {
         let Some(password) = editor.ask_hidden(question)? else { return Ok(None) };
-        if !protocol::is_password(&password) {
-            println!("! {}", protocol::password_rule());
+        if !command::is_password(&password) {
+            println!("! {}", command::password_rule());
             continue;
         }
         match editor.ask_hidden("and once more: ")? {
@@ -316,7 +316,7 @@ impl Entrance<'_> {
             };
             match Name::parse(name.trim().as_bytes()) {
                 Some(name) => return Ok(Some(name.to_string())),
-                None => println!("! {}", protocol::name_rule()),
+                None => println!("! {}", command::name_rule()),
             }
         }
     }

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-use chinwag::name::Name;
-use chinwag::record::Timestamp;
+use chinwag::protocol::name::Name;
+use chinwag::protocol::record::Timestamp;
 use eframe::egui::{
     Align, Button, CentralPanel, Color32, CursorIcon, Event, Frame, Id, ImeEvent, Key, Label, Layout, Margin,
     Modifiers, Panel, RichText, Role, ScrollArea, ThemePreference, Ui, WidgetInfo, vec2,

@@ -3,8 +3,8 @@
 
 #![no_main]
 
-use chinwag::protocol::{Command, Misuse, parse, read};
-use chinwag::text::{has_visible, rows_as_seen, sanitise, tidy};
+use chinwag::protocol::command::{Command, Misuse, parse, read};
+use chinwag::protocol::text::{has_visible, rows_as_seen, sanitise, tidy};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

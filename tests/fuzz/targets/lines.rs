@@ -4,8 +4,8 @@
 #![no_main]
 
 use chinwag::limits::LINE_BYTES_MAX;
-use chinwag::line::{InputBuffer, LineBuffer, Next, Protocol};
-use chinwag::text::{is_unsafe, sanitise};
+use chinwag::protocol::line::{InputBuffer, LineBuffer, Next, Protocol};
+use chinwag::protocol::text::{is_unsafe, sanitise};
 use libfuzzer_sys::fuzz_target;
 
 #[derive(Debug, PartialEq, Eq)]

@@ -2,8 +2,8 @@
 
 #![no_main]
 
-use chinwag::name::Name;
-use chinwag::record::{Audience, TIMESTAMP_BYTES, Timestamp, check_line, ends_of, write_line};
+use chinwag::protocol::name::Name;
+use chinwag::protocol::record::{Audience, TIMESTAMP_BYTES, Timestamp, check_line, ends_of, write_line};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

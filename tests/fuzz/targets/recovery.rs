@@ -8,14 +8,14 @@ mod sim;
 
 use std::collections::BTreeMap;
 
-use chinwag::chunk::Chunk;
-use chinwag::journal::{Journal, verify};
-use chinwag::marks::SeenFile;
-use chinwag::name::Name;
-use chinwag::record::{TIMESTAMP_BYTES, TimePrefix, Timestamp};
-use chinwag::search::Find;
-use chinwag::storage::{Storage, SyncPolicy};
-use chinwag::users_file::UsersFile;
+use chinwag::log::chunk::Chunk;
+use chinwag::log::journal::{Journal, verify};
+use chinwag::state::marks::SeenFile;
+use chinwag::protocol::name::Name;
+use chinwag::protocol::record::{TIMESTAMP_BYTES, TimePrefix, Timestamp};
+use chinwag::log::search::Find;
+use chinwag::log::storage::{Storage, SyncPolicy};
+use chinwag::state::users_file::UsersFile;
 use libfuzzer_sys::fuzz_target;
 use sim::disk::{LOG, SEEN, SimDisk, USERS};
 

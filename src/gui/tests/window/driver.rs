@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use chinwag::client::link::Update;
 use chinwag::client::{Event as ChatEvent, Message, Origin};
-use chinwag::name::Name;
-use chinwag::record::Timestamp;
+use chinwag::protocol::name::Name;
+use chinwag::protocol::record::Timestamp;
 use chinwag_gui::app::{App, Request, Told};
 use eframe::egui::{Color32, Event, Key, Modifiers, OutputCommand, Rect, Shape, ViewportId, vec2};
 use egui_kittest::Harness;

@@ -1,0 +1,133 @@
+//! The choice of missed messages that a login shows: the latest private ones from each sender, and the latest public
+//! ones of all senders.
+//!
+//! The messages are counted backwards from the end of the log to the last one that was seen, and then read forwards. A
+//! bounded number of senders is counted one by one; all others share one allowance.
+
+use std::fmt::Write;
+
+use crate::limits::{REPLAY_PRIVATE_MAX, REPLAY_SENDERS_MAX};
+use crate::protocol::name::Name;
+use crate::protocol::record::{Audience, Ends};
+
+/// Counts the messages between the last one seen and the end of the log, and decides which are shown.
+#[derive(Debug)]
+pub struct Replay {
+    /// The end of the log at the login.
+    pub until: u64,
+    /// Public messages still to be counted.
+    public_wanted: u64,
+    /// The offset from which public messages are shown, and private ones that the reader sent from other sessions.
+    public_from: u64,
+    /// The account is new, so it has no private messages.
+    is_first: bool,
+    senders: Vec<Sender>,
+}
+
+/// A sender of private messages to the reader; without a name, all senders for which there was no room.
+#[derive(Debug)]
+struct Sender {
+    name: Option<Name>,
+    count: u64,
+    /// The first message that is shown.
+    from: u64,
+}
+
+impl Replay {
+    /// Starts counting backwards from `until`.
+    pub fn new(until: u64, public_wanted: u32, is_first: bool) -> Replay {
+        Replay {
+            until,
+            public_wanted: public_wanted.into(),
+            public_from: u64::MAX,
+            is_first,
+            senders: Vec::new(),
+        }
+    }
+
+    /// Whether a message must be passed to [`Replay::count`].
+    pub fn counts(&self, ends: &Ends<'_>, reader: &Name) -> bool {
+        match ends.to {
+            Audience::Public => self.public_wanted > 0,
+            Audience::Private(to) => !self.is_first && reader.is(to),
+        }
+    }
+
+    /// Counts a message that begins at `offset`, before all messages counted so far. Returns whether no further message
+    /// matters.
+    pub fn count(&mut self, offset: u64, ends: &Ends<'_>) -> bool {
+        if ends.to == Audience::Public {
+            // A chunk may have more marked messages than are wanted.
+            if self.public_wanted > 0 {
+                self.public_wanted -= 1;
+                self.public_from = offset;
+            }
+            return self.public_wanted == 0 && self.is_first;
+        }
+        let sender = self.sender(ends.from);
+        sender.count += 1;
+        if sender.count <= REPLAY_PRIVATE_MAX {
+            sender.from = offset;
+        }
+        false
+    }
+
+    fn sender(&mut self, name: &[u8]) -> &mut Sender {
+        let is_room = self.senders.len() < REPLAY_SENDERS_MAX;
+        let known = self.senders.iter().position(|sender| sender.is(name));
+        let unnamed = || self.senders.iter().position(|sender| sender.name.is_none());
+        let at = known.or_else(|| if is_room { None } else { unnamed() });
+        let at = at.unwrap_or_else(|| {
+            let name = if is_room { Name::parse(name) } else { None };
+            self.senders.push(Sender { name, count: 0, from: u64::MAX });
+            self.senders.len() - 1
+        });
+        &mut self.senders[at]
+    }
+
+    /// Ends the count at `floor`. Returns the offset of the first message that may be shown.
+    pub fn counted(&mut self, floor: u64) -> u64 {
+        if self.public_wanted > 0 {
+            self.public_from = floor;
+        }
+        let private_from = self.senders.iter().map(|sender| sender.from).min();
+        private_from.unwrap_or(u64::MAX).min(self.public_from)
+    }
+
+    /// Whether a message that begins at `offset` and that the reader may see is shown.
+    pub fn shows(&self, offset: u64, ends: &Ends<'_>, reader: &Name) -> bool {
+        match ends.to {
+            Audience::Private(to) if reader.is(to) => {
+                let sender = self.senders.iter().find(|sender| sender.is(ends.from));
+                let sender = sender.or_else(|| self.senders.iter().find(|sender| sender.name.is_none()));
+                sender.is_none_or(|sender| offset >= sender.from)
+            }
+            _ => offset >= self.public_from,
+        }
+    }
+
+    /// Whether private messages are omitted, which the reader must be told.
+    pub fn omits_private(&self) -> bool {
+        self.senders.iter().any(|sender| sender.count > REPLAY_PRIVATE_MAX)
+    }
+
+    /// Returns the notices about them, as lines.
+    pub fn omissions(&self) -> String {
+        let mut lines = String::new();
+        for Sender { name, count, .. } in self.senders.iter().filter(|it| it.count > REPLAY_PRIVATE_MAX) {
+            let more = count - REPLAY_PRIVATE_MAX;
+            match name {
+                Some(name) => writeln!(lines, "* {more} more from {name}: /history {name}"),
+                None => writeln!(lines, "* {more} more from others: /history"),
+            }
+            .expect("writing to a string cannot fail");
+        }
+        lines
+    }
+}
+
+impl Sender {
+    fn is(&self, name: &[u8]) -> bool {
+        self.name.is_some_and(|it| it.is(name))
+    }
+}

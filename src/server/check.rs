@@ -1,0 +1,181 @@
+//! `chinwagd --check`: verifies a data directory or a copy of one. It changes nothing and takes no lock.
+
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+use std::path::Path;
+
+use crate::limits::SECOND_US;
+use crate::log::directory::{RealFile, mode_of};
+use crate::log::journal::{self, LOG_FILE, Verified};
+use crate::log::recovery::{Damage, RecoverError, for_each_line};
+use crate::log::storage::File;
+use crate::protocol::name::Name;
+use crate::protocol::record::{Audience, Timestamp, message_ends};
+use crate::state::accounts::Accounts;
+use crate::state::marks::{SEEN_FILE, verify_marks};
+use crate::state::users_file::{End, Form, USERS_FILE, Users, read_users};
+
+/// Damaged places written out for one file, before "and N more".
+const PLACES_SHOWN_MAX: usize = 20;
+/// How far the log may be ahead of the clock.
+const FUTURE_US: u64 = 60 * SECOND_US;
+
+/// Reads all files of a data directory, and writes one line per file and one per damaged place. `now` is the time of
+/// the wall clock. Returns whether no problem was found.
+///
+/// # Errors
+/// That a file cannot be read; names the path.
+pub fn check(directory: &Path, now: Timestamp, out: &mut impl Write) -> io::Result<bool> {
+    if !directory.is_dir() {
+        let why = format!("{}: no such directory", directory.display());
+        return Err(io::Error::new(io::ErrorKind::NotFound, why));
+    }
+    let open = |name| RealFile::open_read_only(&directory.join(name));
+    let (log, users, marks) = (open(LOG_FILE)?, open(USERS_FILE)?, open(SEEN_FILE)?);
+    if log.is_none() && users.is_none() {
+        let why = format!("{}: there is neither {LOG_FILE} nor {USERS_FILE}", directory.display());
+        return Err(io::Error::new(io::ErrorKind::NotFound, why));
+    }
+    let mut report = Report { out, is_well: true };
+    for (name, expected) in [("", 0o700), (LOG_FILE, 0o600), (USERS_FILE, 0o600), (SEEN_FILE, 0o600)] {
+        if let Some(mode) = mode_of(&directory.join(name))?.filter(|&mode| mode != expected) {
+            let name = if name.is_empty() { "the directory" } else { name };
+            report.note(format_args!("{name}: mode {mode:o} instead of {expected:o}"))?;
+        }
+    }
+    let verified = log.as_ref().map(|log| check_log(log, now, &mut report)).transpose()?;
+    let users = users.as_ref().map(|users| check_users(users, &mut report)).transpose()?;
+    let last = verified.as_ref().map_or(Timestamp::default(), |verified| verified.last);
+    let has_messages = verified.is_some_and(|verified| verified.messages > 0);
+    // Only a complete list of accounts tells which names have none.
+    let accounts = users.as_ref().and_then(Option::as_ref);
+    if let Some(marks) = &marks {
+        check_marks(marks, accounts, last, &mut report)?;
+    }
+    if has_messages && users.is_none() {
+        report.problem(format_args!("{USERS_FILE}: missing, although there are messages"))?;
+    }
+    if log.is_none() && accounts.is_some_and(|accounts| !accounts.is_empty()) {
+        report.problem(format_args!("{LOG_FILE}: missing, although there are accounts"))?;
+    }
+    if let (Some(log), Some(accounts)) = (&log, accounts) {
+        let names = log_names(log)?;
+        let strangers: Vec<&Name> = names.iter().filter(|name| accounts.find(name).is_none()).collect();
+        if let Some(first) = strangers.first() {
+            let count = strangers.len();
+            report.problem(format_args!(
+                "{USERS_FILE}: {count} names in the log have no account and are reserved; the first is {first}"
+            ))?;
+        }
+    }
+    let Report { is_well, out } = report;
+    writeln!(out, "{}", if is_well { "all is well" } else { "there is damage" })?;
+    Ok(is_well)
+}
+
+/// Writes findings, and remembers whether any is a problem.
+struct Report<'a, W> {
+    out: &'a mut W,
+    is_well: bool,
+}
+
+impl<W: Write> Report<'_, W> {
+    fn note(&mut self, text: std::fmt::Arguments<'_>) -> io::Result<()> {
+        writeln!(self.out, "{text}")
+    }
+
+    fn problem(&mut self, text: std::fmt::Arguments<'_>) -> io::Result<()> {
+        self.is_well = false;
+        self.note(text)
+    }
+
+    fn damages(&mut self, name: &str, damages: &[Damage]) -> io::Result<()> {
+        for Damage { offset, what } in damages.iter().take(PLACES_SHOWN_MAX) {
+            self.problem(format_args!("{name}: damaged at byte {offset}: {what}"))?;
+        }
+        match damages.len().checked_sub(PLACES_SHOWN_MAX + 1) {
+            Some(more) => self.problem(format_args!("{name}: and {} more damaged places", more + 1)),
+            None => Ok(()),
+        }
+    }
+}
+
+fn check_log(file: &RealFile, now: Timestamp, report: &mut Report<'_, impl Write>) -> io::Result<Verified> {
+    let mut damages = Vec::new();
+    let verified = journal::verify(file, |damage| damages.push(damage))?;
+    report.note(format_args!("{LOG_FILE}: messages: {}, bytes: {}", verified.messages, file.len()?))?;
+    report.damages(LOG_FILE, &damages)?;
+    if verified.last.micros() > now.micros() + FUTURE_US {
+        let last = verified.last;
+        report.problem(format_args!(
+            "{LOG_FILE}: the last message is of {last}, and it is {now} now: one of the clocks was wrong"
+        ))?;
+    }
+    Ok(verified)
+}
+
+/// Returns the accounts, or `None` if some may be missing.
+fn check_users(file: &RealFile, report: &mut Report<'_, impl Write>) -> io::Result<Option<Accounts>> {
+    let users = match read_users(file) {
+        Ok(users) => users,
+        Err(RecoverError::Damaged(damage)) => {
+            report.damages(USERS_FILE, &[damage])?;
+            return Ok(None);
+        }
+        Err(RecoverError::Io(error)) => return Err(error),
+    };
+    let Users { accounts, form, whole, length, end, passed_over, .. } = users;
+    report.note(format_args!("{USERS_FILE}: accounts: {}, bytes: {length}", accounts.len()))?;
+    if form == Form::Unchecked {
+        report.note(format_args!(
+            "{USERS_FILE}: of version 0.1, without checksums; the next start adds them"
+        ))?;
+    }
+    if passed_over > 0 {
+        report.note(format_args!(
+            "{USERS_FILE}: {passed_over} bytes of torn writes, which count for nothing"
+        ))?;
+    }
+    match end {
+        End::Whole => {}
+        End::NoNewline => {
+            report.damages(USERS_FILE, &[Damage { offset: whole, what: "no newline at the end" }])?
+        }
+        End::Torn(_) => {
+            let what = "a torn write, which the next start moves aside";
+            report.damages(USERS_FILE, &[Damage { offset: whole, what }])?;
+        }
+    }
+    Ok(Some(accounts))
+}
+
+fn check_marks(
+    file: &RealFile,
+    accounts: Option<&Accounts>,
+    last: Timestamp,
+    report: &mut Report<'_, impl Write>,
+) -> io::Result<()> {
+    let mut damages = Vec::new();
+    verify_marks(file, accounts, last, |damage| damages.push(damage))?;
+    report.note(format_args!("{SEEN_FILE}: bytes: {}", file.len()?))?;
+    report.damages(SEEN_FILE, &damages)
+}
+
+/// Returns all names in a log: senders and recipients, even those in lines that are otherwise damaged.
+///
+/// # Errors
+/// The system's.
+pub fn log_names(file: &impl File) -> io::Result<BTreeSet<Name>> {
+    let mut names = BTreeSet::new();
+    for_each_line(file, |_, line| {
+        let Ok(ends) = message_ends(line) else { return };
+        let to = match ends.to {
+            Audience::Private(to) => Some(to),
+            Audience::Public => None,
+        };
+        for name in [Some(ends.from), to].into_iter().flatten().filter_map(Name::parse) {
+            names.insert(name);
+        }
+    })?;
+    Ok(names)
+}

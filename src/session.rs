@@ -1,0 +1,424 @@
+//! Sessions and commands. Lines come in, effects come out; there is no I/O, no clock and no socket here.
+//!
+//! Effects are deferred until the turn's batch is durable. A session that waits (for its password to be hashed, or for
+//! an answer that is read from the log) must not be given another line before [`Effect::Resume`] or
+//! [`Chat::answered`].
+
+mod attempts;
+pub mod effects;
+mod logins;
+pub mod presence;
+pub mod quota;
+mod sessions;
+mod tokens;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+use log::info;
+
+use self::tokens::AcceptedCode;
+
+use crate::auth::attempt::Attempt;
+use crate::auth::queue::HashingQueue;
+use crate::auth::throttle::Throttle;
+use crate::clock::Now;
+use crate::ids::{AccountId, SessionId};
+use crate::limits::{LINE_BYTES_MAX, Micros, SECOND_US, USERS_PAGE_BYTES};
+use crate::log::journal::Staged;
+use crate::protocol::command::{self, Command, HistoryRange, Input};
+use crate::protocol::name::Name;
+use crate::protocol::record::{self, Timestamp};
+use crate::session::effects::{Ask, Context, Effect, Effects};
+use crate::session::presence::Presence;
+use crate::session::quota::{ByteLimits, OverQuota, Quotas};
+use crate::state::accounts::{Account, Accounts};
+
+/// A connection's state in the chat.
+struct Session {
+    peer: SocketAddr,
+    state: State,
+    /// When its last line was handled, in seconds of the monotonic clock.
+    heard_s: u32,
+    waiting: Waiting,
+}
+
+enum State {
+    /// Before its login, with the count of a `/replay N`.
+    Outside { replay: Option<u32> },
+    /// Logged in, with the next older session of the same account.
+    Inside { account: AccountId, older: Option<SessionId> },
+}
+
+enum Waiting {
+    No,
+    ForHash(Box<Attempt>),
+    /// For the names in the history to be known, before a registration.
+    ForNames(Box<Attempt>),
+    ForAnswer,
+    /// Its last line is queued, and the server is about to close it.
+    ForEnd,
+}
+
+impl Session {
+    fn account(&self) -> Option<AccountId> {
+        match self.state {
+            State::Inside { account, .. } => Some(account),
+            State::Outside { .. } => None,
+        }
+    }
+
+    fn older(&self) -> Option<SessionId> {
+        match self.state {
+            State::Inside { older, .. } => older,
+            State::Outside { .. } => None,
+        }
+    }
+
+    fn replay(&self) -> Option<u32> {
+        match self.state {
+            State::Outside { replay } => replay,
+            State::Inside { .. } => None,
+        }
+    }
+}
+
+/// The chat's options.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// Rounds of the key derivation for new passwords.
+    pub kdf_rounds: u32,
+    /// Missed public messages shown at a login, unless the session or its account chose a number.
+    pub replay: u32,
+    /// Whether there are limits per address.
+    pub limits_addresses: bool,
+    /// Limits on the bytes of an account's messages.
+    pub bytes: ByteLimits,
+    /// Whether anyone may create an account.
+    pub is_registration_open: bool,
+    /// Accounts, in all.
+    pub accounts_max: usize,
+    /// New accounts within an hour, from all addresses together; `None` for any number.
+    pub accounts_per_hour: Option<u32>,
+}
+
+/// The chat.
+pub struct Chat {
+    rules: Rules,
+    /// All accounts.
+    pub accounts: Accounts,
+    /// Their recent usage.
+    pub quotas: Quotas,
+    /// By number.
+    sessions: Vec<Option<Session>>,
+    presence: Presence,
+    throttle: Throttle,
+    hashing: HashingQueue,
+    /// Rounds that the current attempt has used of its quantum.
+    quantum_rounds: u32,
+    /// Codes of sessions that are about to choose a new password.
+    accepted_codes: HashMap<SessionId, AcceptedCode>,
+    names: Names,
+    /// Registrations that wait until all names are known.
+    unnamed: Vec<SessionId>,
+}
+
+/// Whether the server knows which names occur in the history and may not be registered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Names {
+    /// The history is still being read.
+    Unknown,
+    Known,
+    /// There are more than can be kept reserved: nobody can register.
+    TooMany,
+}
+
+impl Chat {
+    /// Returns a chat without sessions, with room for `sessions` of them. `now` is not earlier than the last message.
+    pub fn new(rules: Rules, accounts: Accounts, sessions: usize, now: Now) -> Chat {
+        let mut throttle = Throttle::new(!rules.limits_addresses, rules.accounts_per_hour);
+        throttle.registered_earlier(accounts.ages_us(now.wall_us), now.mono_us);
+        Chat {
+            rules,
+            accounts,
+            quotas: Quotas::default(),
+            sessions: Vec::with_capacity(sessions),
+            presence: Presence::default(),
+            throttle,
+            hashing: HashingQueue::default(),
+            quantum_rounds: 0,
+            accepted_codes: HashMap::new(),
+            names: Names::Unknown,
+            unnamed: Vec::new(),
+        }
+    }
+
+    /// Opens a session with an unused number and greets it.
+    pub fn open(&mut self, id: SessionId, peer: SocketAddr, effects: &mut Effects) {
+        let index = id as usize;
+        if self.sessions.len() <= index {
+            self.sessions.resize_with(index + 1, || None);
+        }
+        assert!(self.sessions[index].is_none(), "a number is given again only after its session is gone");
+        let state = State::Outside { replay: None };
+        self.sessions[index] = Some(Session { peer, state, heard_s: 0, waiting: Waiting::No });
+        effects.own(
+            id,
+            format_args!("* chinwag {}: a chat; what is said here is kept", env!("CARGO_PKG_VERSION")),
+        );
+        effects.own(id, format_args!("* new here? /register NAME PASSWORD"));
+        effects.own(id, format_args!("* have an account? /login NAME PASSWORD; /help lists all commands"));
+    }
+
+    /// Closes a session and returns its account. `reason` is logged.
+    pub fn close(&mut self, id: SessionId, reason: &str, now: Now) -> Option<AccountId> {
+        if self.is_hashing(id) {
+            self.abandon(id, now);
+            self.unnamed.retain(|&unnamed| unnamed != id);
+        }
+        self.accepted_codes.remove(&id);
+        let session = self.sessions.get_mut(id as usize)?.take()?;
+        let peer = session.peer;
+        let State::Inside { account, older } = session.state else {
+            info!("{peer}: closed: {reason}");
+            return None;
+        };
+        info!("{peer}: closed: {reason} ({})", self.accounts[account].name);
+        self.unlink(id, account, older);
+        if self.accounts[account].newest_session.is_none() {
+            self.presence.left(account, &self.accounts);
+        }
+        Some(account)
+    }
+
+    /// Whether there is a session of this number.
+    pub fn is_open(&self, id: SessionId) -> bool {
+        self.sessions.get(id as usize).is_some_and(Option::is_some)
+    }
+
+    /// The account that a session is logged in to.
+    pub fn account_of(&self, id: SessionId) -> Option<AccountId> {
+        self.sessions.get(id as usize)?.as_ref()?.account()
+    }
+
+    /// The address of a session.
+    pub fn peer_of(&self, id: SessionId) -> Option<SocketAddr> {
+        Some(self.sessions.get(id as usize)?.as_ref()?.peer)
+    }
+
+    /// Whether a session cannot take a line now.
+    pub fn is_waiting(&self, id: SessionId) -> bool {
+        !matches!(self.session(id).waiting, Waiting::No)
+    }
+
+    /// How many accounts are online.
+    pub fn online(&self) -> usize {
+        self.presence.online()
+    }
+
+    /// Notes that the answer a session waited for is complete.
+    pub fn answered(&mut self, id: SessionId) {
+        self.stop_waiting(id);
+    }
+
+    /// Handles a line of a session.
+    pub fn line(&mut self, id: SessionId, input: Input<'_>, context: &mut Context<'_>) {
+        self.session_mut(id).heard_s = (context.now.mono_us / SECOND_US) as u32;
+        let Input { command, replaced } = input;
+        let command = match command {
+            Ok(command) => command,
+            Err(misuse) => return context.effects.own(id, format_args!("{misuse}")),
+        };
+        match (command, self.session(id).account()) {
+            (Command::Nothing, _) => {}
+            (Command::Help, _) => {
+                command::help().for_each(|line| context.effects.own(id, format_args!("{line}")));
+            }
+            (Command::Quit, _) => self.ask(id, Ask::Quit, context.effects),
+            (Command::Replay(count), account) => self.set_replay(id, account, count, context.effects),
+            (
+                Command::Register { .. } | Command::Login { .. } | Command::Resume { .. } | Command::Code(_),
+                Some(account),
+            ) => {
+                let name = self.accounts[account].name;
+                context
+                    .effects
+                    .own(id, format_args!("! already-logged-in: you are logged in as {name}; /quit first"));
+            }
+            (Command::Register { name, password }, None) => {
+                self.register(id, name, password, replaced, context);
+            }
+            (Command::Login { name, password }, None) => self.login(id, name, password, context),
+            (Command::Resume { name, token }, None) => self.resume_session(id, name, token, context),
+            (Command::Code(code), None) => self.code(id, code, context),
+            (_, None) => {
+                let words =
+                    "! not-logged-in: log in first, with /login NAME PASSWORD or /register NAME PASSWORD";
+                context.effects.own(id, format_args!("{words}"));
+            }
+            (Command::Say(text), Some(account)) => self.say(id, account, text, context),
+            (Command::Whisper { to, text }, Some(account)) => self.whisper(id, account, to, text, context),
+            (Command::Passwd { passwords }, Some(account)) => {
+                self.passwd(id, account, passwords, replaced, context);
+            }
+            (Command::History { with, range }, Some(_)) => self.history(id, with, range, context.effects),
+            (Command::Token, Some(account)) => self.token(id, account, context),
+            (Command::Users, Some(_)) => self.ask(id, Ask::Users, context.effects),
+        }
+    }
+
+    /// Appends a page of the answer to `/users`, with the names that follow `after`. Returns the last name if there are
+    /// more.
+    pub fn users_page(&self, after: Option<&Name>, page: &mut Vec<u8>) -> Option<Name> {
+        let start = page.len();
+        let mut last = None;
+        let mut more = false;
+        for &id in self.presence.accounts_after(after, &self.accounts) {
+            let name = self.accounts[id].name;
+            if page.len() - start > USERS_PAGE_BYTES {
+                more = true;
+                break;
+            }
+            page.extend_from_slice(if last.is_none() { b"* users: " } else { b" " });
+            page.extend_from_slice(name.as_bytes());
+            last = Some(name);
+        }
+        if last.is_some() {
+            page.push(b'\n');
+        }
+        if more {
+            return last;
+        }
+        page.extend_from_slice(format!("* {} online\n", self.presence.online()).as_bytes());
+        None
+    }
+
+    /// Returns when [`Chat::work`] or [`Chat::tell_presence`] is due next; `None` means no deadline.
+    pub fn due_us(&self) -> Option<Micros> {
+        let hashing = self.hashing.due_us(&self.throttle);
+        [hashing, self.presence.due_us()].into_iter().flatten().min()
+    }
+
+    /// Announces presence changes if an announcement is due.
+    pub fn tell_presence(&mut self, now: Now, effects: &mut Effects) {
+        if let Some(notice) = self.presence.tell(now.mono_us) {
+            effects.everyone(format_args!("{notice}"));
+        }
+    }
+
+    fn session(&self, id: SessionId) -> &Session {
+        self.sessions[id as usize].as_ref().expect("only open sessions are asked for")
+    }
+
+    fn session_mut(&mut self, id: SessionId) -> &mut Session {
+        self.sessions[id as usize].as_mut().expect("only open sessions are asked for")
+    }
+
+    /// Makes a session wait until its record is stored.
+    fn wait_for_save(&mut self, id: SessionId) {
+        self.session_mut(id).waiting = Waiting::ForAnswer;
+    }
+
+    fn ask(&mut self, id: SessionId, ask: Ask, effects: &mut Effects) {
+        self.session_mut(id).waiting = Waiting::ForAnswer;
+        effects.push(Effect::Ask(id, ask));
+    }
+
+    fn resume(&mut self, id: SessionId, effects: &mut Effects) {
+        if self.stop_waiting(id) {
+            effects.push(Effect::Resume(id));
+        }
+    }
+
+    /// Lets a session take lines again unless it is about to end. Returns whether it does.
+    fn stop_waiting(&mut self, id: SessionId) -> bool {
+        let waiting = &mut self.session_mut(id).waiting;
+        if matches!(waiting, Waiting::ForEnd) {
+            return false;
+        }
+        *waiting = Waiting::No;
+        true
+    }
+
+    fn set_replay(&mut self, id: SessionId, account: Option<AccountId>, count: u32, effects: &mut Effects) {
+        match account {
+            Some(account) => self.accounts.set_replay(account, count),
+            None => self.session_mut(id).state = State::Outside { replay: Some(count) },
+        }
+        effects.own(id, format_args!("* replay {count}"));
+    }
+
+    fn history(&mut self, id: SessionId, with: Option<&str>, range: HistoryRange, effects: &mut Effects) {
+        let with = with.map(|with| Name::parse(with.as_bytes()).ok_or(with));
+        match with {
+            Some(Err(_)) => effects.own(id, format_args!("! no-such-user: that is not a name")),
+            Some(Ok(name)) if self.names == Names::Known && self.accounts.is_free(&name) => {
+                effects.own(id, format_args!("! no-such-user: nobody is called {name}"));
+            }
+            _ => self.ask(id, Ask::History(range, with.and_then(Result::ok)), effects),
+        }
+    }
+
+    fn say(&mut self, id: SessionId, account: AccountId, text: &str, context: &mut Context<'_>) {
+        if let Some(staged) = self.stage(id, account, None, text, context) {
+            context.effects.push(Effect::Say(id, staged));
+        }
+    }
+
+    fn whisper(
+        &mut self,
+        id: SessionId,
+        account: AccountId,
+        to: &str,
+        text: &str,
+        context: &mut Context<'_>,
+    ) {
+        let Some(to_name) = Name::parse(to.as_bytes()) else {
+            return context.effects.own(id, format_args!("! no-such-user: that is not a name"));
+        };
+        let Some(to) = self.accounts.find(&to_name) else {
+            return context.effects.own(id, format_args!("! no-such-user: nobody is called {to_name}"));
+        };
+        let recipient = &self.accounts[to];
+        let offline = recipient.newest_session.is_none();
+        let recipient = recipient.name;
+        if let Some(line) = self.stage(id, account, Some(&recipient), text, context) {
+            context.effects.push(Effect::Whisper { from: id, author: account, to, offline, line });
+        }
+    }
+
+    /// Stages a message in the batch, unless its line is too long or exceeds the author's quota.
+    fn stage(
+        &mut self,
+        id: SessionId,
+        account: AccountId,
+        to: Option<&Name>,
+        text: &str,
+        context: &mut Context<'_>,
+    ) -> Option<Staged> {
+        let Account { name, registered, .. } = self.accounts[account];
+        let length = record::line_length(&name, to, text);
+        if let Some(over) = length.checked_sub(LINE_BYTES_MAX).filter(|&over| over > 0) {
+            context.effects.own(
+                id,
+                format_args!("! line-too-long: with time and names, the message is {over} bytes too long"),
+            );
+            return None;
+        }
+        if let Err(over) = self.quotas.charge(account, registered, length, self.rules.bytes, context.now) {
+            let OverQuota { left, limit, resumes_us } = over;
+            let resumes = Timestamp::from_micros(resumes_us);
+            context.effects.own(
+                id,
+                format_args!("! over-quota: you have {left} of {limit} bytes a day left until {resumes}"),
+            );
+            return None;
+        }
+        let staged = context.batch.stage(context.now.wall_us, &name, to, text);
+        if staged.is_none() {
+            let words = "! not-saved: the server's clock is at the end of the last year, 9999";
+            context.effects.own(id, format_args!("{words}"));
+        }
+        staged
+    }
+}

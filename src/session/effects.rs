@@ -1,0 +1,190 @@
+//! What is to happen once a turn's batch is on disk: the chat writes it down, the server does it.
+
+use std::fmt;
+
+use crate::auth::attempt::SaveReason;
+use crate::clock::{Now, World};
+use crate::ids::{AccountId, SessionId};
+use crate::limits::USER_RECORDS_PER_TURN_MAX;
+use crate::log::journal::{Batch, Staged};
+use crate::protocol::command::HistoryRange;
+use crate::protocol::name::Name;
+use crate::state::users::UserRecord;
+
+/// What a turn gives to everything that happens in it.
+pub struct Context<'a> {
+    /// The time of the turn.
+    pub now: Now,
+    /// For salts, and for the clock while passwords are hashed.
+    pub world: &'a mut dyn World,
+    /// Where messages go.
+    pub batch: &'a mut Batch,
+    /// Where everything else goes.
+    pub effects: &'a mut Effects,
+}
+
+/// What is to happen once the turn's batch is on disk, in order.
+#[derive(Default)]
+pub struct Effects {
+    list: Vec<Effect>,
+    text: Vec<u8>,
+    saves: Vec<Save>,
+}
+
+/// A line in [`Effects`].
+#[derive(Clone, Copy, Debug)]
+pub struct Text {
+    start: u32,
+    end: u32,
+}
+
+/// One thing that is to happen.
+#[derive(Clone, Copy, Debug)]
+pub enum Effect {
+    /// A line for one session.
+    Own(SessionId, Text),
+    /// A notice for all that are live.
+    Everyone(Text),
+    /// A public message, from a session.
+    Say(SessionId, Staged),
+    /// A private message.
+    Whisper {
+        /// Where it was written.
+        from: SessionId,
+        /// Who wrote it: by the release that session may be gone, and others of the account are not.
+        author: AccountId,
+        /// Who it is for.
+        to: AccountId,
+        /// Whether that account has no session.
+        offline: bool,
+        /// Its line.
+        line: Staged,
+    },
+    /// The session is logged in.
+    Enter {
+        /// Which.
+        session: SessionId,
+        /// So many missed public messages are to be shown.
+        replay: u32,
+        /// Whether the account was made just now.
+        is_new: bool,
+    },
+    /// The session waits for an answer that comes from elsewhere.
+    Ask(SessionId, Ask),
+    /// The session takes lines again.
+    Resume(SessionId),
+    /// The session ends, for this reason; its last line comes before.
+    Close(SessionId, &'static str),
+}
+
+/// An answer that is made when all earlier ones are sent.
+#[derive(Clone, Copy, Debug)]
+pub enum Ask {
+    /// A part of the log; of everything, or of the conversation with one person.
+    History(HistoryRange, Option<Name>),
+    /// The list of those online.
+    Users,
+    /// Goodbye, and the end.
+    Quit,
+}
+
+/// Records of one name to be stored with the turn's batch, all or none of them.
+#[derive(Debug)]
+pub struct Save {
+    /// Whose attempt it comes of.
+    pub session: SessionId,
+    /// The name that all records are about.
+    pub name: Name,
+    /// What is to be stored, in this order.
+    pub records: Vec<UserRecord>,
+    /// And why.
+    pub reason: SaveReason,
+}
+
+impl Save {
+    /// Whether the name has another password after these records.
+    pub fn changes(&self, name: &Name) -> bool {
+        let is_credential = |record: &UserRecord| matches!(record, UserRecord::Credential { .. });
+        self.name == *name && self.records.iter().any(is_credential)
+    }
+}
+
+impl Effects {
+    /// Whether nothing is to happen.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty() && self.saves.is_empty()
+    }
+
+    /// How many bytes of text it holds.
+    pub fn bytes(&self) -> usize {
+        self.text.len()
+    }
+
+    /// Whether the last thing to happen is a private message.
+    pub fn ends_with_whisper(&self) -> bool {
+        matches!(self.list.last(), Some(Effect::Whisper { .. }))
+    }
+
+    /// What is to happen, in order.
+    pub fn list(&self) -> &[Effect] {
+        &self.list
+    }
+
+    /// What is to be stored.
+    pub fn saves(&self) -> &[Save] {
+        &self.saves
+    }
+
+    /// Whether no more lines should be handled in this turn, because the accounts file would have to take too much.
+    pub fn is_full(&self) -> bool {
+        self.saves.iter().map(|save| save.records.len()).sum::<usize>() >= USER_RECORDS_PER_TURN_MAX
+    }
+
+    /// Takes what is to be stored, to tell of each how it went.
+    pub fn take_saves(&mut self) -> Vec<Save> {
+        std::mem::take(&mut self.saves)
+    }
+
+    /// A line with its ending.
+    pub fn text(&self, text: Text) -> &[u8] {
+        &self.text[text.start as usize..text.end as usize]
+    }
+
+    /// Ready for the next turn; the memory is used again.
+    pub fn clear(&mut self) {
+        self.list.clear();
+        self.text.clear();
+        self.saves.clear();
+    }
+
+    /// Adds a line for one session, without its ending.
+    pub fn own(&mut self, session: SessionId, line: fmt::Arguments<'_>) {
+        let text = self.write(line);
+        self.list.push(Effect::Own(session, text));
+    }
+
+    /// Adds what is no line.
+    pub fn push(&mut self, effect: Effect) {
+        self.list.push(effect);
+    }
+
+    /// Adds what is to be stored. What voids tokens comes last, so that it also voids those of the same turn.
+    pub fn save(&mut self, save: Save) {
+        let revokes = |save: &Save| save.records.iter().any(|it| matches!(it, UserRecord::Revoked { .. }));
+        let first = self.saves.iter().position(revokes).filter(|_| !revokes(&save));
+        self.saves.insert(first.unwrap_or(self.saves.len()), save);
+    }
+
+    /// Adds a notice for everyone, without its ending.
+    pub fn everyone(&mut self, line: fmt::Arguments<'_>) {
+        let text = self.write(line);
+        self.list.push(Effect::Everyone(text));
+    }
+
+    fn write(&mut self, line: fmt::Arguments<'_>) -> Text {
+        let start = self.text.len() as u32;
+        std::io::Write::write_fmt(&mut self.text, line).expect("writing to memory cannot fail");
+        self.text.push(b'\n');
+        Text { start, end: self.text.len() as u32 }
+    }
+}

@@ -1,0 +1,244 @@
+//! One connection, and what is known of its socket.
+
+use std::io::{self, IoSlice};
+
+use crate::limits::{
+    INPUT_BYTES_BEFORE_LOGIN_MAX, INPUT_BYTES_MAX, Micros, REPLY_BYTES_BEFORE_LOGIN_MAX, REPLY_BYTES_MAX,
+    SILENT_US,
+};
+use crate::protocol::line::LineBuffer;
+use crate::protocol::record::Timestamp;
+use crate::transport::feed::Feed;
+use crate::transport::net::Stream;
+use crate::transport::outbox::Outbox;
+
+/// A stream and what is known of writing to it.
+pub(super) struct Socket<S> {
+    pub(super) stream: S,
+    /// A write may take something.
+    pub(super) writable: bool,
+    /// Writing has failed: what is to be sent goes nowhere.
+    pub(super) broken: bool,
+    /// Since when it took nothing while there was something to take; 0 for not so.
+    pub(super) stalled_since_us: Micros,
+}
+
+/// One connection.
+pub struct Connection<S> {
+    pub(super) socket: Socket<S>,
+    /// Lines read and not handled.
+    pub input: LineBuffer,
+    /// Bytes to be written.
+    pub outbox: Outbox,
+    /// The last message that the socket took whole, where it is known.
+    pub handed: Timestamp,
+    /// The last message that its account has certainly received, as far as this connection knows: all that the socket
+    /// had taken when bytes last came from the peer. Messages sent later are lost if the connection breaks.
+    pub heard: Timestamp,
+    /// The message from which on its session was shown everything. If this is later than `heard`, the messages in
+    /// between went to other sessions only. [`Timestamp::MAX`] before the login.
+    pub from: Timestamp,
+    /// When it was opened, or began to end.
+    pub since_us: Micros,
+    /// When bytes last came from the peer.
+    pub heard_us: Micros,
+    /// Before the login, the theoretical arrival time of the next line (generic cell rate algorithm, ITU-T I.371).
+    /// After it, the place that the next line has claimed of its account's; 0 for none.
+    pub line_due_us: Micros,
+    /// Its entry in the deadlines; 0 for none.
+    pub(super) deadline_us: Micros,
+    /// A read may give something.
+    pub readable: bool,
+    /// A read that gives less than it could is not the last.
+    pub(super) reads_short: bool,
+    /// The peer is gone altogether.
+    pub hung_up: bool,
+    /// Its input has ended.
+    pub ended: bool,
+    /// Its user of the reactor has something to finish that needs an empty outbox or room in the socket.
+    pub busy: bool,
+    /// Lines are taken although it is busy: it reads what it missed, and what they bring about follows.
+    pub takes_lines_behind: bool,
+    /// And waits for its turn to do so.
+    pub is_queued: bool,
+    /// Its session is sent its replay at login.
+    pub is_replaying: bool,
+    /// It is, or was, logged in: until then it has little room.
+    pub is_logged_in: bool,
+    pub(super) closing: Closing,
+    pub(super) is_ready: bool,
+    pub(super) is_dirty: bool,
+    pub(super) lags: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Closing {
+    No,
+    /// Once its outbox is empty.
+    Flushing,
+    /// What it still sends is read and thrown away, so that the last answer is not overtaken by a reset.
+    Lingering,
+    /// It leaves the slab at the end of the turn.
+    Doomed,
+}
+
+impl<S> Connection<S> {
+    /// A connection that was just made.
+    pub(super) fn new(stream: S, now_us: Micros) -> Connection<S> {
+        Connection {
+            socket: Socket { stream, writable: true, broken: false, stalled_since_us: 0 },
+            input: LineBuffer::default(),
+            outbox: Outbox::default(),
+            handed: Timestamp::default(),
+            heard: Timestamp::default(),
+            from: Timestamp::MAX,
+            since_us: now_us,
+            heard_us: now_us,
+            line_due_us: 0,
+            deadline_us: 0,
+            readable: false,
+            reads_short: false,
+            hung_up: false,
+            ended: false,
+            busy: false,
+            takes_lines_behind: false,
+            is_queued: false,
+            is_replaying: false,
+            is_logged_in: false,
+            closing: Closing::No,
+            is_ready: false,
+            is_dirty: false,
+            lags: false,
+        }
+    }
+
+    /// Whether lines are taken from it.
+    pub fn is_open(&self) -> bool {
+        self.closing == Closing::No
+    }
+
+    /// Whether another line of it may be answered: its peer has taken most of what it was answered before.
+    pub fn takes_replies(&self, feed: &Feed) -> bool {
+        self.outbox.pending_own() <= self.reply_bytes_max() && !self.outbox.is_above_high_water(feed)
+    }
+
+    /// How much of what is held for it alone may wait for its socket before its lines wait too.
+    pub fn reply_bytes_max(&self) -> usize {
+        if self.is_logged_in { REPLY_BYTES_MAX } else { REPLY_BYTES_BEFORE_LOGIN_MAX }
+    }
+
+    /// How much of its input may wait to be handled.
+    pub(super) fn input_bytes_max(&self) -> usize {
+        if self.is_logged_in { INPUT_BYTES_MAX } else { INPUT_BYTES_BEFORE_LOGIN_MAX }
+    }
+
+    /// Whether it lingers after its last byte was sent.
+    pub fn is_lingering(&self) -> bool {
+        self.closing == Closing::Lingering
+    }
+
+    /// Whether its socket may take something.
+    pub fn is_writable(&self) -> bool {
+        self.socket.writable && !self.socket.broken
+    }
+
+    /// Whether what is sent to it goes nowhere.
+    pub fn is_broken(&self) -> bool {
+        self.socket.broken
+    }
+
+    /// Whether it follows the feed and had all of it at the last flush.
+    pub fn is_up_to_date(&self) -> bool {
+        self.outbox.is_live() && !self.lags && !self.socket.broken && self.outbox.pending_own() == 0
+    }
+
+    /// The last message that the socket took whole. `mark` is the last message of the feed at the last flush.
+    pub fn handed_now(&self, mark: Timestamp) -> Timestamp {
+        // A connection that is up to date also passes over the private messages of others, without being visited.
+        if self.is_up_to_date() { mark } else { self.handed }
+    }
+
+    /// Whether its session is shown messages.
+    pub fn is_entered(&self) -> bool {
+        self.from < Timestamp::MAX
+    }
+
+    /// Whether nothing has come from the peer for so long that it may be dead.
+    pub fn is_silent(&self, now_us: Micros) -> bool {
+        self.heard_us + SILENT_US <= now_us
+    }
+
+    /// The last message that its account has certainly received if everything that this socket took has arrived.
+    pub fn received(&self, mark: Timestamp) -> Timestamp {
+        if self.from <= self.heard { self.heard.max(self.handed_now(mark)) } else { self.heard }
+    }
+
+    /// Since when its socket took nothing while there was something to take.
+    pub fn stalled_since_us(&self) -> Option<Micros> {
+        (self.socket.stalled_since_us > 0).then_some(self.socket.stalled_since_us)
+    }
+
+    /// Marks the input as readable to its end, whether or not the poller reports more.
+    pub fn read_to_the_end(&mut self) {
+        self.readable = true;
+        self.reads_short = true;
+    }
+
+    /// Records the outcome of a read into `room` bytes; returns how many came.
+    pub(super) fn note_read(&mut self, outcome: io::Result<usize>, room: usize, now_us: Micros) -> usize {
+        match outcome {
+            Ok(0) => {
+                self.ended = true;
+                self.readable = false;
+            }
+            Ok(count) => {
+                self.heard_us = now_us;
+                // Reading once more, only to learn that there is nothing, would be every other read.
+                self.readable = count == room || self.reads_short;
+                return count;
+            }
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock => {
+                    self.readable = false;
+                    self.reads_short = false;
+                }
+                io::ErrorKind::Interrupted => {}
+                // A reset comes after all data that was received before it.
+                _ => {
+                    self.ended = true;
+                    self.hung_up = true;
+                    self.readable = false;
+                }
+            },
+        }
+        0
+    }
+
+    pub(super) fn has_input(&self) -> bool {
+        self.readable || self.ended || !self.input.is_empty()
+    }
+}
+
+impl<S: Stream> Socket<S> {
+    /// Writes once; returns how many bytes of `bytes` were taken, and notes what that says of the socket.
+    pub(super) fn write(&mut self, slices: &[IoSlice<'_>], bytes: usize, now_us: Micros) -> usize {
+        let taken = match self.stream.write(slices) {
+            Ok(taken) => taken,
+            Err(error) => {
+                match error.kind() {
+                    io::ErrorKind::WouldBlock => self.writable = false,
+                    // That says nothing of the socket.
+                    io::ErrorKind::Interrupted => return 0,
+                    _ => self.broken = true,
+                }
+                0
+            }
+        };
+        if taken == bytes {
+            self.stalled_since_us = 0;
+        } else if taken > 0 || self.stalled_since_us == 0 {
+            self.stalled_since_us = now_us.max(1);
+        }
+        taken
+    }
+}
