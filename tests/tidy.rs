@@ -44,58 +44,67 @@ const TOP_LEVEL: [&str; 10] = [
 ];
 
 /// Files that decide by what they are given: no clock, no file, no socket.
-const PURE: [&str; 20] = [
-    "client", "limits", "name", "kdf", "line", "subnet", "proxy", "text", "record", "protocol", "feed",
-    "throttle", "hashing", "login", "presence", "quota", "loglimit", "effects", "chat", "cursor",
+const PURE: [&str; 11] = [
+    "src/client",
+    "src/limits.rs",
+    "src/protocol",
+    "src/auth",
+    "src/state/accounts.rs",
+    "src/session",
+    "src/transport/feed.rs",
+    "src/transport/proxy.rs",
+    "src/transport/subnet.rs",
+    "src/log/cursor.rs",
+    "src/server/loglimit.rs",
 ];
 
 /// The only module that may name the poller, the signals and the options of sockets.
-const NETWORK: &str = "net";
+const NETWORK: [&str; 2] = ["src/transport/net.rs", "src/transport/net/"];
 /// The clients' connection and settings, which are no part of the server.
 const CLIENTS: [&str; 2] = ["src/client/link.rs", "src/client/settings.rs"];
 /// The only one that may look at the clock, draw randomness and print.
 const PROGRAM: &str = "src/main.rs";
 
+/// The parts of the repository that have a table of layers: where the table is, and the folder of its files.
+const TABLES: [(&str, &str); 3] =
+    [("src/lib.rs", "src/"), ("src/gui/lib.rs", "src/gui/"), ("src/bin/chinwag.rs", "src/bin/chinwag/")];
+
 #[test]
-fn a_file_imports_only_from_files_above_it_in_the_table_of_lib_rs() {
-    let order = layers();
+fn files_import_only_from_files_above_them_in_their_table_and_none_is_unknown() {
     let mut problems = Problems::default();
-    for file in sources() {
-        let Some(own) = order.iter().position(|module| module == file.layer()) else { continue };
-        for (number, line) in file.code() {
-            for module in crate_paths(line) {
-                match order.iter().position(|other| other == module) {
-                    Some(other) if other < own || (other == own && file.is_in_folder()) => {}
-                    Some(_) => problems.add(&file, number, format!("`{module}` is not above it")),
-                    None => problems.add(&file, number, format!("`{module}` is not in the table")),
-                }
-            }
+    for (table, folder) in TABLES {
+        let files = files_of(table, folder);
+        Layers::read(table).check(folder, &files, &mut problems);
+        for file in files.iter().filter(|file| !file.text.starts_with("//! ")) {
+            problems.add(file, 1, "a file opens with `//! ` and what it is".into());
         }
     }
     problems.assert_none();
 }
 
 #[test]
-fn every_file_of_the_library_stands_in_the_table_of_lib_rs_once_and_opens_with_what_it_is() {
-    let order = layers();
-    let mut problems = Problems::default();
-    for file in sources() {
-        let module = file.path.trim_start_matches("src/").trim_end_matches(".rs");
-        let is_in_table = order.iter().filter(|other| *other == module).count() == 1;
-        let is_library = !matches!(module, "lib" | "main") && !module.contains('/');
-        if is_library && !is_in_table {
-            problems.add(&file, 1, "it has not one place in the table of src/lib.rs".into());
+fn a_forbidden_import_or_an_unknown_file_in_any_folder_is_found() {
+    for (table, folder) in TABLES {
+        let layers = Layers::read(table);
+        let files = files_of(table, folder);
+        let folders: BTreeSet<&str> =
+            files.iter().filter_map(|file| Some(file.path.rsplit_once('/')?.0)).collect();
+        let top = layers.order.last().expect("a table has rows");
+        for &planted_in in &folders {
+            let path = format!("{planted_in}/unknown.rs");
+            let planted = [Source { path: path.clone(), text: "//! Unknown.\n".into() }];
+            assert!(layers.problems_of(folder, &files, &planted).contains(&path), "{path} is not noticed");
         }
-        if !file.text.starts_with("//! ") {
-            problems.add(&file, 1, "a file opens with `//! ` and what it is".into());
+        for file in files
+            .iter()
+            .filter(|file| layers.rank_of(&module_of(folder, &file.path)) + 1 < layers.order.len())
+        {
+            let text = format!("//! Changed.\nuse crate::{top}::Anything;\n");
+            let planted = [Source { path: file.path.clone(), text }];
+            let problems = layers.problems_of(folder, &files, &planted);
+            assert!(problems.contains(&format!("{}:2: ", file.path)), "{}: {problems}", file.path);
         }
     }
-    for module in &order {
-        if !root().join(format!("src/{module}.rs")).is_file() {
-            problems.say(format!("src/lib.rs: there is no src/{module}.rs"));
-        }
-    }
-    problems.assert_none();
 }
 
 #[test]
@@ -115,8 +124,8 @@ fn imports_from_the_crate_are_written_one_module_a_line() {
 #[test]
 fn only_the_network_file_names_the_poller_and_the_signals() {
     let crates = ["mio::", "mio;", "socket2", "signal_hook"];
-    forbid(&crates, "only src/net.rs and its folder talk to the poller", |file| {
-        file.layer() != NETWORK && !CLIENTS.contains(&file.path.as_str())
+    forbid(&crates, "only src/transport/net.rs and its folder talk to the poller", |file| {
+        !file.is_below(&NETWORK) && !CLIENTS.contains(&file.path.as_str())
     });
 }
 
@@ -131,7 +140,7 @@ fn the_clock_and_randomness_come_in_as_arguments() {
 fn what_decides_touches_no_file_and_no_socket() {
     let words = ["std::fs", "fs::", "File::open", "TcpStream", "TcpListener", "UdpSocket", "std::process"];
     forbid(&words, "this file decides; others act", |file| {
-        PURE.contains(&file.layer()) && !CLIENTS.contains(&file.path.as_str())
+        file.is_below(&PURE) && !CLIENTS.contains(&file.path.as_str())
     });
 }
 
@@ -215,7 +224,7 @@ fn the_program_depends_on_the_ten_crates_on_the_list() {
 
 #[test]
 fn the_readme_names_every_flag() {
-    let flags = read("src/flags.rs");
+    let flags = read("src/server/flags.rs");
     let help = flags.split_once("const HELP").expect("flags.rs has the help").1;
     let help = help.split_once("\";").expect("a string ends").0;
     let flags: BTreeSet<&str> = help
@@ -307,26 +316,135 @@ fn section<'a>(manifest: &'a str, heading: &'a str) -> impl Iterator<Item = &'a 
         .take_while(|line| !line.starts_with('['))
 }
 
-/// The modules in the order of the table in the library's docs, the lowest first.
-fn layers() -> Vec<String> {
-    let library = read("src/lib.rs");
-    let rows = library.lines().filter(|line| line.starts_with("//! | ") && line.contains("[`"));
-    let layers: Vec<String> = rows
-        .filter_map(|row| row.split('|').nth(2))
-        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
-        .map(|link| link.trim_start_matches("mod@").to_owned())
-        .collect();
-    assert!(layers.len() > 15, "the table of layers is found in src/lib.rs: {layers:?}");
-    layers
+/// The modules of a table, as their paths in the crate, the lowest first. A folder's own module follows its files.
+struct Layers {
+    order: Vec<String>,
 }
 
-/// The modules that a line names as `crate::module`.
-fn crate_paths(line: &str) -> impl Iterator<Item = &str> {
-    line.match_indices("crate::").map(|(at, word)| {
-        let path = &line[at + word.len()..];
-        let end = path.find(|it: char| !(it.is_ascii_alphanumeric() || it == '_')).unwrap_or(path.len());
-        &path[..end]
-    })
+impl Layers {
+    /// Reads the table in a file's docs. In the first cell of a row is a folder, in the second are its files; a table
+    /// with two cells lists files only.
+    fn read(path: &str) -> Layers {
+        let text = read(path);
+        let rows =
+            text.lines().filter_map(|line| line.strip_prefix("//! | ")).filter(|row| row.contains('`'));
+        let mut order = Vec::new();
+        for row in rows {
+            let quoted = |cell: &str| -> Vec<String> {
+                cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+            };
+            let cells: Vec<&str> = row.split('|').collect();
+            let (folder, files) = match cells.len() {
+                4 => (quoted(cells[0]), quoted(cells[1])),
+                _ => (vec!["src/".to_owned()], quoted(cells[0])),
+            };
+            match folder.first().map(String::as_str) {
+                Some("src/") | None => order.extend(files),
+                Some(folder) => {
+                    order.extend(files.iter().map(|file| format!("{folder}::{file}")));
+                    order.push(folder.to_owned());
+                }
+            }
+        }
+        assert!(order.len() > 5, "the table of layers is found in {path}: {order:?}");
+        Layers { order }
+    }
+
+    /// The place of the nearest listed module around a path; that of the program itself is above all.
+    fn rank_of(&self, module: &str) -> usize {
+        let mut module = module;
+        loop {
+            if let Some(rank) = self.order.iter().position(|other| other == module) {
+                return rank;
+            }
+            let Some((parent, _)) = module.rsplit_once("::") else { return self.order.len() };
+            module = parent;
+        }
+    }
+
+    fn check(&self, folder: &str, files: &[Source], problems: &mut Problems) {
+        for module in &self.order {
+            let path = format!("{folder}{}.rs", module.replace("::", "/"));
+            if !files.iter().any(|file| file.path == path) {
+                problems.say(format!("{path}: it is in the table, and does not exist"));
+            }
+        }
+        for file in files {
+            let module = module_of(folder, &file.path);
+            let is_program = matches!(module.as_str(), "lib" | "main");
+            if !is_program && !self.is_known(folder, &module, files) {
+                problems.add(file, 1, "it is neither in the table nor a part of a module that is".into());
+            }
+            let own = self.rank_of(&module);
+            for (number, line) in file.code() {
+                for path in crate_paths(line, &module) {
+                    let is_below = self.rank_of(&path) <= own;
+                    if !is_below {
+                        problems.add(file, number, format!("`{path}` is not above it in the table"));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether a module is in the table, or declared by the file of a known module.
+    fn is_known(&self, folder: &str, module: &str, files: &[Source]) -> bool {
+        if self.order.iter().any(|other| other == module) {
+            return true;
+        }
+        let Some((parent, name)) = module.rsplit_once("::") else { return false };
+        let parent_path = format!("{folder}{}.rs", parent.replace("::", "/"));
+        files.iter().filter(|file| file.path == parent_path).any(|file| {
+            let declares = |line: &str| line == format!("mod {name};") || line == format!("pub mod {name};");
+            file.text.lines().any(declares) && self.is_known(folder, parent, files)
+        })
+    }
+
+    /// What [`Layers::check`] says of `files` if some were replaced or added.
+    fn problems_of(&self, folder: &str, files: &[Source], planted: &[Source]) -> String {
+        let is_replaced = |file: &&Source| planted.iter().any(|other| other.path == file.path);
+        let all: Vec<Source> =
+            files.iter().filter(|file| !is_replaced(file)).chain(planted).map(Source::copy).collect();
+        let mut problems = Problems::default();
+        self.check(folder, &all, &mut problems);
+        problems.0
+    }
+}
+
+/// The sources that a table is about, with what is not in its folder left out.
+fn files_of(table: &str, folder: &str) -> Vec<Source> {
+    let mut files = files_below(folder.trim_end_matches('/'), &["rs"]);
+    let others = TABLES.iter().map(|(_, other)| *other).filter(|other| other.len() > folder.len());
+    let others: Vec<&str> = others.chain(["src/gui/tests/", "src/bin/"]).filter(|it| *it != folder).collect();
+    files.retain(|file| {
+        !others.iter().any(|other| file.path.starts_with(other) && !folder.starts_with(other))
+    });
+    assert!(files.len() > 5, "the sources of {table} are found");
+    files
+}
+
+/// The path in the crate of a file's module.
+fn module_of(folder: &str, path: &str) -> String {
+    path.trim_start_matches(folder).trim_end_matches(".rs").replace('/', "::")
+}
+
+/// The paths in the crate that a line names, with those that begin with `super::` resolved.
+fn crate_paths(line: &str, module: &str) -> Vec<String> {
+    let parent = module.rsplit_once("::").map_or("", |(parent, _)| parent);
+    let mut paths = Vec::new();
+    for (word, base) in [("crate::", ""), ("super::", parent)] {
+        for (at, _) in line.match_indices(word) {
+            let path = &line[at + word.len()..];
+            let is_path = |it: char| it.is_ascii_alphanumeric() || it == '_' || it == ':';
+            let path = &path[..path.find(|it: char| !is_path(it)).unwrap_or(path.len())];
+            // A module's name is in lower case; what follows is in it.
+            let modules =
+                path.split("::").take_while(|part| part.starts_with(|it: char| it.is_ascii_lowercase()));
+            let modules = [base].into_iter().filter(|base| !base.is_empty()).chain(modules);
+            paths.push(modules.collect::<Vec<_>>().join("::"));
+        }
+    }
+    paths
 }
 
 /// No code of the files that `applies` to has any of `words` in it.
@@ -356,14 +474,12 @@ struct Source {
 }
 
 impl Source {
-    /// The module of the table that the file belongs to: its own, or that of its folder.
-    fn layer(&self) -> &str {
-        let module = self.path.trim_start_matches("src/").trim_end_matches(".rs");
-        module.split('/').next().unwrap_or(module)
+    fn copy(&self) -> Source {
+        Source { path: self.path.clone(), text: self.text.clone() }
     }
 
-    fn is_in_folder(&self) -> bool {
-        self.path.trim_start_matches("src/").contains('/')
+    fn is_below(&self, folders: &[&str]) -> bool {
+        folders.iter().any(|folder| self.path.starts_with(folder))
     }
 
     fn numbered(&self) -> impl Iterator<Item = (usize, &str)> {

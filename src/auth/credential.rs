@@ -3,7 +3,6 @@
 use sha2::{Digest, Sha256};
 
 use crate::auth::kdf::{Key, Salt};
-use crate::limits::KDF_ROUNDS_MAX;
 
 /// What a password is checked against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

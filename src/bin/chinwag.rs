@@ -1,18 +1,24 @@
 //! `chinwag`, the terminal client: a thin shell around [`chinwag::client`].
 //!
+//! A file imports only from files above it in this table.
+//!
 //! | file | what it is |
 //! |---|---|
+//! | `failure` | why the program ends, and with which exit status |
 //! | `options` | the command line |
-//! | `render` | an event as lines of text |
-//! | `rows` | text as rows of a terminal |
 //! | `silence` | the terminal's mode, and how it is given back |
-//! | `terminal` | for a person at a terminal: questions, line editing, lines that appear above what is typed |
+//! | `rows` | text as rows of a terminal |
+//! | `render` | an event as lines of text |
+//! | `editor` | the line that is being typed |
 //! | `plain` | for scripts and pipes, and for terminals that can do nothing |
+//! | `terminal` | for a person at a terminal: questions, line editing, lines that appear above what is typed |
 
 #![forbid(unsafe_code)]
 
 #[path = "chinwag/editor.rs"]
 mod editor;
+#[path = "chinwag/failure.rs"]
+mod failure;
 #[path = "chinwag/options.rs"]
 mod options;
 #[path = "chinwag/plain.rs"]
@@ -30,6 +36,7 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use chinwag::client::settings::Settings;
+use failure::{Failure, complain};
 use options::{Options, Parsed};
 
 fn main() -> ExitCode {
@@ -44,11 +51,11 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let outcome = match Surroundings::find() {
+    let outcome = match TerminalKind::find() {
         _ if options.forget => forget(&options),
-        Surroundings::Terminal => terminal::run(options),
-        Surroundings::Dumb => plain::run(options, true),
-        Surroundings::Pipe => plain::run(options, false),
+        TerminalKind::Terminal => terminal::run(options),
+        TerminalKind::Dumb => plain::run(options, true),
+        TerminalKind::Pipe => plain::run(options, false),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -61,9 +68,6 @@ fn main() -> ExitCode {
     }
 }
 
-/// After so many wrong passwords the program ends.
-const WRONG_PASSWORDS_MAX: usize = 3;
-
 /// `--forget`
 fn forget(options: &Options) -> Result<(), Failure> {
     let forgotten = Settings::find().forget_token(&options.server, options.user.as_deref());
@@ -72,8 +76,8 @@ fn forget(options: &Options) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What the program is run in.
-enum Surroundings {
+/// What the program reads from and writes to.
+enum TerminalKind {
     /// Both ends are a terminal that can move its cursor.
     Terminal,
     /// Both ends are a terminal that can not.
@@ -82,40 +86,16 @@ enum Surroundings {
     Pipe,
 }
 
-impl Surroundings {
-    fn find() -> Surroundings {
+impl TerminalKind {
+    fn find() -> TerminalKind {
         if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
-            return Surroundings::Pipe;
+            return TerminalKind::Pipe;
         }
         // As rustyline has it: these cannot be edited on.
         let unable = ["", "dumb", "cons25", "emacs"];
         match std::env::var("TERM") {
-            Ok(terminal) if !unable.contains(&terminal.as_str()) => Surroundings::Terminal,
-            _ => Surroundings::Dumb,
+            Ok(terminal) if !unable.contains(&terminal.as_str()) => TerminalKind::Terminal,
+            _ => TerminalKind::Dumb,
         }
     }
-}
-
-/// Why the program ends other than well.
-pub struct Failure {
-    /// For a person; empty where all is said already.
-    pub words: String,
-    /// The exit status.
-    pub code: u8,
-}
-
-impl Failure {
-    /// It did not work.
-    pub fn new(words: impl Into<String>) -> Failure {
-        Failure { words: words.into(), code: 1 }
-    }
-
-    /// It was not asked for in the right way.
-    pub fn usage(words: impl Into<String>) -> Failure {
-        Failure { words: words.into(), code: 2 }
-    }
-}
-
-fn complain(words: &str) {
-    let _ = writeln!(io::stderr(), "chinwag: {words}");
 }

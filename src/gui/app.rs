@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use chinwag::client::link::Update;
-use chinwag::client::{Credentials, Event, Token};
+use chinwag::client::{Event, Token};
 use chinwag::protocol::name::Name;
 use eframe::egui::{
     CentralPanel, Color32, Context, FontId, RawInput, TextStyle, Theme, Ui, ViewportCommand, vec2,
@@ -12,58 +12,8 @@ use jiff::tz::TimeZone;
 
 use crate::chat::Chat;
 use crate::input::InputQueue;
-use crate::notification::Notification;
+use crate::request::Request;
 use crate::sign_in::{Field, SignIn};
-
-/// What the user wants of the world outside.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Request {
-    /// A connection to this server, and to log in there.
-    Connect {
-        /// `HOST:PORT`
-        server: String,
-        /// How to log in.
-        credentials: Credentials,
-    },
-    /// A connection to a server, and to log in there with the token that was kept.
-    Resume {
-        /// `HOST:PORT`
-        server: String,
-        /// The account.
-        name: String,
-    },
-    /// To say a line, or have it done.
-    Submit(String),
-    /// To leave the server.
-    Leave,
-    /// To leave the server, and not to sign in there by itself the next time.
-    SignOut,
-    /// To keep a token for the next time.
-    KeepToken {
-        /// `HOST:PORT`
-        server: String,
-        /// The account.
-        name: Name,
-        /// As good as a password.
-        token: Token,
-    },
-    /// To remove the token that was kept.
-    ForgetToken {
-        /// `HOST:PORT`
-        server: String,
-        /// The account.
-        name: String,
-    },
-    /// That this is kept for the next time.
-    KeepLogin {
-        /// `HOST:PORT`
-        server: String,
-        /// The account.
-        name: String,
-    },
-    /// To be told outside of the window.
-    Notify(Notification),
-}
 
 /// What has happened in the world outside.
 pub enum Told {

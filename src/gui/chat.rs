@@ -11,9 +11,9 @@ use chinwag::protocol::name::Name;
 use chinwag::protocol::record::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::app::Request;
 use crate::conversation::{Conversation, Delivery, Outgoing};
 use crate::notification::Notification;
+use crate::request::Request;
 
 /// Messages that are asked for at once, when one comes in and when one scrolls up.
 const PAGE: usize = 200;

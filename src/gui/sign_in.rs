@@ -1,16 +1,16 @@
 //! The first screen: which server, which name, which password; and what was wrong with them, beside each.
 
 use chinwag::client::{Credentials, Refusal};
-use chinwag::protocol::name::Name;
 use chinwag::protocol::command::{is_password, name_rule, password_rule};
+use chinwag::protocol::name::Name;
 use eframe::egui::text_edit::TextEditState;
 use eframe::egui::{
     Align, Button, Context, Id, Key, Layout, Modifiers, RichText, Role, ScrollArea, TextEdit, Ui, WidgetInfo,
     vec2,
 };
 
-use crate::app::Request;
 use crate::input::has_key;
+use crate::request::Request;
 
 /// Of the fields, in points.
 const WIDTH: f32 = 340.0;

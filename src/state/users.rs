@@ -17,7 +17,7 @@ use std::fmt::Write;
 use sha2::{Digest, Sha256};
 
 use crate::auth::credential::{Credential, SecretHash};
-use crate::auth::kdf::{KEY_BYTES, Key, SALT_BYTES, Salt};
+use crate::auth::kdf::{KEY_BYTES, SALT_BYTES};
 use crate::limits::KDF_ROUNDS_MAX;
 use crate::protocol::name::Name;
 use crate::protocol::record::{TIMESTAMP_BYTES, Timestamp};
@@ -274,6 +274,7 @@ fn has_form(bytes: &[u8], form: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::credential::secret_hash;
 
     fn name(text: &str) -> Name {
         Name::parse(text.as_bytes()).unwrap()

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use chinwag::protocol::command::name_rule;
 use chinwag::protocol::name::Name;
 
-use crate::Failure;
+use crate::failure::Failure;
 
 const HELP: &str = "\
 chinwag: a terminal client for chinwagd

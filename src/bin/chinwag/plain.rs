@@ -8,10 +8,10 @@ use std::thread;
 use chinwag::client::words::without_secrets;
 use chinwag::client::{Client, Credentials, Event, Refusal, Token};
 
+use crate::failure::{Failure, WRONG_PASSWORDS_MAX, complain};
 use crate::options::Options;
 use crate::render::{Renderer, Style};
 use crate::silence::Guard;
-use crate::{Failure, WRONG_PASSWORDS_MAX, complain};
 use chinwag::client::link::{Command, End, Link, Manner, Update};
 use chinwag::client::settings::Settings;
 

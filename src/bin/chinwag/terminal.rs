@@ -10,9 +10,9 @@ use chinwag::protocol::name::Name;
 use rustyline::error::ReadlineError;
 
 use crate::editor::{Line, LineEditor, Screen};
+use crate::failure::{Failure, WRONG_PASSWORDS_MAX};
 use crate::options::Options;
 use crate::render::{Renderer, Style};
-use crate::{Failure, WRONG_PASSWORDS_MAX};
 use chinwag::client::link::{Command, End, Link, Manner, Update};
 use chinwag::client::settings::Settings;
 use chinwag::client::words::{has_secrets, without_secrets};

@@ -11,11 +11,11 @@ use eframe::egui::{
 use jiff::tz::TimeZone;
 
 use super::Chat;
-use crate::app::Request;
 use crate::bidi::is_mixed;
 use crate::conversation::{Delivery, Item, Outgoing};
 use crate::input::take_key;
 use crate::message;
+use crate::request::Request;
 use crate::timeline::Seen;
 
 /// Below this width who is here stands behind a button, so that what is said has its room.

@@ -2,8 +2,9 @@
 
 use chinwag::client::link::Update;
 use chinwag::client::{Event as ChatEvent, Message, Origin};
-use chinwag_gui::app::{Request, Told};
+use chinwag_gui::app::Told;
 use chinwag_gui::notification::{Notification, escape_markup, summary};
+use chinwag_gui::request::Request;
 use eframe::egui::{RawInput, ViewportCommand, ViewportId, ViewportInfo};
 use egui_kittest::kittest::Queryable;
 

@@ -2,7 +2,8 @@
 
 use chinwag::client::link::{End, Update};
 use chinwag::client::{Event, Refusal, Token};
-use chinwag_gui::app::{App, Request, Told};
+use chinwag_gui::app::{App, Told};
+use chinwag_gui::request::Request;
 use eframe::egui::{Key, Modifiers};
 use egui_kittest::kittest::{NodeT, Queryable};
 use jiff::tz::TimeZone;
