@@ -15,6 +15,7 @@ pub mod repair;
 mod rotation;
 mod scan;
 mod seen;
+mod startup;
 mod usage;
 
 use std::collections::{BTreeSet, HashMap};
@@ -23,7 +24,7 @@ use std::hash::Hash;
 use std::io;
 use std::time::Duration;
 
-use log::{error, info};
+use log::error;
 
 use self::admission::Strangers;
 use self::answers::Task;
@@ -39,17 +40,16 @@ pub use self::usage::Usage;
 use crate::clock::{Now, World};
 use crate::ids::AccountId;
 use crate::limits::{
-    CONNECTIONS_RESERVED_MAX, GOODBYE_US, LINGER_US, LOGIN_GRACE_US, LOGIN_VERDICT_US, LOOK_PAUSE_US, Micros,
-    SECOND_US, SEEN_PAUSE_US, STALL_US, TABLE_ENTRIES_MIN,
+    GOODBYE_US, LINGER_US, LOGIN_GRACE_US, LOGIN_VERDICT_US, LOOK_PAUSE_US, Micros, SECOND_US, SEEN_PAUSE_US,
+    STALL_US, TABLE_ENTRIES_MIN,
 };
 use crate::log::chunk::Chunk;
 use crate::log::journal::{Batch, Commit, Committed, Journal, LOG_FILE};
 use crate::log::recovery::RecoverError;
-use crate::log::storage::{AppendError, File, Storage};
+use crate::log::storage::{AppendError, Storage};
 use crate::protocol::record::Timestamp;
 use crate::session::Chat;
 use crate::session::effects::{Context, Effects};
-use crate::session::quota::ByteLimits;
 use crate::state::marks::SeenFile;
 use crate::state::users_file::{RecordsSaved, USERS_FILE, UsersFile};
 use crate::transport::feed::Feed;
@@ -137,75 +137,6 @@ pub struct Server<N: Net, S: Storage> {
 }
 
 impl<N: Net, S: Storage> Server<N, S> {
-    /// Recovers the data directory and returns a server that is ready for its first turn. `now` is the time of the
-    /// start.
-    ///
-    /// # Errors
-    /// The data directory cannot be used; the message names the file.
-    pub fn new(net: N, mut storage: S, options: Options, now: Now) -> Result<Server<N, S>, Fatal> {
-        // Where a file cannot be opened, the error names its path.
-        let recovering = |file| {
-            move |why| match why {
-                RecoverError::Io(_) => Fatal { what: "the data directory", why },
-                RecoverError::Damaged(_) => Fatal { what: file, why },
-            }
-        };
-        require_log(&mut storage).map_err(fatal("the data directory"))?;
-        let journal = Journal::recover(&mut storage, options.sync).map_err(recovering(LOG_FILE))?;
-        let (users, mut accounts) =
-            UsersFile::recover(&mut storage, journal.end() > 0).map_err(recovering(USERS_FILE))?;
-        let seen = SeenFile::recover(&mut storage, &mut accounts, journal.last())
-            .map_err(fatal("the data directory"))?;
-        match journal.end() {
-            0 => info!("accounts: {}; history: empty", accounts.len()),
-            end => info!("accounts: {}; history: {end} bytes, up to {}", accounts.len(), journal.last()),
-        }
-        let mut rules = options.rules;
-        if options.rate.is_none() {
-            rules.bytes = ByteLimits { daily: None, first_day: None };
-        }
-        let reserved = options.max_connections.min(CONNECTIONS_RESERVED_MAX);
-        let wall_us = now.wall_us.max(journal.last().micros());
-        let mut chat = Chat::new(rules, accounts, reserved, Now { wall_us, ..now });
-        let scan = Scan::new(&journal);
-        if scan.is_none() {
-            chat.history_is_empty();
-        }
-        Ok(Server {
-            options,
-            reactor: Reactor::new(net, reserved),
-            storage,
-            batch: journal.new_batch(),
-            flushed_last: journal.last(),
-            journal,
-            users,
-            seen,
-            chat,
-            feed: Feed::default(),
-            flushed: 0,
-            effects: Effects::default(),
-            tasks: HashMap::new(),
-            logins: Rotation::default(),
-            readers: Rotation::default(),
-            scan,
-            clock: Clock::default(),
-            chunk: Chunk::default(),
-            strangers: Strangers::default(),
-            pending_headers: HashMap::new(),
-            now: Now::default(),
-            seen_pending: BTreeSet::new(),
-            seen_due_us: None,
-            seen_next: 0,
-            look_due_us: 0,
-            sync_due_us: None,
-            stops_at_us: None,
-            ready: Vec::new(),
-            attention: Vec::new(),
-            spare_effects: Effects::default(),
-            text: String::new(),
-        })
-    }
-
     /// One turn of the loop.
     ///
     /// # Errors
@@ -408,15 +339,4 @@ fn in_words(why: &io::Error) -> &'static str {
         io::ErrorKind::FileTooLarge => "the server's history cannot grow any further",
         _ => "the server's disk reports an error",
     }
-}
-
-/// Refuses a directory that has accounts but no log. A server creates both files at its first start, so the log was
-/// lost or is on a disk that is not mounted.
-fn require_log<S: Storage>(storage: &mut S) -> io::Result<()> {
-    if storage.exists(LOG_FILE)? || !storage.exists(USERS_FILE)? || storage.open(USERS_FILE)?.len()? == 0 {
-        return Ok(());
-    }
-    let why = "chat_history.txt is missing, although there are accounts: is the disk with the log not mounted? Put it \
-               back, or begin a new history with `chinwagd --new-history --data DIR`";
-    Err(io::Error::new(io::ErrorKind::NotFound, why))
 }

@@ -9,6 +9,7 @@ pub mod effects;
 mod logins;
 pub mod presence;
 pub mod quota;
+mod rules;
 mod sessions;
 mod tokens;
 
@@ -17,6 +18,7 @@ use std::net::SocketAddr;
 
 use log::info;
 
+pub use self::rules::Rules;
 use self::tokens::AcceptedCode;
 
 use crate::auth::attempt::Attempt;
@@ -31,7 +33,7 @@ use crate::protocol::name::Name;
 use crate::protocol::record::{self, Timestamp};
 use crate::session::effects::{Ask, Context, Effect, Effects};
 use crate::session::presence::Presence;
-use crate::session::quota::{ByteLimits, OverQuota, Quotas};
+use crate::session::quota::{OverQuota, Quotas};
 use crate::state::accounts::{Account, Accounts};
 
 /// A connection's state in the chat.
@@ -81,25 +83,6 @@ impl Session {
             State::Inside { .. } => None,
         }
     }
-}
-
-/// The chat's options.
-#[derive(Clone, Copy, Debug)]
-pub struct Rules {
-    /// Rounds of the key derivation for new passwords.
-    pub kdf_rounds: u32,
-    /// Missed public messages shown at a login, unless the session or its account chose a number.
-    pub replay: u32,
-    /// Whether there are limits per address.
-    pub limits_addresses: bool,
-    /// Limits on the bytes of an account's messages.
-    pub bytes: ByteLimits,
-    /// Whether anyone may create an account.
-    pub is_registration_open: bool,
-    /// Accounts, in all.
-    pub accounts_max: usize,
-    /// New accounts within an hour, from all addresses together; `None` for any number.
-    pub accounts_per_hour: Option<u32>,
 }
 
 /// The chat.

@@ -1,0 +1,108 @@
+//! Startup: recovers the data directory, in the order in which its files depend on each other.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io;
+
+use log::info;
+
+use super::admission::Strangers;
+use super::clock::Clock;
+use super::rotation::Rotation;
+use super::scan::Scan;
+use super::{Fatal, Options, Server, fatal};
+use crate::clock::Now;
+use crate::limits::CONNECTIONS_RESERVED_MAX;
+use crate::log::chunk::Chunk;
+use crate::log::journal::{Journal, LOG_FILE};
+use crate::log::recovery::RecoverError;
+use crate::log::storage::{File, Storage};
+use crate::session::Chat;
+use crate::session::effects::Effects;
+use crate::session::quota::ByteLimits;
+use crate::state::marks::SeenFile;
+use crate::state::users_file::{USERS_FILE, UsersFile};
+use crate::transport::feed::Feed;
+use crate::transport::net::Net;
+use crate::transport::reactor::Reactor;
+
+impl<N: Net, S: Storage> Server<N, S> {
+    /// Recovers the data directory and returns a server that is ready for its first turn. `now` is the time of the
+    /// start.
+    ///
+    /// # Errors
+    /// The data directory cannot be used; the message names the file.
+    pub fn new(net: N, mut storage: S, options: Options, now: Now) -> Result<Server<N, S>, Fatal> {
+        // Where a file cannot be opened, the error names its path.
+        let recovering = |file| {
+            move |why| match why {
+                RecoverError::Io(_) => Fatal { what: "the data directory", why },
+                RecoverError::Damaged(_) => Fatal { what: file, why },
+            }
+        };
+        require_log(&mut storage).map_err(fatal("the data directory"))?;
+        let journal = Journal::recover(&mut storage, options.sync).map_err(recovering(LOG_FILE))?;
+        let (users, mut accounts) =
+            UsersFile::recover(&mut storage, journal.end() > 0).map_err(recovering(USERS_FILE))?;
+        let seen = SeenFile::recover(&mut storage, &mut accounts, journal.last())
+            .map_err(fatal("the data directory"))?;
+        match journal.end() {
+            0 => info!("accounts: {}; history: empty", accounts.len()),
+            end => info!("accounts: {}; history: {end} bytes, up to {}", accounts.len(), journal.last()),
+        }
+        let mut rules = options.rules;
+        if options.rate.is_none() {
+            rules.bytes = ByteLimits { daily: None, first_day: None };
+        }
+        let reserved = options.max_connections.min(CONNECTIONS_RESERVED_MAX);
+        let wall_us = now.wall_us.max(journal.last().micros());
+        let mut chat = Chat::new(rules, accounts, reserved, Now { wall_us, ..now });
+        let scan = Scan::new(&journal);
+        if scan.is_none() {
+            chat.history_is_empty();
+        }
+        Ok(Server {
+            options,
+            reactor: Reactor::new(net, reserved),
+            storage,
+            batch: journal.new_batch(),
+            flushed_last: journal.last(),
+            journal,
+            users,
+            seen,
+            chat,
+            feed: Feed::default(),
+            flushed: 0,
+            effects: Effects::default(),
+            tasks: HashMap::new(),
+            logins: Rotation::default(),
+            readers: Rotation::default(),
+            scan,
+            clock: Clock::default(),
+            chunk: Chunk::default(),
+            strangers: Strangers::default(),
+            pending_headers: HashMap::new(),
+            now: Now::default(),
+            seen_pending: BTreeSet::new(),
+            seen_due_us: None,
+            seen_next: 0,
+            look_due_us: 0,
+            sync_due_us: None,
+            stops_at_us: None,
+            ready: Vec::new(),
+            attention: Vec::new(),
+            spare_effects: Effects::default(),
+            text: String::new(),
+        })
+    }
+}
+
+/// Refuses a directory that has accounts but no log. A server creates both files at its first start, so the log was
+/// lost or is on a disk that is not mounted.
+fn require_log<S: Storage>(storage: &mut S) -> io::Result<()> {
+    if storage.exists(LOG_FILE)? || !storage.exists(USERS_FILE)? || storage.open(USERS_FILE)?.len()? == 0 {
+        return Ok(());
+    }
+    let why = "chat_history.txt is missing, although there are accounts: is the disk with the log not mounted? Put it \
+               back, or begin a new history with `chinwagd --new-history --data DIR`";
+    Err(io::Error::new(io::ErrorKind::NotFound, why))
+}
