@@ -37,7 +37,7 @@ pub const OUTBOX_HIGH_WATER_BYTES: usize = 64 << 10;
 /// Backlog in the feed above which a connection becomes a reader of the file.
 pub const OUTBOX_BYTES_MAX: usize = 256 << 10;
 /// The same for the bytes held for one connection alone.
-pub const OWN_BYTES_MAX: usize = 64 << 10;
+pub const DIRECT_BYTES_MAX: usize = 64 << 10;
 /// Pending bytes held for one connection alone above which its lines wait too.
 pub const REPLY_BYTES_MAX: usize = 4 << 10;
 /// The same before the login.
@@ -202,7 +202,7 @@ pub const REPLAY_STEPS_BEFORE_LINES: u32 = 64;
 pub const PRESENCE_PAUSE_US: Micros = SECOND_US;
 /// Names written out in such a notice, before "and N others".
 pub const PRESENCE_NAMES_MAX: usize = 5;
-/// Silence after which a session's peer may be dead: a login is shown again what only such sessions were sent.
+/// RawMode after which a session's peer may be dead: a login is shown again what only such sessions were sent.
 pub const SILENT_US: Micros = 30 * SECOND_US;
 /// Interval between two saves of the read markers.
 pub const SEEN_PAUSE_US: Micros = SECOND_US;

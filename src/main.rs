@@ -22,7 +22,7 @@ use chinwag::server::check::check;
 use chinwag::server::flags::{Flags, Parsed, parse_flags};
 use chinwag::server::loglimit::LogLimit;
 use chinwag::server::repair;
-use chinwag::server::{Options, Server, Turned};
+use chinwag::server::{LoopState, Options, Server};
 use chinwag::transport::net::{MioNet, Unwaited, listen};
 use log::{Level, error, info, warn};
 
@@ -133,7 +133,7 @@ fn serve(flags: Flags) -> Result<(), String> {
         // Whoever closed stdout, or filled it up, does not want to know.
         let _ = stdout.write(format!("listening on {address}\n").as_bytes());
     }
-    while server.turn(&mut world).map_err(|error| error.to_string())? == Turned::On {}
+    while server.turn(&mut world).map_err(|error| error.to_string())? == LoopState::Running {}
     Ok(())
 }
 

@@ -58,11 +58,11 @@ use crate::transport::reactor::{Attention, Reactor};
 
 /// Whether the loop continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turned {
+pub enum LoopState {
     /// Keep running.
-    On,
+    Running,
     /// All output is flushed and all files are synced: stop.
-    Over,
+    Finished,
 }
 
 /// Why a server cannot start or continue.
@@ -141,7 +141,7 @@ impl<N: Net, S: Storage> Server<N, S> {
     ///
     /// # Errors
     /// A guarantee can no longer be kept. The process must exit; nothing of this turn was shown.
-    pub fn turn(&mut self, world: &mut dyn World) -> Result<Turned, Fatal> {
+    pub fn turn(&mut self, world: &mut dyn World) -> Result<LoopState, Fatal> {
         self.wait(world)?;
         if self.stops_at_us.is_some() {
             return self.stop();
@@ -163,7 +163,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         self.keep_seen();
         // Last, so that no event of this turn reaches a new connection that reuses a number.
         self.reap();
-        Ok(Turned::On)
+        Ok(LoopState::Running)
     }
 
     fn wait(&mut self, world: &mut dyn World) -> Result<(), Fatal> {

@@ -145,12 +145,12 @@ impl Chat {
         assert!(self.sessions[index].is_none(), "a number is given again only after its session is gone");
         let state = State::Outside { replay: None };
         self.sessions[index] = Some(Session { peer, state, heard_s: 0, waiting: Waiting::No });
-        effects.own(
+        effects.direct(
             id,
             format_args!("* chinwag {}: a chat; what is said here is kept", env!("CARGO_PKG_VERSION")),
         );
-        effects.own(id, format_args!("* new here? /register NAME PASSWORD"));
-        effects.own(id, format_args!("* have an account? /login NAME PASSWORD; /help lists all commands"));
+        effects.direct(id, format_args!("* new here? /register NAME PASSWORD"));
+        effects.direct(id, format_args!("* have an account? /login NAME PASSWORD; /help lists all commands"));
     }
 
     /// Closes a session and returns its account. `reason` is logged.
@@ -210,12 +210,12 @@ impl Chat {
         let Input { command, replaced } = input;
         let command = match command {
             Ok(command) => command,
-            Err(misuse) => return context.effects.own(id, format_args!("{misuse}")),
+            Err(misuse) => return context.effects.direct(id, format_args!("{misuse}")),
         };
         match (command, self.session(id).account()) {
             (Command::Nothing, _) => {}
             (Command::Help, _) => {
-                command::help().for_each(|line| context.effects.own(id, format_args!("{line}")));
+                command::help().for_each(|line| context.effects.direct(id, format_args!("{line}")));
             }
             (Command::Quit, _) => self.ask(id, Ask::Quit, context.effects),
             (Command::Replay(count), account) => self.set_replay(id, account, count, context.effects),
@@ -224,9 +224,10 @@ impl Chat {
                 Some(account),
             ) => {
                 let name = self.accounts[account].name;
-                context
-                    .effects
-                    .own(id, format_args!("! already-logged-in: you are logged in as {name}; /quit first"));
+                context.effects.direct(
+                    id,
+                    format_args!("! already-logged-in: you are logged in as {name}; /quit first"),
+                );
             }
             (Command::Register { name, password }, None) => {
                 self.register(id, name, password, replaced, context);
@@ -237,7 +238,7 @@ impl Chat {
             (_, None) => {
                 let words =
                     "! not-logged-in: log in first, with /login NAME PASSWORD or /register NAME PASSWORD";
-                context.effects.own(id, format_args!("{words}"));
+                context.effects.direct(id, format_args!("{words}"));
             }
             (Command::Say(text), Some(account)) => self.say(id, account, text, context),
             (Command::Whisper { to, text }, Some(account)) => self.whisper(id, account, to, text, context),
@@ -328,15 +329,15 @@ impl Chat {
             Some(account) => self.accounts.set_replay(account, count),
             None => self.session_mut(id).state = State::Outside { replay: Some(count) },
         }
-        effects.own(id, format_args!("* replay {count}"));
+        effects.direct(id, format_args!("* replay {count}"));
     }
 
     fn history(&mut self, id: SessionId, with: Option<&str>, range: HistoryRange, effects: &mut Effects) {
         let with = with.map(|with| Name::parse(with.as_bytes()).ok_or(with));
         match with {
-            Some(Err(_)) => effects.own(id, format_args!("! no-such-user: that is not a name")),
+            Some(Err(_)) => effects.direct(id, format_args!("! no-such-user: that is not a name")),
             Some(Ok(name)) if self.names == Names::Known && self.accounts.is_free(&name) => {
-                effects.own(id, format_args!("! no-such-user: nobody is called {name}"));
+                effects.direct(id, format_args!("! no-such-user: nobody is called {name}"));
             }
             _ => self.ask(id, Ask::History(range, with.and_then(Result::ok)), effects),
         }
@@ -357,10 +358,10 @@ impl Chat {
         context: &mut Context<'_>,
     ) {
         let Some(to_name) = Name::parse(to.as_bytes()) else {
-            return context.effects.own(id, format_args!("! no-such-user: that is not a name"));
+            return context.effects.direct(id, format_args!("! no-such-user: that is not a name"));
         };
         let Some(to) = self.accounts.find(&to_name) else {
-            return context.effects.own(id, format_args!("! no-such-user: nobody is called {to_name}"));
+            return context.effects.direct(id, format_args!("! no-such-user: nobody is called {to_name}"));
         };
         let recipient = &self.accounts[to];
         let offline = recipient.newest_session.is_none();
@@ -382,7 +383,7 @@ impl Chat {
         let Account { name, registered, .. } = self.accounts[account];
         let length = record::line_length(&name, to, text);
         if let Some(over) = length.checked_sub(LINE_BYTES_MAX).filter(|&over| over > 0) {
-            context.effects.own(
+            context.effects.direct(
                 id,
                 format_args!("! line-too-long: with time and names, the message is {over} bytes too long"),
             );
@@ -391,7 +392,7 @@ impl Chat {
         if let Err(over) = self.quotas.charge(account, registered, length, self.rules.bytes, context.now) {
             let OverQuota { left, limit, resumes_us } = over;
             let resumes = Timestamp::from_micros(resumes_us);
-            context.effects.own(
+            context.effects.direct(
                 id,
                 format_args!("! over-quota: you have {left} of {limit} bytes a day left until {resumes}"),
             );
@@ -400,7 +401,7 @@ impl Chat {
         let staged = context.batch.stage(context.now.wall_us, &name, to, text);
         if staged.is_none() {
             let words = "! not-saved: the server's clock is at the end of the last year, 9999";
-            context.effects.own(id, format_args!("{words}"));
+            context.effects.direct(id, format_args!("{words}"));
         }
         staged
     }

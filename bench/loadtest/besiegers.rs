@@ -20,7 +20,7 @@ pub const ADDRESSES: usize = 1000;
 /// Accounts whose passwords they guess: the first ones of these, counted from the first account they are told.
 pub const VICTIMS: usize = 3;
 /// Accounts of their own, behind those of the victims.
-pub const OWN_ACCOUNTS: usize = 50;
+pub const DIRECT_ACCOUNTS: usize = 50;
 /// A connection that is over is opened again after this.
 const RECONNECT_AFTER: Duration = Duration::from_millis(20);
 /// A guess that was not judged is made again after this.

@@ -6,7 +6,7 @@
 //! |---|---|
 //! | `failure` | why the program ends, and with which exit status |
 //! | `options` | the command line |
-//! | `silence` | the terminal's mode, and how it is given back |
+//! | `raw_mode` | the terminal's mode, and how it is given back |
 //! | `rows` | text as rows of a terminal |
 //! | `render` | an event as lines of text |
 //! | `editor` | the line that is being typed |
@@ -23,12 +23,12 @@ mod failure;
 mod options;
 #[path = "chinwag/plain.rs"]
 mod plain;
+#[path = "chinwag/raw_mode.rs"]
+mod raw_mode;
 #[path = "chinwag/render.rs"]
 mod render;
 #[path = "chinwag/rows.rs"]
 mod rows;
-#[path = "chinwag/silence.rs"]
-mod silence;
 #[path = "chinwag/terminal.rs"]
 mod terminal;
 

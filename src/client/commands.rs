@@ -6,7 +6,7 @@ use crate::protocol::command;
 use crate::protocol::name::Name;
 
 /// What the client itself understands beside the server's commands.
-const OWN_COMMANDS: [(&str, &str); 3] = [
+const DIRECT_COMMANDS: [(&str, &str); 3] = [
     ("/reply TEXT", "a private message to whoever wrote you the last one"),
     ("/ignore NAME", "hides what somebody says; /ignore alone tells who is ignored"),
     ("/unignore NAME", "shows it again"),
@@ -15,7 +15,7 @@ const OWN_COMMANDS: [(&str, &str); 3] = [
 impl Client {
     /// The words of all commands that can be given once logged in, without the slash; some of them twice.
     pub fn command_words() -> impl Iterator<Item = &'static str> {
-        let own = OWN_COMMANDS.iter().filter_map(|(usage, _)| usage[1..].split(' ').next());
+        let own = DIRECT_COMMANDS.iter().filter_map(|(usage, _)| usage[1..].split(' ').next());
         own.chain(command::command_words()).filter(|word| !matches!(*word, "register" | "login"))
     }
 
@@ -26,7 +26,7 @@ impl Client {
             return false;
         };
         let rest = rest.trim();
-        let usage = |at: usize| Refusal::parse(&format!("bad-usage: {}", OWN_COMMANDS[at].0));
+        let usage = |at: usize| Refusal::parse(&format!("bad-usage: {}", DIRECT_COMMANDS[at].0));
         match (word.to_ascii_lowercase().as_str(), Name::parse(rest.as_bytes())) {
             ("reply", _) if rest.is_empty() => self.refuse(id, line, usage(0)),
             ("reply", _) => match self.correspondent {
@@ -53,7 +53,7 @@ impl Client {
     }
 
     pub(super) fn help(&mut self) {
-        for (usage, does) in OWN_COMMANDS {
+        for (usage, does) in DIRECT_COMMANDS {
             self.notice(format!("{usage:<24} {does}"));
         }
         for line in command::help() {

@@ -12,12 +12,12 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Waker};
 use socket2::{SockRef, TcpKeepalive};
 
-pub use self::messages::{Command, End, Manner, Update};
-use self::wishes::Wishes;
+use self::command_queue::CommandQueue;
+pub use self::messages::{Command, End, LinkOptions, Update};
 use super::{Client, Event};
 
+mod command_queue;
 mod messages;
-mod wishes;
 
 const SOCKET: mio::Token = mio::Token(0);
 const WAKER: mio::Token = mio::Token(1);
@@ -40,7 +40,7 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 
 /// The user's end of the connection. The user leaves where it is dropped.
 pub struct Link {
-    wishes: Arc<Wishes>,
+    command_queue: Arc<CommandQueue>,
     waits: bool,
     waker: Arc<Waker>,
     thread: Option<JoinHandle<()>>,
@@ -54,19 +54,19 @@ impl Link {
     pub fn start(
         server: &str,
         client: Client,
-        manner: Manner,
+        link_options: LinkOptions,
         update: impl FnMut(&Client, Update) + Send + 'static,
     ) -> io::Result<Link> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
-        let wishes = Arc::new(Wishes::default());
+        let command_queue = Arc::new(CommandQueue::default());
         let mut worker = Worker {
             server: server.to_owned(),
             client,
             poll,
-            wishes: Arc::clone(&wishes),
+            command_queue: Arc::clone(&command_queue),
             stream: None,
-            manner,
+            link_options,
             attempts: 0,
             retry_at: None,
             greeted_by: None,
@@ -82,7 +82,7 @@ impl Link {
         };
         worker.connect()?;
         let thread = thread::Builder::new().name("link".into()).spawn(move || worker.run())?;
-        Ok(Link { wishes, waits: manner.holds_lines, waker, thread: Some(thread) })
+        Ok(Link { command_queue, waits: link_options.holds_lines, waker, thread: Some(thread) })
     }
 
     /// Passes on what the user wants. A script waits here if the server is far behind.
@@ -98,7 +98,7 @@ impl Link {
 
     fn pass_on(&self, command: Command) -> bool {
         let waits = self.waits && !matches!(command, Command::Leave);
-        let is_added = self.wishes.add(command, waits);
+        let is_added = self.command_queue.add(command, waits);
         let _ = self.waker.wake();
         is_added
     }
@@ -121,9 +121,9 @@ struct Worker<F> {
     server: String,
     client: Client,
     poll: Poll,
-    wishes: Arc<Wishes>,
+    command_queue: Arc<CommandQueue>,
     stream: Option<TcpStream>,
-    manner: Manner,
+    link_options: LinkOptions,
     /// To connect, since it last worked.
     attempts: usize,
     retry_at: Option<Instant>,
@@ -166,7 +166,7 @@ impl<F: FnMut(&Client, Update)> Worker<F> {
             self.client.disconnected();
         }
         // Without a connection, each of them is not sent.
-        for line in self.wishes.end() {
+        for line in self.command_queue.end() {
             self.client.submit(&line);
         }
         self.tell();
@@ -216,7 +216,7 @@ impl<F: FnMut(&Client, Update)> Worker<F> {
     /// Another kind of server that waits for the client's first word never greets, and is not asked again.
     fn not_greeted(&mut self, now: Instant) -> Option<String> {
         self.greeted_by.filter(|by| *by <= now)?;
-        self.manner.reconnects &= self.was_greeted;
+        self.link_options.reconnects &= self.was_greeted;
         let seconds = GREETING_MAX.as_secs();
         Some(format!("no greeting within {seconds} s; is it a chinwag server?"))
     }
@@ -256,7 +256,7 @@ impl<F: FnMut(&Client, Update)> Worker<F> {
         if self.leave_by.is_some() {
             return Some(None);
         }
-        if !self.manner.reconnects {
+        if !self.link_options.reconnects {
             return Some(Some(why));
         }
         let pause = Duration::from_secs(PAUSE_SECONDS[self.attempts.min(PAUSE_SECONDS.len() - 1)]);
@@ -327,16 +327,16 @@ impl<F: FnMut(&Client, Update)> Worker<F> {
                 self.refusal = None;
             }
             Event::Error(refusal) => {
-                self.manner.reconnects &= !refusal.ends_the_session();
+                self.link_options.reconnects &= !refusal.ends_the_session();
                 self.refusal = Some(refusal.to_string());
             }
             // Whoever was in before is not let in again.
             Event::LoginFailed(refusal) | Event::TokenRefused { refusal, .. } if was_in => {
-                self.manner.reconnects &= PASSING.contains(&refusal.code.as_str());
+                self.link_options.reconnects &= PASSING.contains(&refusal.code.as_str());
                 self.final_words = Some(refusal.to_string());
             }
             Event::NotChinwag(line) => {
-                self.manner.reconnects = false;
+                self.link_options.reconnects = false;
                 self.final_words = Some(format!("that is not a chinwag server; it says: {line}"));
             }
             _ => {}
@@ -344,13 +344,13 @@ impl<F: FnMut(&Client, Update)> Worker<F> {
     }
 
     fn obey(&mut self) {
-        if self.wishes.user_leaves() {
+        if self.command_queue.user_leaves() {
             self.hurry();
         }
         while self.client.unanswered() < UNANSWERED_MAX && !self.has_left {
             // A refused login is followed by another.
-            let only_login = self.manner.holds_lines && self.has_logged_in && !self.client.is_in();
-            match self.wishes.take(only_login) {
+            let only_login = self.link_options.holds_lines && self.has_logged_in && !self.client.is_in();
+            match self.command_queue.take(only_login) {
                 Some(Command::LogIn(credentials)) => {
                     self.has_logged_in = true;
                     self.client.log_in(credentials);

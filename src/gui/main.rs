@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
-use chinwag::client::link::{Command, Link, Manner, Update};
+use chinwag::client::link::{Command, Link, LinkOptions, Update};
 use chinwag::client::settings::Settings;
 use chinwag::client::{Client, Event};
 use chinwag::protocol::name::Name;
@@ -200,8 +200,8 @@ impl Window {
                 let _ = telling.send((generation, Inside::Told(Told::Update(update))));
                 waking.request_repaint();
             };
-            let manner = Manner { reconnects: true, holds_lines: false };
-            let inside = match Link::start(&server, Client::new(settings.ignored()), manner, update) {
+            let link_options = LinkOptions { reconnects: true, holds_lines: false };
+            let inside = match Link::start(&server, Client::new(settings.ignored()), link_options, update) {
                 Ok(link) => {
                     link.send(login);
                     Inside::Connected(link)

@@ -84,7 +84,7 @@ fn network(address: IpAddr) -> IpAddr {
 
 impl<N: Net, S: Storage> Server<N, S> {
     pub(super) fn accept(&mut self) {
-        if !self.reactor.has_newcomers(self.now.mono_us) {
+        if !self.reactor.has_pending_accepts(self.now.mono_us) {
             return;
         }
         let limit = self.options.max_connections;
@@ -95,7 +95,7 @@ impl<N: Net, S: Storage> Server<N, S> {
                 return;
             }
             let Some((stream, peer)) = self.reactor.accept(self.now.mono_us, &full) else {
-                if self.reactor.has_newcomers(self.now.mono_us) {
+                if self.reactor.has_pending_accepts(self.now.mono_us) {
                     continue;
                 }
                 return;

@@ -120,12 +120,12 @@ impl<N: Net, S: Storage> Server<N, S> {
         let is_drained = connection.outbox.is_drained(&self.feed);
         if is_drained && connection.outbox.is_live() {
             // While it follows the feed nobody needs to note that, and now it may stop to.
-            connection.handed = self.flushed_last;
+            connection.last_delivered = self.flushed_last;
         }
         match task {
             Task::Ask(_) | Task::Leave | Task::ListUsers(_) if !is_drained => Some(task),
             Task::Ask(Ask::Quit) => {
-                self.reactor.push_own(id, b"* bye\n", &self.feed);
+                self.reactor.push_direct(id, b"* bye\n", &self.feed);
                 self.hang_up(id, End::Orderly, "quit");
                 None
             }
@@ -156,7 +156,7 @@ impl<N: Net, S: Storage> Server<N, S> {
     fn list_users(&mut self, id: ConnectionId, after: Option<Name>) -> Option<Task> {
         let mut page = Vec::new();
         let more = self.chat.users_page(after.as_ref(), &mut page);
-        self.reactor.push_own(id, &page, &self.feed);
+        self.reactor.push_direct(id, &page, &self.feed);
         if more.is_none() {
             self.answered(id);
             return None;
@@ -196,8 +196,8 @@ impl<N: Net, S: Storage> Server<N, S> {
                     return self.skip(id, Task::Read(reading));
                 }
             }
-            Ok(Progress::Notices(lines)) => self.reactor.push_own(id, lines.as_bytes(), &self.feed),
-            Ok(Progress::EndOfHistory) => self.reactor.push_own(id, b"* end of history\n", &self.feed),
+            Ok(Progress::Notices(lines)) => self.reactor.push_direct(id, lines.as_bytes(), &self.feed),
+            Ok(Progress::EndOfHistory) => self.reactor.push_direct(id, b"* end of history\n", &self.feed),
             Ok(Progress::AtEnd) => return self.caught_up(id, reading),
             Err(why) => {
                 self.unreadable(id, &why);
@@ -240,7 +240,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         let last = last.filter(|_| !cursor.owes_omissions());
         let Some(connection) = self.reactor.connection(id) else { return taken };
         if let Some(last) = last {
-            connection.handed = connection.handed.max(last);
+            connection.last_delivered = connection.last_delivered.max(last);
         }
         if let Some(since_us) = connection.stalled_since_us() {
             self.reactor.arm(id, since_us + STALL_US);
@@ -255,10 +255,10 @@ impl<N: Net, S: Storage> Server<N, S> {
         connection.is_replaying = false;
         if reading.notices.is_some_and(|notices| notices != self.feed.notices()) {
             let notice = "* you may have missed who joined and left; /users lists who is online\n";
-            self.reactor.push_own(id, notice.as_bytes(), &self.feed);
+            self.reactor.push_direct(id, notice.as_bytes(), &self.feed);
         }
         // An empty push makes flush record that everything up to here was sent.
-        self.reactor.push_own(id, b"", &self.feed);
+        self.reactor.push_direct(id, b"", &self.feed);
         if let Some(then) = reading.then {
             self.queue_task(id);
             return Some(*then);
@@ -291,7 +291,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         error!("{}: cannot be read: {why}", LOG_FILE);
         let words =
             b"! history-unavailable: the server cannot read its history; nothing is lost, but come back later\n";
-        self.reactor.push_own(id, words, &self.feed);
+        self.reactor.push_direct(id, words, &self.feed);
         self.hang_up(id, End::Forced, "the log cannot be read");
     }
 

@@ -2,7 +2,7 @@
 
 use log::{info, warn};
 
-use super::{Fatal, Server, Turned, fatal, shrink};
+use super::{Fatal, LoopState, Server, fatal, shrink};
 use crate::limits::{GOODBYE_US, SHUTDOWN_FLUSH_US, STALL_US};
 use crate::log::journal::LOG_FILE;
 use crate::log::storage::Storage;
@@ -54,7 +54,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         self.stop_following(id);
         // A connection that is already closing has other last words.
         if self.reactor.connection(id).is_some_and(|connection| connection.is_open()) {
-            self.reactor.push_own(id, words.as_bytes(), &self.feed);
+            self.reactor.push_direct(id, words.as_bytes(), &self.feed);
         }
         self.reactor.dismiss(id, &self.feed, self.now.mono_us);
         self.strangers.remove(id);
@@ -110,13 +110,13 @@ impl<N: Net, S: Storage> Server<N, S> {
         let ids: Vec<_> = self.reactor.ids().collect();
         for id in ids {
             if self.reactor.connection(id).is_some_and(|it| it.is_open() && !it.outbox.is_live()) {
-                self.reactor.push_own(id, words.as_bytes(), &self.feed);
+                self.reactor.push_direct(id, words.as_bytes(), &self.feed);
             }
         }
     }
 
     /// One turn of a shutdown, which only flushes pending output.
-    pub(super) fn stop(&mut self) -> Result<Turned, Fatal> {
+    pub(super) fn stop(&mut self) -> Result<LoopState, Fatal> {
         self.flush();
         let is_over = self.stops_at_us.is_none_or(|at_us| at_us <= self.now.mono_us);
         let ids: Vec<_> = self.reactor.ids().collect();
@@ -129,13 +129,13 @@ impl<N: Net, S: Storage> Server<N, S> {
         }
         self.reap();
         if !self.reactor.is_empty() {
-            return Ok(Turned::On);
+            return Ok(LoopState::Running);
         }
         self.save_seen();
         self.journal.sync().map_err(fatal("chat_history.txt cannot be synced"))?;
         self.restore_files()?;
         info!("goodbye");
-        Ok(Turned::Over)
+        Ok(LoopState::Finished)
     }
 
     /// Writes files that were removed or moved away while the server ran to their places again.

@@ -38,7 +38,7 @@ impl<N: Net, S: Storage> Server<N, S> {
     pub(super) fn release_effects(&mut self, effects: &Effects, messages: &Result<Committed, String>) {
         for &effect in effects.list() {
             match effect {
-                Effect::Own(id, text) => self.reactor.push_own(id, effects.text(text), &self.feed),
+                Effect::Direct(id, text) => self.reactor.push_direct(id, effects.text(text), &self.feed),
                 Effect::Everyone(text) => self.feed.publish_notice(effects.text(text)),
                 Effect::Say(from, staged) => match messages {
                     Ok(committed) => self.feed.publish_message(committed.line(staged)),
@@ -62,7 +62,7 @@ impl<N: Net, S: Storage> Server<N, S> {
     }
 
     pub(super) fn refuse(&mut self, id: ConnectionId, refusal: &str) {
-        self.reactor.push_own(id, format!("{refusal}\n").as_bytes(), &self.feed);
+        self.reactor.push_direct(id, format!("{refusal}\n").as_bytes(), &self.feed);
     }
 
     /// Sends a private message to all sessions of its two accounts that follow the feed. The others read it in the
@@ -71,7 +71,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         for account in [Some(to), Some(author).filter(|&author| author != to)].into_iter().flatten() {
             for id in self.chat.sessions_of(account) {
                 if self.reactor.connection(id).is_some_and(|connection| connection.outbox.is_live()) {
-                    self.reactor.push_own(id, line, &self.feed);
+                    self.reactor.push_direct(id, line, &self.feed);
                 }
             }
         }
@@ -80,7 +80,7 @@ impl<N: Net, S: Storage> Server<N, S> {
     pub(super) fn tell_offline(&mut self, id: ConnectionId, account: AccountId) {
         let name = self.chat.accounts[account].name;
         let notice = format!("* {name} is offline and will see it at the next login\n");
-        self.reactor.push_own(id, notice.as_bytes(), &self.feed);
+        self.reactor.push_direct(id, notice.as_bytes(), &self.feed);
     }
 
     /// Starts the replay of a session that just logged in, after which it follows the feed.

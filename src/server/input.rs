@@ -73,7 +73,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         } else if self.takes_lines(id) && !self.must_wait_to_read(id) {
             let bytes = self.reactor.fill(id, self.now.mono_us);
             if self.reactor.connection(id).is_some_and(|it| it.input.take_timing_mark()) {
-                self.reactor.push_own(id, TIMING_MARK_ANSWER, &self.feed);
+                self.reactor.push_direct(id, TIMING_MARK_ANSWER, &self.feed);
             }
             return bytes;
         }
@@ -144,7 +144,7 @@ impl<N: Net, S: Storage> Server<N, S> {
                 Next::TooLong => {
                     *lines_left -= 1;
                     count_line(self.options.rate, connection, false, now_us);
-                    effects.own(
+                    effects.direct(
                         id,
                         format_args!(
                             "! line-too-long: a line may have at most {LINE_BYTES_MAX} bytes with its ending; it was \
@@ -153,14 +153,14 @@ impl<N: Net, S: Storage> Server<N, S> {
                     );
                 }
                 Next::Endless => {
-                    effects.own(
+                    effects.direct(
                         id,
                         format_args!("! line-too-long: {UNENDED_BYTES_MAX} bytes came without a line ending"),
                     );
                     return self.hang_up(id, End::Forced, "a line without end");
                 }
                 Next::Foreign(protocol) => {
-                    effects.own(id, format_args!("{}", turn_away(protocol)));
+                    effects.direct(id, format_args!("{}", turn_away(protocol)));
                     return self.hang_up(id, End::Forced, "it speaks another protocol");
                 }
                 Next::Nothing => return self.end_of_lines(id),
@@ -180,7 +180,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         }
         if !connection.input.is_empty() {
             self.effects
-                .own(id, format_args!("! unfinished-line: the last line had no ending and was ignored"));
+                .direct(id, format_args!("! unfinished-line: the last line had no ending and was ignored"));
         }
         let gone = connection.is_broken() || connection.hung_up;
         if gone {

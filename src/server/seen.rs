@@ -27,7 +27,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         let received = connection.is_entered().then_some(received);
         let Some(certain) = received.max(self.certain(account, Some(id))) else { return };
         self.share_certain(account, certain);
-        let seen = self.reach(account, Some(id), certain, |it| it.handed_now(mark));
+        let seen = self.reach(account, Some(id), certain, |it| it.delivered_now(mark));
         if std::mem::replace(&mut self.chat.accounts[account].seen, seen) != seen {
             self.save_seen_soon(account);
         }
@@ -53,7 +53,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         let (mark, now_us) = (self.flushed_last, self.now.mono_us);
         let certain = self.certain(account, Some(id)).unwrap_or(self.chat.accounts[account].seen);
         let from = self.reach(account, Some(id), certain, |it| {
-            if it.is_silent(now_us) { it.heard } else { it.handed_now(mark) }
+            if it.is_silent(now_us) { it.heard } else { it.delivered_now(mark) }
         });
         if let Some(connection) = self.reactor.connection(id) {
             (connection.heard, connection.from) = (certain, from);
@@ -66,7 +66,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         let mark = self.flushed_last;
         let Some(certain) = self.certain(account, None) else { return };
         self.share_certain(account, certain);
-        let reach = self.reach(account, None, certain, |it| it.handed_now(mark));
+        let reach = self.reach(account, None, certain, |it| it.delivered_now(mark));
         // Only an end moves it back.
         let seen = &mut self.chat.accounts[account].seen;
         if reach > *seen {

@@ -35,9 +35,9 @@ impl<N: Net, S: Storage> Server<N, S> {
         for connection in self.reactor.connections() {
             usage.input_bytes = usage.input_bytes.max(connection.input.waiting_bytes());
             usage.outbox_bytes = usage.outbox_bytes.max(connection.outbox.pending(&self.feed));
-            usage.own_bytes = usage.own_bytes.max(connection.outbox.pending_own());
+            usage.own_bytes = usage.own_bytes.max(connection.outbox.pending_direct());
             if !connection.is_logged_in {
-                let bytes = connection.input.waiting_bytes() + connection.outbox.pending_own();
+                let bytes = connection.input.waiting_bytes() + connection.outbox.pending_direct();
                 usage.stranger_bytes = usage.stranger_bytes.max(bytes);
             }
         }

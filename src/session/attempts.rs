@@ -91,7 +91,7 @@ impl Chat {
             && let Err(refusal) = self.check_registration(claim, &name, context)
         {
             self.hashing.remove(id);
-            context.effects.own(id, format_args!("{refusal}"));
+            context.effects.direct(id, format_args!("{refusal}"));
             self.resume(id, context.effects);
         }
     }
@@ -100,7 +100,7 @@ impl Chat {
     pub(super) fn refuse_busy(&mut self, id: SessionId, context: &mut Context<'_>) {
         let claim = self.claim_of_attempt(id);
         self.throttle.refused(&claim, context.now.mono_us);
-        context.effects.own(id, format_args!("! busy: too many logins are waiting; please try again"));
+        context.effects.direct(id, format_args!("! busy: too many logins are waiting; please try again"));
         self.resume(id, context.effects);
     }
 
@@ -142,7 +142,7 @@ impl Chat {
                 if reason == SaveReason::Registered {
                     // Another session may have registered the name while this password was hashed.
                     if let Err(refusal) = self.check_registration(&claim, &name, context) {
-                        context.effects.own(id, format_args!("{refusal}"));
+                        context.effects.direct(id, format_args!("{refusal}"));
                         return self.resume(id, context.effects);
                     }
                     self.throttle.registered(claim.origin, context.now.mono_us);
@@ -173,7 +173,7 @@ impl Chat {
         warn!("{}: wrong name or password for {name}", self.session(id).peer);
         self.throttle.failed(claim, failures, context.now.mono_us);
         let words = if claim.is_inside { "! bad-login: wrong password" } else { BAD_LOGIN };
-        context.effects.own(id, format_args!("{words}"));
+        context.effects.direct(id, format_args!("{words}"));
         self.resume(id, context.effects);
         while let Some(refused) = self.hashing.trim(name, &self.throttle, context.now.mono_us) {
             self.refuse_busy(refused, context);
@@ -212,9 +212,9 @@ impl Chat {
                 info!("{peer}: {name} changed the password");
                 self.throttle.succeeded(peer.ip().into(), (account, &name), now.mono_us);
                 self.throttle.password_changed(peer.ip().into(), (account, &name), now.mono_us);
-                effects.own(id, format_args!("* password changed"));
+                effects.direct(id, format_args!("* password changed"));
             }
-            (Ok(_), SaveReason::Token(secret), _) => effects.own(id, format_args!("* token {secret}")),
+            (Ok(_), SaveReason::Token(secret), _) => effects.direct(id, format_args!("* token {secret}")),
             (Ok(_), SaveReason::Reset, Some(account)) => {
                 info!("{peer}: {name} has a new password by a code");
                 self.enter(id, account, false, now, effects);
@@ -224,7 +224,7 @@ impl Chat {
             | (Err(_), SaveReason::Upgraded, Some(account)) => {
                 return self.enter(id, account, is_new, now, effects);
             }
-            (Err(refusal), ..) => effects.own(id, format_args!("{refusal}")),
+            (Err(refusal), ..) => effects.direct(id, format_args!("{refusal}")),
             (Ok(_), _, None) => unreachable!("the account was set above"),
         }
         self.resume(id, effects);

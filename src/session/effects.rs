@@ -42,7 +42,7 @@ pub struct Text {
 #[derive(Clone, Copy, Debug)]
 pub enum Effect {
     /// A line for one session.
-    Own(SessionId, Text),
+    Direct(SessionId, Text),
     /// A notice for all that are live.
     Everyone(Text),
     /// A public message, from a session.
@@ -158,9 +158,9 @@ impl Effects {
     }
 
     /// Adds a line for one session, without its ending.
-    pub fn own(&mut self, session: SessionId, line: fmt::Arguments<'_>) {
+    pub fn direct(&mut self, session: SessionId, line: fmt::Arguments<'_>) {
         let text = self.write(line);
-        self.list.push(Effect::Own(session, text));
+        self.list.push(Effect::Direct(session, text));
     }
 
     /// Adds what is no line.

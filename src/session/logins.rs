@@ -25,11 +25,11 @@ impl Chat {
     ) {
         let effects = &mut *context.effects;
         let Some(name) = Name::parse(name.as_bytes()) else {
-            return effects.own(id, format_args!("! bad-name: {}", name_rule()));
+            return effects.direct(id, format_args!("! bad-name: {}", name_rule()));
         };
         let has_code = self.has_code_for(id, &name);
         if name.looks_official() && !has_code {
-            return effects.own(id, format_args!("! bad-name: {name} could be mistaken for the server"));
+            return effects.direct(id, format_args!("! bad-name: {name} could be mistaken for the server"));
         }
         if replaced || !is_password(password) {
             return bad_password(id, effects);
@@ -43,7 +43,7 @@ impl Chat {
         }
         let is_due = self.throttle.not_before_us(&claim) <= context.now.mono_us;
         if is_due && let Err(refusal) = self.check_registration(&claim, &name, context) {
-            return context.effects.own(id, format_args!("{refusal}"));
+            return context.effects.direct(id, format_args!("{refusal}"));
         }
         if self.names == Names::TooMany {
             return registration_closed(id, context.effects);
@@ -51,7 +51,7 @@ impl Chat {
         match Attempt::register(name, password, self.fresh(context.world)) {
             Some(attempt) if self.names == Names::Unknown => {
                 let words = "* the server is still reading its history; your registration follows";
-                context.effects.own(id, format_args!("{words}"));
+                context.effects.direct(id, format_args!("{words}"));
                 self.session_mut(id).waiting = Waiting::ForNames(Box::new(attempt));
                 self.unnamed.push(id);
             }
@@ -80,7 +80,7 @@ impl Chat {
             let Waiting::ForNames(attempt) = waiting else { unreachable!("it waits with its attempt") };
             let claim = self.claim(id, None);
             if let Err(refusal) = self.check_registration(&claim, attempt.name(), context) {
-                context.effects.own(id, format_args!("{refusal}"));
+                context.effects.direct(id, format_args!("{refusal}"));
                 self.resume(id, context.effects);
             } else if !are_reserved {
                 registration_closed(id, context.effects);
@@ -131,7 +131,7 @@ impl Chat {
 
     pub(super) fn login(&mut self, id: SessionId, name: &str, password: &str, context: &mut Context<'_>) {
         let Some(name) = Name::parse(name.as_bytes()) else {
-            return context.effects.own(id, format_args!("{BAD_LOGIN}"));
+            return context.effects.direct(id, format_args!("{BAD_LOGIN}"));
         };
         let account = self.accounts.find(&name);
         let account = account.and_then(|account| Some((account, self.accounts[account].credential()?)));
@@ -151,7 +151,7 @@ impl Chat {
         context: &mut Context<'_>,
     ) {
         if replaced || password_splits(passwords).next().is_none() {
-            return context.effects.own(
+            return context.effects.direct(
                 id,
                 format_args!(
                     "! bad-password: OLD and NEW must have {PASSWORD_BYTES_MIN} to {PASSWORD_BYTES_MAX} bytes each and \
@@ -185,9 +185,10 @@ impl Chat {
         let wait_us = self.hashing.expected_us(id, &self.throttle, now_us).saturating_sub(now_us);
         if wait_us > 0 {
             let seconds = wait_us.div_ceil(SECOND_US);
-            context
-                .effects
-                .own(id, format_args!("* after failed logins, this attempt will be checked in {seconds} s"));
+            context.effects.direct(
+                id,
+                format_args!("* after failed logins, this attempt will be checked in {seconds} s"),
+            );
         }
     }
 
@@ -204,7 +205,7 @@ impl Chat {
         }
         let minutes = delay_us.div_ceil(60 * SECOND_US);
         warn!("{}: refused for {minutes} min after failed logins", self.session(id).peer);
-        context.effects.own(
+        context.effects.direct(
             id,
             format_args!(
                 "! too-many-failures: too many failed logins from your address; try again in {minutes} min"
@@ -236,9 +237,9 @@ pub(super) const BAD_LOGIN: &str = "! bad-login: wrong name or password";
 
 fn registration_closed(id: SessionId, effects: &mut Effects) {
     let words = "! registration-closed: the history has more names than the server can reserve";
-    effects.own(id, format_args!("{words}"));
+    effects.direct(id, format_args!("{words}"));
 }
 
 fn bad_password(id: SessionId, effects: &mut Effects) {
-    effects.own(id, format_args!("! bad-password: {}", password_rule()));
+    effects.direct(id, format_args!("! bad-password: {}", password_rule()));
 }

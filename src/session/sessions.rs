@@ -53,7 +53,7 @@ impl Chat {
         session.state = State::Inside { account, older };
         session.heard_s = (now.mono_us / SECOND_US) as u32;
         session.waiting = Waiting::ForAnswer;
-        effects.own(id, format_args!("* welcome {name}"));
+        effects.direct(id, format_args!("* welcome {name}"));
         effects.push(Effect::Enter { session: id, replay, is_new });
     }
 
@@ -75,7 +75,7 @@ impl Chat {
 
     /// Tells a session that its login timeout has passed.
     pub fn login_timeout(&self, id: SessionId, effects: &mut Effects) {
-        effects.own(
+        effects.direct(
             id,
             format_args!("! login-timeout: you did not log in within {} s", LOGIN_GRACE_US / SECOND_US),
         );
@@ -87,7 +87,7 @@ impl Chat {
             self.abandon(id, now);
         }
         self.session_mut(id).waiting = Waiting::ForEnd;
-        effects.own(id, format_args!("{line}"));
+        effects.direct(id, format_args!("{line}"));
         effects.push(Effect::Close(id, reason));
     }
 

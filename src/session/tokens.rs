@@ -25,7 +25,7 @@ impl Chat {
     pub(super) fn token(&mut self, id: SessionId, account: AccountId, context: &mut Context<'_>) {
         let issued = context.batch.time(context.now.wall_us);
         if !self.accounts.may_issue_token(account, before(issued, TOKEN_WINDOW_US)) {
-            return context.effects.own(
+            return context.effects.direct(
                 id,
                 format_args!(
                     "! too-many-tokens: your account was issued {TOKENS_PER_ACCOUNT_MAX} within the last hour; try \
@@ -62,7 +62,7 @@ impl Chat {
                 warn!("{}: wrong token for {}", self.session(id).peer, name.escape_default());
                 self.fail_address(id, context);
                 let words = "! bad-token: the token is unknown or has expired; log in with your password";
-                context.effects.own(id, format_args!("{words}"));
+                context.effects.direct(id, format_args!("{words}"));
             }
         }
     }
@@ -78,7 +78,7 @@ impl Chat {
         self.accepted_codes.insert(id, AcceptedCode { account, hash });
         let name = self.accounts[account].name;
         info!("{}: a code for {name} was accepted", self.session(id).peer);
-        context.effects.own(id, format_args!("* code accepted: now /register {name} PASSWORD"));
+        context.effects.direct(id, format_args!("* code accepted: now /register {name} PASSWORD"));
     }
 
     /// Whether a code for this name was accepted from the session.
@@ -108,11 +108,11 @@ impl Chat {
 }
 
 pub(super) fn bad_code(id: SessionId, effects: &mut Effects) {
-    effects.own(id, format_args!("! bad-code: the code is unknown, has been used or has expired"));
+    effects.direct(id, format_args!("! bad-code: the code is unknown, has been used or has expired"));
 }
 
 pub(super) fn no_randomness(id: SessionId, effects: &mut Effects) {
-    effects.own(
+    effects.direct(
         id,
         format_args!("! no-randomness: the server's system provided no random bytes; please try again"),
     );

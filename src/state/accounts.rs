@@ -39,7 +39,7 @@ pub struct Account {
     credential: Credential,
     /// When the account was registered; the epoch for accounts of version 0.1.
     pub registered: Timestamp,
-    /// The last message that was handed to any of its sessions.
+    /// The last message that was delivered to any of its sessions.
     pub seen: Timestamp,
     /// The newest of its sessions, the others follow from that one; `None` while it is offline.
     pub newest_session: Option<crate::ids::SessionId>,

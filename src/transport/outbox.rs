@@ -13,8 +13,8 @@ use std::collections::VecDeque;
 use std::io::IoSlice;
 
 use crate::limits::{
-    OUTBOX_BYTES_MAX, OUTBOX_HIGH_WATER_BYTES, OWN_BYTES_MAX, POOLED_OUTBOX_BYTES_MAX, POOLED_OUTBOXES_MAX,
-    SLICES_PER_WRITE_MAX,
+    DIRECT_BYTES_MAX, OUTBOX_BYTES_MAX, OUTBOX_HIGH_WATER_BYTES, POOLED_OUTBOX_BYTES_MAX,
+    POOLED_OUTBOXES_MAX, SLICES_PER_WRITE_MAX,
 };
 use crate::protocol::line::skip_line;
 use crate::protocol::record::Timestamp;
@@ -74,7 +74,7 @@ impl Outbox {
     }
 
     /// Adds bytes for this connection alone, behind all that was published so far.
-    pub fn push_own(&mut self, bytes: &[u8], feed: &Feed, pool: &mut OwnPool) {
+    pub fn push_direct(&mut self, bytes: &[u8], feed: &Feed, pool: &mut OwnPool) {
         if bytes.is_empty() {
             return;
         }
@@ -90,18 +90,18 @@ impl Outbox {
     /// Adds the rest of a line whose beginning was sent past this outbox. It has nothing else of its own then.
     pub fn push_rest(&mut self, rest: &[u8], feed: &Feed, pool: &mut OwnPool) {
         assert!(self.own.is_none() && !self.live, "what was pushed before is sent before");
-        self.push_own(rest, feed, pool);
+        self.push_direct(rest, feed, pool);
         self.mid_line = !rest.is_empty();
     }
 
     /// Bytes that are not sent yet.
     pub fn pending(&self, feed: &Feed) -> usize {
         let shared = if self.live { (feed.end() - self.position) as usize } else { 0 };
-        shared + self.pending_own()
+        shared + self.pending_direct()
     }
 
     /// Those of them that are its own.
-    pub fn pending_own(&self) -> usize {
+    pub fn pending_direct(&self) -> usize {
         self.own.as_ref().map_or(0, |own| own.bytes.len() - own.sent)
     }
 
@@ -117,7 +117,7 @@ impl Outbox {
 
     /// Whether so much waits that a connection which takes none of it must become a reader of the file.
     pub fn is_overflowing(&self, feed: &Feed) -> bool {
-        self.live && (self.pending(feed) > OUTBOX_BYTES_MAX || self.pending_own() > OWN_BYTES_MAX)
+        self.live && (self.pending(feed) > OUTBOX_BYTES_MAX || self.pending_direct() > DIRECT_BYTES_MAX)
     }
 
     /// All that is to be written, where it lies in one piece: of the feed alone, or of its own bytes alone.
@@ -241,7 +241,7 @@ impl Outbox {
         let mid_line = self.mid_line;
         self.clear(pool);
         self.mid_line = mid_line;
-        self.push_own(&sorter.kept, feed, pool);
+        self.push_direct(&sorter.kept, feed, pool);
         sorter.dropped
     }
 
@@ -306,7 +306,7 @@ mod tests {
         for at_most in [1, 2, 3, 5, 64, usize::MAX] {
             let (mut feed, mut pool, mut outbox) = (Feed::default(), OwnPool::new(), Outbox::default());
             let mut expected = String::new();
-            outbox.push_own(b"* welcome\n", &feed, &mut pool);
+            outbox.push_direct(b"* welcome\n", &feed, &mut pool);
             expected += "* welcome\n";
             feed.publish_message(b"not for us\n");
             outbox.go_live(&feed);
@@ -314,7 +314,7 @@ mod tests {
                 feed.publish_message(text(number).as_bytes());
                 expected += &text(number);
                 for _ in 0..number % 3 {
-                    outbox.push_own(b"* own\n", &feed, &mut pool);
+                    outbox.push_direct(b"* own\n", &feed, &mut pool);
                     expected += "* own\n";
                 }
             }
@@ -335,8 +335,8 @@ mod tests {
             let (mut feed, mut pool, mut outbox) = (Feed::default(), OwnPool::new(), Outbox::default());
             outbox.go_live(&feed);
             feed.publish_message(text(1).as_bytes());
-            outbox.push_own(b"* answer\n", &feed, &mut pool);
-            outbox.push_own(text(2).as_bytes(), &feed, &mut pool);
+            outbox.push_direct(b"* answer\n", &feed, &mut pool);
+            outbox.push_direct(text(2).as_bytes(), &feed, &mut pool);
             feed.publish_notice(b"* bob joined\n");
             feed.publish_message(text(3).as_bytes());
             let all = format!("{}* answer\n{}* bob joined\n{}", text(1), text(2), text(3));
@@ -361,7 +361,7 @@ mod tests {
     fn what_was_taken_is_let_go_also_when_the_last_byte_never_is() {
         let (feed, mut pool, mut outbox) = (Feed::default(), OwnPool::new(), Outbox::default());
         for _ in 0..1000 {
-            outbox.push_own(&[b'x'; 1000], &feed, &mut pool);
+            outbox.push_direct(&[b'x'; 1000], &feed, &mut pool);
             let pending = outbox.pending(&feed);
             take(&mut outbox, &feed, &mut pool, pending - 1);
             assert!(outbox.own.as_ref().is_some_and(|own| own.bytes.len() <= 2000));
@@ -374,7 +374,7 @@ mod tests {
         outbox.go_live(&feed);
         let mut expected = String::new();
         for number in 0..3 * SLICES_PER_WRITE_MAX {
-            outbox.push_own(format!("{number}\n").as_bytes(), &feed, &mut pool);
+            outbox.push_direct(format!("{number}\n").as_bytes(), &feed, &mut pool);
             feed.publish_message(b"x\n");
             expected += &format!("{number}\nx\n");
         }

@@ -42,12 +42,12 @@ pub struct Reactor<N: Net> {
     deadlines: BTreeSet<(Micros, ConnectionId)>,
     /// Live connections that have not taken all of the feed.
     lagging: usize,
-    newcomers: bool,
+    pending_accepts: bool,
     /// After an error of `accept`.
     accepts_from_us: Micros,
     readiness: Vec<Readiness>,
     input_pool: Vec<InputBuffer>,
-    own_pool: OwnPool,
+    direct_pool: OwnPool,
     sink: Box<[u8]>,
 }
 
@@ -64,11 +64,11 @@ impl<N: Net> Reactor<N> {
             doomed: Vec::new(),
             deadlines: BTreeSet::new(),
             lagging: 0,
-            newcomers: false,
+            pending_accepts: false,
             accepts_from_us: 0,
             readiness: Vec::new(),
             input_pool: Vec::new(),
-            own_pool: Vec::new(),
+            direct_pool: Vec::new(),
             sink: vec![0; 4096].into_boxed_slice(),
         }
     }
@@ -108,7 +108,7 @@ impl<N: Net> Reactor<N> {
         if !self.ready.is_empty() || !self.dirty.is_empty() || !self.doomed.is_empty() {
             return Some(0);
         }
-        let accepts = self.newcomers.then_some(self.accepts_from_us);
+        let accepts = self.pending_accepts.then_some(self.accepts_from_us);
         accepts.into_iter().chain(self.deadlines.first().map(|&(due, _)| due)).min()
     }
 
@@ -124,7 +124,7 @@ impl<N: Net> Reactor<N> {
         for ready in readiness.drain(..) {
             match ready {
                 Readiness::Shutdown => shutdown = true,
-                Readiness::Newcomers => self.newcomers = true,
+                Readiness::Newcomers => self.pending_accepts = true,
                 Readiness::Connection { id, readable, writable, hung_up, reads_short } => {
                     let Some(connection) = self.connections.get_mut(id as usize) else { continue };
                     connection.hung_up |= hung_up;
@@ -151,16 +151,16 @@ impl<N: Net> Reactor<N> {
     }
 
     /// Whether [`Reactor::accept`] has something to do.
-    pub fn has_newcomers(&self, now_us: Micros) -> bool {
-        self.newcomers && now_us >= self.accepts_from_us
+    pub fn has_pending_accepts(&self, now_us: Micros) -> bool {
+        self.pending_accepts && now_us >= self.accepts_from_us
     }
 
     /// Takes one newcomer, who is then either admitted or turned away; `None` where there is none. `full` is for
-    /// newcomers for whom there is no descriptor.
+    /// connections for which there is no descriptor.
     pub fn accept(&mut self, now_us: Micros, full: &str) -> Option<(N::Stream, SocketAddr)> {
         match self.net.accept() {
             Ok(Accepted::Stream(stream, peer)) => return Some((stream, peer)),
-            Ok(Accepted::Nobody) => self.newcomers = false,
+            Ok(Accepted::Nobody) => self.pending_accepts = false,
             Ok(Accepted::OutOfDescriptors) => {
                 warn!("out of file descriptors: turning a newcomer away");
                 if let Err(error) = self.net.turn_away(full.as_bytes()) {
@@ -318,7 +318,7 @@ impl<N: Net> Reactor<N> {
             // More than once only where a signal interrupts it.
             for _ in 0..8 {
                 let connection = &self.connections[id as usize];
-                if connection.is_writable() && connection.outbox.pending_own() > 0 {
+                if connection.is_writable() && connection.outbox.pending_direct() > 0 {
                     self.send(id, &[], feed, now_us);
                 }
             }
@@ -360,10 +360,10 @@ impl<N: Net> Reactor<N> {
         Some(id)
     }
 
-    /// Takes no more newcomers.
+    /// Accepts no more connections.
     pub fn stop_accepting(&mut self) {
         self.net.stop_accepting();
-        self.newcomers = false;
+        self.pending_accepts = false;
     }
 
     /// Drops the connections that are closed. Their numbers are given again only from here on, so that no event
@@ -373,7 +373,7 @@ impl<N: Net> Reactor<N> {
             let mut connection = self.connections.remove(id as usize);
             self.deadlines.remove(&(connection.deadline_us, id));
             self.lagging -= usize::from(connection.lags);
-            connection.outbox.clear(&mut self.own_pool);
+            connection.outbox.clear(&mut self.direct_pool);
             if connection.is_ready {
                 self.ready.retain(|&other| other != id);
             }

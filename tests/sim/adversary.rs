@@ -1,6 +1,6 @@
 //! An adversary: many addresses, every command before and after login, and whatever else a socket takes.
 //!
-//! The adversary owns a few accounts ([`OWN_NAMES`]) and wants those of the others: it guesses passwords, registers
+//! The adversary owns a few accounts ([`DIRECT_NAMES`]) and wants those of the others: it guesses passwords, registers
 //! names that are taken, replays tokens and codes, and hides commands behind invisible characters. It also wants the
 //! server to itself: it floods, reads all of the history, reads nothing, opens many connections and leaves lines
 //! unfinished; as a proxy, it sends headers that are cut off or are none. What it is answered is not predicted. The
@@ -9,9 +9,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::model::hostile::{OWN_NAMES, OWN_PASSWORD};
+use super::model::hostile::{DIRECT_NAMES, DIRECT_PASSWORD};
 use super::net::proxy_header;
-use super::people::Stage;
+use super::workload::Stage;
 
 /// Connections that it holds at once.
 const CONNECTIONS_MAX: usize = 24;
@@ -269,10 +269,10 @@ impl Adversary {
 
     /// Logs in to an account of its own, or makes it.
     fn enter(&mut self, number: usize, stage: &mut Stage<'_>) {
-        let name = stage.random.one_of(&OWN_NAMES);
+        let name = stage.random.one_of(&DIRECT_NAMES);
         let is_new = stage.random.below(3) == 0;
         let command = if is_new { "register" } else { "login" };
-        self.send(number, format!("/{command} {name} {OWN_PASSWORD}\n").as_bytes(), stage);
+        self.send(number, format!("/{command} {name} {DIRECT_PASSWORD}\n").as_bytes(), stage);
     }
 
     /// Some line, with its ending.
@@ -289,11 +289,11 @@ impl Adversary {
             4 if stage.model.is_settled(victim) => format!("/register {victim} stolen-{fresh}"),
             5 => {
                 let name = stage.random.one_of(&BAD_NAMES);
-                format!("/register {name} {OWN_PASSWORD}")
+                format!("/register {name} {DIRECT_PASSWORD}")
             }
             6 | 7 => self.credential(victim, stage),
             8 => format!("/passwd wrong-{fresh} mine-{fresh}"),
-            9 => format!("/passwd {OWN_PASSWORD} {OWN_PASSWORD}"),
+            9 => format!("/passwd {DIRECT_PASSWORD} {DIRECT_PASSWORD}"),
             10 => {
                 let hidden = stage.random.one_of(&INVISIBLE);
                 return [hidden, format!("/msg {victim} hidden-{fresh}\n").as_bytes()].concat();

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use chinwag::clock::World;
 use chinwag::limits::{Micros, SECOND_US};
 use chinwag::log::storage::SyncPolicy;
-use chinwag::server::{Fatal, Options, Server, Turned};
+use chinwag::server::{Fatal, LoopState, Options, Server};
 
 use super::disk::{LOG, SimDisk};
 use super::net::{Peer, SimNet};
@@ -168,11 +168,11 @@ impl Sim {
 
     // Turns and time
 
-    pub fn try_turn(&mut self) -> Result<Turned, Fatal> {
+    pub fn try_turn(&mut self) -> Result<LoopState, Fatal> {
         self.server.turn(&mut self.world)
     }
 
-    pub fn turn(&mut self) -> Turned {
+    pub fn turn(&mut self) -> LoopState {
         self.try_turn().unwrap_or_else(|error| panic!("a turn failed: {error}"))
     }
 

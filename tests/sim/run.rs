@@ -2,10 +2,10 @@
 
 use chinwag::clock::World;
 use chinwag::limits::{
-    BYTES_BEFORE_LOGIN_MAX, HASHING_QUEUE_MAX, INPUT_BYTES_MAX, OUTBOX_BYTES_MAX, OUTBOX_HIGH_WATER_BYTES,
-    OWN_BYTES_MAX, WORK_SLICE_US,
+    BYTES_BEFORE_LOGIN_MAX, DIRECT_BYTES_MAX, HASHING_QUEUE_MAX, INPUT_BYTES_MAX, OUTBOX_BYTES_MAX,
+    OUTBOX_HIGH_WATER_BYTES, WORK_SLICE_US,
 };
-use chinwag::server::{Options, Server, Turned, Usage};
+use chinwag::server::{LoopState, Options, Server, Usage};
 use chinwag::session::quota::ByteLimits;
 
 use super::adversary::Adversary;
@@ -16,10 +16,10 @@ use super::harness::options;
 use super::meddler::meddle;
 use super::model::{Guarantee, Model, Rules, broken, hold};
 use super::net::{Habits, SimNet};
-use super::people::{People, Stage};
 use super::rot::BitRot;
 use super::tally::Tally;
 use super::visitors::Visitors;
+use super::workload::{Stage, Workload};
 use super::world::{SimWorld, XorShift};
 
 /// Things done by people and faults, before all calms down.
@@ -41,7 +41,7 @@ pub struct Run {
     disk: SimDisk,
     world: SimWorld,
     model: Model,
-    people: People,
+    people: Workload,
     adversary: Adversary,
     /// Whether the adversary is about.
     is_besieged: bool,
@@ -124,7 +124,7 @@ impl Run {
             world,
             model: Model::new(rules, &disk),
             disk,
-            people: People::new(),
+            people: Workload::new(),
             adversary: Adversary::default(),
             is_besieged: hostile_random.below(3) == 0,
             hostile_random,
@@ -140,7 +140,7 @@ impl Run {
         }
     }
 
-    fn stage(&mut self) -> (&mut People, Stage<'_>) {
+    fn stage(&mut self) -> (&mut Workload, Stage<'_>) {
         let Run { net, model, random, tally, world, people, is_loud, .. } = self;
         (people, Stage { net, model, random, tally, now_us: world.mono_us, is_loud: *is_loud })
     }
@@ -217,7 +217,7 @@ impl Run {
         });
         let waited_us = std::mem::take(&mut self.disk.state().waited_us);
         self.world.advance(waited_us);
-        let is_last = !matches!(outcome, Ok(Turned::On)) || self.disk.is_dead();
+        let is_last = !matches!(outcome, Ok(LoopState::Running)) || self.disk.is_dead();
         let failures = self.world.random_failures;
         self.model.look(&self.net, &self.disk, self.world.mono_us, failures, is_last);
         if !is_last {
@@ -225,8 +225,8 @@ impl Run {
         }
         match outcome {
             _ if self.disk.is_dead() => return self.restart(true),
-            Ok(Turned::On) => {}
-            Ok(Turned::Over) => {
+            Ok(LoopState::Running) => {}
+            Ok(LoopState::Finished) => {
                 hold(Guarantee::Refused, self.net.state().peers_left() == 0, || {
                     "someone was left open".into()
                 });
@@ -416,8 +416,8 @@ impl Run {
 fn assert_within_limits(usage: &Usage) {
     let bounds = [
         ("of input of a connection", usage.input_bytes, INPUT_BYTES_MAX),
-        ("for a connection", usage.outbox_bytes, OUTBOX_BYTES_MAX + OWN_BYTES_MAX),
-        ("for a connection alone", usage.own_bytes, OUTBOX_HIGH_WATER_BYTES + OWN_BYTES_MAX),
+        ("for a connection", usage.outbox_bytes, OUTBOX_BYTES_MAX + DIRECT_BYTES_MAX),
+        ("for a connection alone", usage.own_bytes, OUTBOX_HIGH_WATER_BYTES + DIRECT_BYTES_MAX),
         ("of a connection without a login", usage.stranger_bytes, BYTES_BEFORE_LOGIN_MAX),
         ("for all", usage.feed_bytes, 2 * OUTBOX_BYTES_MAX),
         ("logins waiting", usage.logins_waiting, HASHING_QUEUE_MAX),

@@ -5,7 +5,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::model::asked::Asked;
-use super::people::Stage;
+use super::workload::Stage;
 
 /// Visitors at once.
 const VISITORS_MAX: usize = 10;

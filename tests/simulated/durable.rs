@@ -1,7 +1,7 @@
 //! What is shown is on disk, and what cannot be put there is refused: full disks, broken ones, crashes.
 
 use chinwag::log::storage::{Storage, SyncPolicy};
-use chinwag::server::Turned;
+use chinwag::server::LoopState;
 
 use crate::sim::disk::{LOG, SEEN, SimDisk, USERS};
 use crate::sim::harness::{Sim, options, text_of, without_presence};
@@ -493,7 +493,7 @@ fn with_sync_second_all_is_synced_when_it_ends() {
     sim.say("alice", "one");
     assert!(sim.disk.unsynced(LOG) > 0);
     sim.net.state().shutdown = true;
-    while sim.turn() == Turned::On {}
+    while sim.turn() == LoopState::Running {}
     assert_eq!(sim.disk.unsynced(LOG), 0);
 }
 

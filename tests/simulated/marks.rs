@@ -1,7 +1,7 @@
 //! The delivered mark, which moves back when a peer is lost, and how often marks are written.
 
 use chinwag::limits::{SECOND_US, SESSIONS_PER_ACCOUNT_MAX};
-use chinwag::server::Turned;
+use chinwag::server::LoopState;
 
 use crate::sim::disk::SEEN;
 use crate::sim::harness::{Sim, options, text_of, without_presence};
@@ -250,6 +250,6 @@ fn marks_are_written_once_per_second() {
     let (before, _) = sim.disk.counts(SEEN);
     sim.say("alice", "/msg bob hello");
     sim.net.state().shutdown = true;
-    while sim.turn() == Turned::On {}
+    while sim.turn() == LoopState::Running {}
     assert_eq!(sim.disk.counts(SEEN).0, before + 1);
 }

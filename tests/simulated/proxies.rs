@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use chinwag::limits::SECOND_US;
-use chinwag::server::Turned;
+use chinwag::server::LoopState;
 
 use crate::sim::harness::{Sim, options};
 
@@ -309,7 +309,7 @@ fn proxies_a_shutdown_does_not_wait_for_a_header() {
     sim.peer("broken").close();
     sim.net.state().shutdown = true;
     for _ in 0..10 {
-        if sim.turn() == Turned::Over {
+        if sim.turn() == LoopState::Finished {
             return assert_eq!(sim.server.usage().connections, 0);
         }
         sim.world.advance(SECOND_US);

@@ -6,7 +6,7 @@ use chinwag::limits::{
     ACCEPTS_PER_TURN_MAX, BATCH_BYTES_MAX, CATCH_UP_CHUNK_BYTES, CATCH_UPS_PER_TURN_MAX, LINE_BYTES_MAX,
     LINES_PER_TURN_MAX, SECOND_US,
 };
-use chinwag::server::Turned;
+use chinwag::server::LoopState;
 
 use crate::sim::disk::LOG;
 use crate::sim::harness::{Sim, options, text_of, without_presence};
@@ -394,7 +394,7 @@ fn a_shutdown_is_told_flushed_and_over() {
     sim.turn();
     sim.net.state().shutdown = true;
     let mut turns = 0;
-    while sim.turn() == Turned::On {
+    while sim.turn() == LoopState::Running {
         turns += 1;
         assert!(turns < 20);
     }
@@ -419,7 +419,7 @@ fn at_a_shutdown_who_takes_nothing_is_waited_for_no_longer_than_two_seconds() {
     sim.connect("too late");
     let started_us = sim.world.mono_us;
     let mut turns = 0;
-    while sim.turn() == Turned::On {
+    while sim.turn() == LoopState::Running {
         turns += 1;
         assert!(turns < 20, "it spins");
         if sim.is_idle() {
@@ -443,7 +443,7 @@ fn a_second_shutdown_does_not_wait() {
     sim.net.state().shutdown = true;
     sim.turns(3);
     sim.net.state().shutdown = true;
-    assert_eq!(sim.turn(), Turned::Over);
+    assert_eq!(sim.turn(), LoopState::Finished);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::strain::Chat;
 use crate::bench::{Bench, Server, Target, Until};
-use crate::besiegers::{self, ADDRESSES, OWN_ACCOUNTS, Outcome, VICTIMS};
+use crate::besiegers::{self, ADDRESSES, DIRECT_ACCOUNTS, Outcome, VICTIMS};
 use crate::failure;
 use crate::fixtures::{make_accounts, make_log};
 use crate::probes::{Probes, Times, token};
@@ -35,7 +35,7 @@ pub fn run(bench: &mut Bench) -> io::Result<()> {
     let data = bench.new_directory();
     let rounds = chinwag::limits::KDF_ROUNDS_DEFAULT;
     make_log(&data, LOG_LINES)?;
-    make_accounts(&data, &[(CHATTERS, 1), (VICTIMS, rounds), (OWN_ACCOUNTS, 1)])?;
+    make_accounts(&data, &[(CHATTERS, 1), (VICTIMS, rounds), (DIRECT_ACCOUNTS, 1)])?;
     let mut target = bench.server(Server { data: Some(&data), kdf_rounds: rounds, is_limited: true })?;
     let server =
         target.process.as_ref().map(|process| process.address).ok_or_else(|| failure("no server"))?;

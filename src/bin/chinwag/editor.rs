@@ -31,8 +31,8 @@ use rustyline::{
 };
 use unicode_width::UnicodeWidthStr;
 
+use crate::raw_mode::{RawMode, columns};
 use crate::rows::drawn;
-use crate::silence::{Silence, columns};
 
 const PROMPT: &str = "> ";
 /// What is printed in one go; in between, keys are looked at.
@@ -213,7 +213,7 @@ pub struct LineEditor {
     editor: Editor<Assistant, DefaultHistory>,
     screen: Screen,
     secret: Secret,
-    silence: Arc<Silence>,
+    raw_mode: Arc<RawMode>,
 }
 
 impl LineEditor {
@@ -233,13 +233,13 @@ impl LineEditor {
             .history_ignore_space(false)
             .auto_add_history(false)
             .build();
-        let silence = Arc::new(Silence::begin()?);
+        let raw_mode = Arc::new(RawMode::begin()?);
         let mut editor = Editor::with_config(config)?;
         editor.set_helper(Some(Assistant { screen: screen.clone() }));
         let secret = Secret::default();
-        let keys = Keys { screen: screen.clone(), secret: secret.clone(), silence: Arc::clone(&silence) };
+        let keys = Keys { screen: screen.clone(), secret: secret.clone(), raw_mode: Arc::clone(&raw_mode) };
         editor.bind_sequence(Event::Any, EventHandler::Conditional(Box::new(keys)));
-        Ok(LineEditor { editor, screen, secret, silence })
+        Ok(LineEditor { editor, screen, secret, raw_mode })
     }
 
     /// Begins to print, from now on, what is to appear.
@@ -278,7 +278,7 @@ impl LineEditor {
 
     /// Waits for something; `None` where there is nothing to come, or Ctrl-C was pressed.
     pub fn wait<T>(&self, source: &Receiver<T>) -> Option<T> {
-        self.silence.wait(source)
+        self.raw_mode.wait(source)
     }
 
     /// Edits a line.
@@ -353,7 +353,7 @@ struct Secret(Arc<Mutex<Option<String>>>);
 struct Keys {
     screen: Screen,
     secret: Secret,
-    silence: Arc<Silence>,
+    raw_mode: Arc<RawMode>,
 }
 
 impl ConditionalEventHandler for Keys {
@@ -382,7 +382,7 @@ impl ConditionalEventHandler for Keys {
             return Some(Cmd::EndOfFile);
         }
         if ctrl('Z') {
-            self.silence.suspend();
+            self.raw_mode.suspend();
             return Some(Cmd::Repaint);
         }
         None

@@ -10,9 +10,9 @@ use chinwag::client::{Client, Credentials, Event, Refusal, Token};
 
 use crate::failure::{Failure, WRONG_PASSWORDS_MAX, complain};
 use crate::options::Options;
+use crate::raw_mode::Guard;
 use crate::render::{Renderer, Style};
-use crate::silence::Guard;
-use chinwag::client::link::{Command, End, Link, Manner, Update};
+use chinwag::client::link::{Command, End, Link, LinkOptions, Update};
 use chinwag::client::settings::Settings;
 
 const NO_PASSWORD: &str = "without a terminal the password comes from CHINWAG_PASSWORD or --password-file";
@@ -40,12 +40,12 @@ pub fn run(options: Options, asks: bool) -> Result<(), Failure> {
         refused: 0,
     };
     // A script that cannot go on is to end, a person wants to go on.
-    let manner = Manner { reconnects: io::stdin().is_terminal(), holds_lines: true };
+    let link_options = LinkOptions { reconnects: io::stdin().is_terminal(), holds_lines: true };
     let mut client = Client::new(printer.settings.ignored());
     if entrance.password.is_some() && !asks {
         client = client.without_tokens();
     }
-    let link = Link::start(&options.server, client, manner, move |client, update| {
+    let link = Link::start(&options.server, client, link_options, move |client, update| {
         printer.update(client, update);
     });
     let link = Arc::new(link.map_err(|error| Failure::new(format!("{}: {error}", options.server)))?);

@@ -7,8 +7,8 @@ use chinwag::protocol::record::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
+use crate::raw_mode::columns;
 use crate::rows::push_wrapped;
-use crate::silence::columns;
 
 /// How lines are to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,12 +13,12 @@ use crate::editor::{Line, LineEditor, Screen};
 use crate::failure::{Failure, WRONG_PASSWORDS_MAX};
 use crate::options::Options;
 use crate::render::{Renderer, Style};
-use chinwag::client::link::{Command, End, Link, Manner, Update};
+use chinwag::client::link::{Command, End, Link, LinkOptions, Update};
 use chinwag::client::settings::Settings;
 use chinwag::client::words::{has_secrets, without_secrets};
 
 /// Somebody who looks at the screen can say it again.
-const MANNER: Manner = Manner { reconnects: true, holds_lines: false };
+const MANNER: LinkOptions = LinkOptions { reconnects: true, holds_lines: false };
 
 /// What the main thread waits for before lines can be edited.
 enum Arrival {

@@ -6,7 +6,7 @@ use crate::client::{Credentials, Event, Token};
 
 /// How it behaves.
 #[derive(Clone, Copy, Debug)]
-pub struct Manner {
+pub struct LinkOptions {
     /// A lost connection is made again.
     pub reconnects: bool,
     /// Lines wait until one is logged in; otherwise it is told at once that they were not sent.

@@ -31,7 +31,7 @@ pub struct Connection<S> {
     /// Bytes to be written.
     pub outbox: Outbox,
     /// The last message that the socket took whole, where it is known.
-    pub handed: Timestamp,
+    pub last_delivered: Timestamp,
     /// The last message that its account has certainly received, as far as this connection knows: all that the socket
     /// had taken when bytes last came from the peer. Messages sent later are lost if the connection breaks.
     pub heard: Timestamp,
@@ -89,7 +89,7 @@ impl<S> Connection<S> {
             socket: Socket { stream, writable: true, broken: false, stalled_since_us: 0 },
             input: LineBuffer::default(),
             outbox: Outbox::default(),
-            handed: Timestamp::default(),
+            last_delivered: Timestamp::default(),
             heard: Timestamp::default(),
             from: Timestamp::MAX,
             since_us: now_us,
@@ -119,7 +119,7 @@ impl<S> Connection<S> {
 
     /// Whether another line of it may be answered: its peer has taken most of what it was answered before.
     pub fn takes_replies(&self, feed: &Feed) -> bool {
-        self.outbox.pending_own() <= self.reply_bytes_max() && !self.outbox.is_above_high_water(feed)
+        self.outbox.pending_direct() <= self.reply_bytes_max() && !self.outbox.is_above_high_water(feed)
     }
 
     /// How much of what is held for it alone may wait for its socket before its lines wait too.
@@ -149,13 +149,13 @@ impl<S> Connection<S> {
 
     /// Whether it follows the feed and had all of it at the last flush.
     pub fn is_up_to_date(&self) -> bool {
-        self.outbox.is_live() && !self.lags && !self.socket.broken && self.outbox.pending_own() == 0
+        self.outbox.is_live() && !self.lags && !self.socket.broken && self.outbox.pending_direct() == 0
     }
 
     /// The last message that the socket took whole. `mark` is the last message of the feed at the last flush.
-    pub fn handed_now(&self, mark: Timestamp) -> Timestamp {
+    pub fn delivered_now(&self, mark: Timestamp) -> Timestamp {
         // A connection that is up to date also passes over the private messages of others, without being visited.
-        if self.is_up_to_date() { mark } else { self.handed }
+        if self.is_up_to_date() { mark } else { self.last_delivered }
     }
 
     /// Whether its session is shown messages.
@@ -170,7 +170,7 @@ impl<S> Connection<S> {
 
     /// The last message that its account has certainly received if everything that this socket took has arrived.
     pub fn received(&self, mark: Timestamp) -> Timestamp {
-        if self.from <= self.heard { self.heard.max(self.handed_now(mark)) } else { self.heard }
+        if self.from <= self.heard { self.heard.max(self.delivered_now(mark)) } else { self.heard }
     }
 
     /// Since when its socket took nothing while there was something to take.

@@ -24,11 +24,11 @@ pub enum Attention {
 
 impl<N: Net> Reactor<N> {
     /// Adds bytes for one connection.
-    pub fn push_own(&mut self, id: ConnectionId, bytes: &[u8], feed: &Feed) {
+    pub fn push_direct(&mut self, id: ConnectionId, bytes: &[u8], feed: &Feed) {
         if let Some(connection) = self.connections.get_mut(id as usize)
             && !connection.socket.broken
         {
-            connection.outbox.push_own(bytes, feed, &mut self.own_pool);
+            connection.outbox.push_direct(bytes, feed, &mut self.direct_pool);
             self.make_dirty(id);
         }
     }
@@ -40,7 +40,7 @@ impl<N: Net> Reactor<N> {
         if std::mem::take(&mut connection.lags) {
             self.lagging -= 1;
         }
-        connection.outbox.drop_messages(feed, &mut self.own_pool)
+        connection.outbox.drop_messages(feed, &mut self.direct_pool)
     }
 
     /// Writes once to each connection that has something to be sent: all that are live where the feed has grown,
@@ -85,7 +85,7 @@ impl<N: Net> Reactor<N> {
         connection.socket.broken = true;
         // Where the system only had no memory for it the peer is still there, and comes again once it sees the end.
         connection.socket.stream.finish();
-        connection.outbox.clear(&mut self.own_pool);
+        connection.outbox.clear(&mut self.direct_pool);
     }
 
     /// Writes a connection's own bytes and `behind` to it, in one go; returns how many bytes of `behind` it took.
@@ -102,7 +102,7 @@ impl<N: Net> Reactor<N> {
         }
         let taken = connection.socket.write(&slices[..count], bytes, now_us);
         let own_taken = taken.min(own_bytes);
-        connection.outbox.advance(own_taken, feed, &mut self.own_pool);
+        connection.outbox.advance(own_taken, feed, &mut self.direct_pool);
         taken - own_taken
     }
 
@@ -110,7 +110,7 @@ impl<N: Net> Reactor<N> {
     pub fn push_rest(&mut self, id: ConnectionId, rest: &[u8], feed: &Feed) {
         let connection = &mut self.connections[id as usize];
         // Not dirty by that: it goes with the next chunk, or when the socket has room.
-        connection.outbox.push_rest(rest, feed, &mut self.own_pool);
+        connection.outbox.push_rest(rest, feed, &mut self.direct_pool);
     }
 
     pub(super) fn make_dirty(&mut self, id: ConnectionId) {
@@ -146,7 +146,7 @@ impl<N: Net> Reactor<N> {
                     connection.socket.write(&slices[..count], bytes, now_us)
                 }
             };
-            connection.outbox.advance(taken, feed, &mut self.own_pool);
+            connection.outbox.advance(taken, feed, &mut self.direct_pool);
             pending -= taken;
             if connection.is_broken() {
                 // And nothing else: what it had still to be sent is given up, not caught up with.
@@ -187,7 +187,7 @@ impl<N: Net> Reactor<N> {
     ) {
         let connection = &mut self.connections[id as usize];
         if connection.outbox.is_live() {
-            connection.handed = mark;
+            connection.last_delivered = mark;
         }
         if connection.busy {
             attention.push((id, Attention::Drained));

@@ -32,7 +32,7 @@ pub struct Account {
     pub replays: Vec<u64>,
     /// Up to this place in the log everything that it may see was written to one of its sessions, or was not to
     /// be shown.
-    pub handed: usize,
+    pub last_delivered: usize,
     /// Up to this place the sessions that have ended have certainly received everything: all that a session was sent
     /// that ended well, and all that a lost one had been sent when it was last heard from.
     pub received: usize,
@@ -58,7 +58,7 @@ impl Default for Account {
             changing: Vec::new(),
             changed_by: None,
             replays: vec![REPLAY],
-            handed: 0,
+            last_delivered: 0,
             received: 0,
             replays_from: 0,
             may_have_lost: false,
@@ -179,7 +179,7 @@ impl Account {
     }
 
     pub fn was_handed(&mut self, handed: usize, is_all: bool, turn: u64, now_us: u64) {
-        self.handed = self.handed.max(handed);
+        self.last_delivered = self.last_delivered.max(handed);
         if is_all && self.all_handed.back().is_none_or(|&(place, ..)| place != handed) {
             self.all_handed.push_back((handed, turn, now_us));
         }
@@ -193,13 +193,13 @@ impl Account {
 
     /// The disk did not take what was to be noted, or the mark may have moved back.
     pub fn may_not_be_noted(&mut self) {
-        self.unnoted = self.handed;
+        self.unnoted = self.last_delivered;
     }
 
     /// Another server runs, and the file says that everything was seen up to a place.
     pub fn restarted(&mut self, seen: usize) {
         // An adversary may have been sent anything.
-        self.received = if self.handed == usize::MAX { usize::MAX } else { seen };
+        self.received = if self.last_delivered == usize::MAX { usize::MAX } else { seen };
         self.replays_from = seen;
         self.may_have_lost = false;
         self.replays = vec![REPLAY];

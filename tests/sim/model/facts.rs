@@ -30,7 +30,7 @@ impl Model {
 
     /// Private lines to an account that no session of it can have been sent.
     pub fn missed_private<'a>(&'a self, account: &'a str) -> impl Iterator<Item = (Range<usize>, &'a str)> {
-        let handed = self.accounts.get(account).map_or(0, |it| it.handed);
+        let handed = self.accounts.get(account).map_or(0, |it| it.last_delivered);
         let missed = self.lines().skip(handed).filter(move |(_, it)| it.is_to(account) && it.from != account);
         missed.map(|(range, it)| (range, it.line.as_str()))
     }

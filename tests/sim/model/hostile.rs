@@ -9,9 +9,9 @@ use super::{Guarantee, Model, broken, hold, key};
 use crate::sim::gate::HTTP_ANSWER;
 
 /// The accounts that an adversary makes. Nobody else uses these names, and all of them have one password.
-pub const OWN_NAMES: [&str; 5] = ["mallory", "Trudy", "oscar-1", "chuck_", "z"];
+pub const DIRECT_NAMES: [&str; 5] = ["mallory", "Trudy", "oscar-1", "chuck_", "z"];
 /// The password of all of them.
-pub const OWN_PASSWORD: &str = "hostile-password";
+pub const DIRECT_PASSWORD: &str = "hostile-password";
 /// Part of the text of every command that an adversary hides, and of nothing else.
 pub const HIDDEN: &str = "hidden-";
 /// The author of every message that an adversary sends, in place of a connection's number.
@@ -31,7 +31,7 @@ const FAREWELLS: [&str; 9] = [
 
 /// Whether an account of this name belongs to the adversary.
 pub fn is_own_name(name: &str) -> bool {
-    OWN_NAMES.iter().any(|own| own.eq_ignore_ascii_case(name))
+    DIRECT_NAMES.iter().any(|own| own.eq_ignore_ascii_case(name))
 }
 
 impl Model {
@@ -39,13 +39,13 @@ impl Model {
     pub fn intruded(&mut self, peer: usize, address: u32) -> usize {
         let id = self.connected(peer, address);
         self.connections[id].is_hostile = true;
-        for name in OWN_NAMES {
+        for name in DIRECT_NAMES {
             let account = self.account(name);
             if account.is_absent() {
-                account.possible.push(Some(OWN_PASSWORD.into()));
+                account.possible.push(Some(DIRECT_PASSWORD.into()));
             }
             // How much an adversary was shown is not tracked, so any mark of it is possible.
-            (account.handed, account.received) = (usize::MAX, usize::MAX);
+            (account.last_delivered, account.received) = (usize::MAX, usize::MAX);
         }
         id
     }
@@ -119,7 +119,7 @@ impl Model {
                 format!("who must not be heard is welcome as {name}")
             });
             let turn = self.turn;
-            self.account(name).has(OWN_PASSWORD, turn);
+            self.account(name).has(DIRECT_PASSWORD, turn);
             let connection = &mut self.connections[id];
             connection.may_be.push(key(name));
             (connection.account, connection.welcomed) = (Some(key(name)), turn);

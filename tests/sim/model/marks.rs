@@ -37,7 +37,7 @@ impl Model {
         let account = &self.accounts[name];
         let certain = certain.max().unwrap_or(0).max(account.received);
         // The welcome of a lagging reader is written later than its login, and others may have been lost since.
-        let most = if self.connections[id].may_lag { account.handed } else { certain };
+        let most = if self.connections[id].may_lag { account.last_delivered } else { certain };
         let noted = waiting.seen.min(self.seen.place_of(name, &self.log)).min(most);
         let account = self.account(name);
         if !has_others && !account.may_have_lost {

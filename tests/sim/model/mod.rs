@@ -33,7 +33,7 @@ use asked::Asked;
 use bounds::{Bounds, Work};
 use connection::{Client, Connection, Waiting};
 use guesses::Guesses;
-use hostile::{AUTHOR, OWN_NAMES, is_own_name};
+use hostile::{AUTHOR, DIRECT_NAMES, is_own_name};
 use log::{Log, Tag};
 use logins::Logins;
 use paces::Paces;
@@ -593,7 +593,7 @@ impl Model {
     fn note_online_and_handed(&mut self, log_has_grown: bool) {
         for &id in &self.open {
             let connection = &self.connections[id];
-            let own_names = OWN_NAMES.iter().filter(|_| connection.is_hostile).map(|name| key(name));
+            let own_names = DIRECT_NAMES.iter().filter(|_| connection.is_hostile).map(|name| key(name));
             for name in connection.names().into_iter().chain(own_names) {
                 self.accounts.entry(name).or_default().maybe_online = self.turn;
             }
@@ -610,7 +610,7 @@ impl Model {
         let is_absent = |(name, it): &(&String, &mut Account)| it.may_be_absent() && !is_own_name(name);
         for (_, account) in self.accounts.iter_mut().filter(is_absent) {
             // From the moment that it is made, all that was said before counts as seen.
-            account.handed = end;
+            account.last_delivered = end;
             account.received = end;
         }
     }
@@ -623,8 +623,8 @@ impl Model {
         let replays = connection.replay.map_or_else(|| account.replays.clone(), |replay| vec![replay]);
         let mut first = 0;
         let stream = if is_new {
-            account.handed = self.log.len();
-            (account.received, account.replays_from) = (account.handed, end.0);
+            account.last_delivered = self.log.len();
+            (account.received, account.replays_from) = (account.last_delivered, end.0);
             Stream::after_registration(&name, end, &replays, &self.log)
         } else {
             let seen = self.missed_from(id, &name, waiting);

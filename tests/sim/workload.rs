@@ -47,7 +47,7 @@ struct Person {
     address: u32,
 }
 
-pub struct People {
+pub struct Workload {
     people: Vec<Person>,
     /// So that no two passwords and no two new names are the same.
     fresh: u64,
@@ -83,8 +83,8 @@ impl Person {
     }
 }
 
-impl People {
-    pub fn new() -> People {
+impl Workload {
+    pub fn new() -> Workload {
         let person = |address| Person {
             connection: None,
             typed: VecDeque::new(),
@@ -94,7 +94,15 @@ impl People {
             address,
         };
         let people = (0..PEOPLE as u32).map(|number| person(number + 1)).collect();
-        People { people, fresh: 0, ping: None, pinged_us: 0, is_quiet: false, pinged: None, slowest_ping: 0 }
+        Workload {
+            people,
+            fresh: 0,
+            ping: None,
+            pinged_us: 0,
+            is_quiet: false,
+            pinged: None,
+            slowest_ping: 0,
+        }
     }
 
     /// The server is gone.

@@ -12,7 +12,7 @@ use std::io;
 use std::sync::mpsc::Receiver;
 
 #[cfg(unix)]
-pub use self::unix::{Guard, Silence};
+pub use self::unix::{Guard, RawMode};
 
 /// The terminal's number of columns, or 80 if it does not say.
 pub fn columns() -> usize {
@@ -137,14 +137,14 @@ mod unix {
     }
 
     /// Holds the terminal silent.
-    pub struct Silence(Guard);
+    pub struct RawMode(Guard);
 
-    impl Silence {
+    impl RawMode {
         /// From now on.
         ///
         /// # Errors
         /// If stdin is not a terminal.
-        pub fn begin() -> io::Result<Silence> {
+        pub fn begin() -> io::Result<RawMode> {
             let guard = Guard::new()?;
             let mut silent = guard.0.original.clone();
             // What the line editor switches off as well: bytes come as they are typed, and none of them means
@@ -154,7 +154,7 @@ mod unix {
                 !(LocalModes::ECHO | LocalModes::ICANON | LocalModes::IEXTEN | LocalModes::ISIG);
             guard.0.is_edited_on.store(true, Ordering::SeqCst);
             tcsetattr(io::stdin(), OptionalActions::Drain, &silent)?;
-            Ok(Silence(guard))
+            Ok(RawMode(guard))
         }
 
         /// Waits for something while no line is edited; `None` if nothing will come, or Ctrl-C was pressed.
@@ -209,13 +209,13 @@ impl Guard {
 
 /// Elsewhere the terminal is silent while nobody reads from it.
 #[cfg(not(unix))]
-pub struct Silence;
+pub struct RawMode;
 
 #[cfg(not(unix))]
-impl Silence {
+impl RawMode {
     /// There is nothing to switch off.
-    pub fn begin() -> io::Result<Silence> {
-        Ok(Silence)
+    pub fn begin() -> io::Result<RawMode> {
+        Ok(RawMode)
     }
 
     /// Waits for something while no line is edited; `None` if nothing will come.

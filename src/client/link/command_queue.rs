@@ -10,7 +10,7 @@ const COMMANDS_MAX: usize = 64;
 
 /// Commands in their order.
 #[derive(Default)]
-pub struct Wishes {
+pub struct CommandQueue {
     state: Mutex<State>,
     /// A command was taken, or none will be any more.
     changed: Condvar,
@@ -24,7 +24,7 @@ struct State {
     is_over: bool,
 }
 
-impl Wishes {
+impl CommandQueue {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
