@@ -7,7 +7,7 @@ use crate::auth::kdf::{Key, Salt};
 /// What a password is checked against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Credential {
-    /// Rounds of the derivation, at least 1 and at most [`KDF_ROUNDS_MAX`].
+    /// Rounds of the derivation, at least 1 and at most [`KDF_ROUNDS_MAX`](crate::limits::KDF_ROUNDS_MAX).
     pub rounds: u32,
     /// Salt of the derivation.
     pub salt: Salt,

@@ -160,7 +160,7 @@ fn flag_tags_length(text: &str) -> usize {
     end.filter(|_| region > 0).map_or(0, |end| region + end.len_utf8())
 }
 
-/// Returns what the person who typed `raw` sees of it (see [`as_seen`]), row by row: a carriage return or a line
+/// Returns what the person who typed `raw` sees of it (see `as_seen`), row by row: a carriage return or a line
 /// separator begins another.
 pub fn rows_as_seen(raw: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(raw);
