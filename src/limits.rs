@@ -198,7 +198,7 @@ pub const REPLAY_SENDERS_MAX: usize = 64;
 pub const REPLAY_BYTES_BEFORE_LINES: usize = 64 << 10;
 /// Steps of a replay after which the session accepts lines, even if nothing has been sent.
 pub const REPLAY_STEPS_BEFORE_LINES: u32 = 64;
-/// Interval between two notices of who joined or left.
+/// Interval between two presence notices.
 pub const PRESENCE_PAUSE_US: Micros = SECOND_US;
 /// Names written out in such a notice, before "and N others".
 pub const PRESENCE_NAMES_MAX: usize = 5;

@@ -1,4 +1,4 @@
-//! Who is online, and notices of who joined and left: at most one line per second, however many they are.
+//! Who is online, and the presence notices: at most one line per second, however many people join or leave.
 
 use std::collections::BTreeSet;
 

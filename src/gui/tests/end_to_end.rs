@@ -167,7 +167,7 @@ fn what_is_typed_in_the_window_arrives_at_a_plain_connection() {
     let one = |text| ["type", "--delay", "0", "--args", "1", text, "key", "--delay", "0", "Return"];
     xdotool(&numbers.iter().flat_map(|number| one(number.as_str())).collect::<Vec<_>>());
     for number in &numbers {
-        // The notice of who joined comes up to a second later, among them.
+        // A delayed `* bob joined` may arrive between the messages.
         let line = next_message(&mut bob);
         assert!(line.trim_end().ends_with(&format!(" alice: {number}")), "{line} is not {number}");
     }
