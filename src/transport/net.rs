@@ -125,6 +125,8 @@ const TELLS_OF_URGENT_DATA: bool = cfg!(any(target_os = "linux", target_os = "an
 /// Newcomers who may wait to be accepted, if the system allows as many (listen(2)). Of more than that some are
 /// dropped when they believe to be connected already, and would wait for a greeting for ever. std's is 128.
 const BACKLOG: i32 = 4096;
+/// Linux clones an accepted socket from its listener, options included: five system calls less for each connection.
+const ACCEPTED_INHERIT_OPTIONS: bool = cfg!(any(target_os = "linux", target_os = "android"));
 /// ENFILE and EMFILE, the same number on every Unix.
 const OUT_OF_DESCRIPTORS: [i32; 2] = [23, 24];
 
@@ -147,6 +149,9 @@ impl MioNet {
         };
         for (index, listener) in listeners.into_iter().enumerate() {
             listener.set_nonblocking(true)?;
+            if ACCEPTED_INHERIT_OPTIONS {
+                set_options(SockRef::from(&listener))?;
+            }
             let mut socket = TcpListener::from_std(listener);
             net.poll.registry().register(&mut socket, Token(LISTENERS_FROM + index), Interest::READABLE)?;
             net.listeners.push(Listener { socket, ready: false });
@@ -207,7 +212,7 @@ impl Net for MioNet {
         match self.accept_from_any() {
             Ok(None) => Ok(Accepted::Nobody),
             Ok(Some((stream, peer))) => {
-                if let Err(error) = set_options(&stream) {
+                if !ACCEPTED_INHERIT_OPTIONS && let Err(error) = set_options(SockRef::from(&stream)) {
                     debug!("{peer}: socket options: {error}");
                 }
                 Ok(Accepted::Stream(stream, peer))
@@ -274,11 +279,10 @@ fn readiness(id: ConnectionId, event: &Event) -> Readiness {
     }
 }
 
-fn set_options(stream: &TcpStream) -> io::Result<()> {
+fn set_options(socket: SockRef<'_>) -> io::Result<()> {
     // What is written is whole turns already: waiting for more would only delay them.
-    stream.set_nodelay(true)?;
+    socket.set_tcp_nodelay(true)?;
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_IDLE).with_interval(KEEPALIVE_INTERVAL);
-    let socket = SockRef::from(stream);
     socket.set_tcp_keepalive(&keepalive)?;
     // The kernel gives up on a peer that acknowledges nothing when the stall timeout does, and not after 15 minutes of
     // retransmissions (tcp(7)). A shorter value would cut off readers whose window is closed.
@@ -290,9 +294,10 @@ fn set_options(stream: &TcpStream) -> io::Result<()> {
 /// For a newcomer who cannot stay. Reading first what it sent keeps the close from being a reset that could
 /// overtake the message.
 fn tell_and_close(mut stream: &TcpStream, message: &[u8]) {
-    let _ = stream.write(message);
-    let _ = stream.shutdown(Shutdown::Write);
-    let _ = stream.read(&mut [0; 4096]);
+    if stream.write(message).is_ok() {
+        let _ = stream.shutdown(Shutdown::Write);
+        let _ = stream.read(&mut [0; 4096]);
+    }
 }
 
 /// An output that others made and share, as stderr is, and that is never waited for: it stays as blocking as it was.
@@ -345,4 +350,32 @@ impl<W: AsRawFd + Write> Write for Unwaited<W> {
 
 fn spare() -> Option<fs::File> {
     fs::File::open("/dev/null").inspect_err(|error| warn!("no spare descriptor: {error}")).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accepted_sockets_have_the_options() {
+        let listener = StdListener::bind("127.0.0.1:0").expect("a port is free");
+        let address = listener.local_addr().expect("it is bound");
+        let mut net = MioNet::new(vec![listener]).expect("the poller works");
+        let _client = std::net::TcpStream::connect(address).expect("it listens");
+        let mut ready = Vec::new();
+        while !ready.contains(&Readiness::Newcomers) {
+            net.wait(None, &mut ready).expect("it waits");
+        }
+        let Ok(Accepted::Stream(stream, _)) = net.accept() else { panic!("nobody came") };
+        let socket = SockRef::from(&stream);
+        assert!(socket.tcp_nodelay().expect("it can be asked"));
+        assert!(socket.keepalive().expect("it can be asked"));
+        assert_eq!(socket.tcp_keepalive_time().expect("it can be asked"), KEEPALIVE_IDLE);
+        assert_eq!(socket.tcp_keepalive_interval().expect("it can be asked"), KEEPALIVE_INTERVAL);
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        assert_eq!(
+            socket.tcp_user_timeout().expect("it can be asked"),
+            Some(Duration::from_micros(STALL_US))
+        );
+    }
 }
