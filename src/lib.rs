@@ -34,8 +34,9 @@
 //!
 //! # The turn
 //!
-//! [`server::Server::turn`]: wait, accept, expire, handle, commit, release, flush, catch up, scan, work, save read
-//! marks, reap. Reading the log and hashing passwords come after flush, so that new messages wait for neither.
+//! [`server::Server::turn`]: wait, handle, commit, release, flush, accept, expire, catch up, scan, handle strangers,
+//! work, save read marks, reap. All that follows flush takes a bounded time and is for those who can wait: newcomers,
+//! readers of the log, connections without a login, and the hashing of passwords. No message waits for it.
 //!
 //! # The path of a line
 //!
@@ -58,7 +59,7 @@
 //! - When a connection changes between the feed and the log, its position is at the start of a line in both.
 //! - A connection takes no line while an answer to an earlier one is outstanding, or while much output waits for its
 //!   socket. So every queue is bounded by what one line can cause.
-//! - A connection's number is reused only in a later turn than the one in which it was freed.
+//! - A connection's number is reused only when no effect that names its former owner is left.
 //! - A turn does not visit idle connections, unless something was said to everyone.
 //!
 //! # What is deliberately absent

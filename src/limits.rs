@@ -27,6 +27,8 @@ pub const LINES_PER_TURN_MAX: u32 = 32;
 pub const CONNECTIONS_RESERVED_MAX: usize = 1 << 16;
 /// Connections accepted in one turn.
 pub const ACCEPTS_PER_TURN_MAX: u32 = 64;
+/// Time for accepting connections in one turn.
+pub const ACCEPT_SLICE_US: Micros = 500;
 /// Pause of the accept loop after an error of `accept` that is not about a single connection.
 pub const ACCEPT_PAUSE_US: Micros = SECOND_US / 10;
 
@@ -56,6 +58,8 @@ pub const CATCH_UP_CHUNK_BYTES_MIN: usize = 1 << 10;
 pub const SEARCH_CHUNK_BYTES_MIN: usize = 8 << 10;
 /// Chunks read by all cursors together in one turn.
 pub const CATCH_UPS_PER_TURN_MAX: usize = 16;
+/// Time for them in one turn; replays at login get half of it, and come first.
+pub const CATCH_UP_SLICE_US: Micros = 500;
 /// Of these, chunks for replays at login, which come first.
 pub const CATCH_UPS_OF_LOGINS_MAX: usize = 8;
 /// Chunks of the log verified in one turn after startup.
@@ -69,8 +73,11 @@ pub const CLOCK_TOLERANCE_US: Micros = 60 * SECOND_US;
 /// A page of the answer to `/users`: the next one follows when the socket has taken it.
 pub const USERS_PAGE_BYTES: usize = 4000;
 
+/// Time that a turn takes at most for connections without a login, for those that read the log and for hashing,
+/// apart from the last step of each. Members' messages wait no longer.
+pub const SLICES_US: Micros = ACCEPT_SLICE_US + STRANGERS_SLICE_US + CATCH_UP_SLICE_US + WORK_SLICE_US;
 /// Time for password hashing in one turn.
-pub const WORK_SLICE_US: Micros = 1_000;
+pub const WORK_SLICE_US: Micros = 500;
 /// Hashing rounds between two checks of the clock.
 pub const WORK_STEP_ROUNDS: u32 = 256;
 /// Hashing rounds in one turn, whatever the clock says.
@@ -165,6 +172,8 @@ pub const RATE_BURST_SECONDS: u64 = 2;
 pub const ATTEMPT_US: Micros = SECOND_US;
 /// Lines of connections that are not logged in that one turn handles, all of them together.
 pub const STRANGERS_LINES_PER_TURN_MAX: u32 = 64;
+/// Time for handling them in one turn.
+pub const STRANGERS_SLICE_US: Micros = 1_000;
 
 /// Burst of lines in the operator's log about one address. Each [`LOG_INTERVAL_US`] allows one more.
 pub const LOG_BURST: u64 = 60;

@@ -146,19 +146,21 @@ impl<N: Net, S: Storage> Server<N, S> {
         if self.stops_at_us.is_some() {
             return self.stop();
         }
-        // Before expire, whose last words to a connection are not in its outbox yet if it yields to another.
-        self.accept();
-        self.expire();
         self.handle(world);
         // From here to release nothing may be staged: what release shows is what commit saved.
         let gate = self.commit()?;
         self.release(gate);
         self.flush();
-        // After release, so that a cursor which reaches the end of the log has all that the feed holds; and after
-        // flush, so that no message waits for those who read the past.
-        self.catch_up();
+        // Everything from here on is for those who can wait, and each part of it takes a bounded time. Newcomers come
+        // before the deadlines, whose last words are not in the outbox yet of a connection that yields to another.
+        self.accept(world);
+        self.expire();
+        // After release, so that a cursor which reaches the end of the log has all that the feed holds.
+        self.catch_up(world);
         self.scan(world);
-        // After flush for the same reason. Its results are committed and released in the next turn.
+        // What these two cause is committed and released in the next turn. After catch up, so that nobody is let go
+        // whose last answer is not in its outbox yet.
+        self.handle_strangers(world);
         self.work(world);
         self.keep_seen();
         // Last, so that no event of this turn reaches a new connection that reuses a number.

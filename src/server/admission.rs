@@ -10,7 +10,8 @@ use log::info;
 
 use super::{Server, shrink};
 use crate::auth::throttle::Origin;
-use crate::limits::{ACCEPTS_PER_TURN_MAX, EVICTIONS_PER_TURN_MAX, LOGIN_GRACE_US, Micros};
+use crate::clock::World;
+use crate::limits::{ACCEPT_SLICE_US, ACCEPTS_PER_TURN_MAX, EVICTIONS_PER_TURN_MAX, LOGIN_GRACE_US, Micros};
 use crate::log::storage::Storage;
 use crate::transport::net::{ConnectionId, Net};
 
@@ -83,36 +84,44 @@ fn network(address: IpAddr) -> IpAddr {
 }
 
 impl<N: Net, S: Storage> Server<N, S> {
-    pub(super) fn accept(&mut self) {
-        if !self.reactor.has_pending_accepts(self.now.mono_us) {
+    /// Accepts connections for a bounded time.
+    pub(super) fn accept(&mut self, world: &mut dyn World) {
+        if !self.may_accept() {
             return;
         }
+        // None of these may be chosen to make room for another.
+        self.close_doomed();
+        let started_us = world.now().mono_us;
+        for _ in 0..ACCEPTS_PER_TURN_MAX {
+            self.accept_one();
+            if !self.may_accept() || world.now().mono_us.saturating_sub(started_us) >= ACCEPT_SLICE_US {
+                return;
+            }
+        }
+    }
+
+    fn may_accept(&self) -> bool {
+        // Evicted connections hold their descriptors until the end of the turn.
+        let has_room = self.reactor.len() < self.options.max_connections + EVICTIONS_PER_TURN_MAX;
+        has_room && self.reactor.has_pending_accepts(self.now.mono_us)
+    }
+
+    fn accept_one(&mut self) {
         let limit = self.options.max_connections;
         let full = format!("! server-full: all {limit} connections are taken; please try again later\n");
-        for _ in 0..ACCEPTS_PER_TURN_MAX {
-            if self.reactor.len() >= limit + EVICTIONS_PER_TURN_MAX {
-                // Evicted connections hold their descriptors until the end of the turn.
-                return;
+        let Some((stream, peer)) = self.reactor.accept(self.now.mono_us, &full) else { return };
+        let is_proxied = self.options.proxies.iter().any(|subnet| subnet.contains(peer.ip()));
+        let refusal = if is_proxied { None } else { self.refusal_of_address(peer) };
+        let refusal = refusal.or_else(|| self.refusal_when_full(peer, &full));
+        if let Some(refusal) = refusal {
+            self.reactor.turn_away(stream, &refusal);
+        } else if let Some(id) = self.reactor.admit(stream, self.now.mono_us) {
+            if is_proxied {
+                self.await_header(id, peer);
+            } else {
+                self.open_session(id, peer);
             }
-            let Some((stream, peer)) = self.reactor.accept(self.now.mono_us, &full) else {
-                if self.reactor.has_pending_accepts(self.now.mono_us) {
-                    continue;
-                }
-                return;
-            };
-            let is_proxied = self.options.proxies.iter().any(|subnet| subnet.contains(peer.ip()));
-            let refusal = if is_proxied { None } else { self.refusal_of_address(peer) };
-            let refusal = refusal.or_else(|| self.refusal_when_full(peer, &full));
-            if let Some(refusal) = refusal {
-                self.reactor.turn_away(stream, &refusal);
-            } else if let Some(id) = self.reactor.admit(stream, self.now.mono_us) {
-                if is_proxied {
-                    self.await_header(id, peer);
-                } else {
-                    self.open_session(id, peer);
-                }
-                self.reactor.arm(id, self.now.mono_us + LOGIN_GRACE_US);
-            }
+            self.reactor.arm(id, self.now.mono_us + LOGIN_GRACE_US);
         }
     }
 
@@ -180,10 +189,7 @@ impl<N: Net, S: Storage> Server<N, S> {
     /// Notes that a connection is logged in.
     pub(super) fn is_no_stranger(&mut self, id: ConnectionId) {
         self.strangers.remove(id);
-        if let Some(connection) = self.reactor.connection(id) {
-            connection.is_logged_in = true;
-            connection.line_due_us = 0;
-        }
+        self.reactor.note_login(id);
     }
 
     /// Notes that a connection's session has ended. The connection can be evicted, but does not count against its

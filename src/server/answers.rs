@@ -7,7 +7,8 @@ use log::error;
 
 use super::Server;
 use super::closing::End;
-use crate::limits::{CATCH_UPS_OF_LOGINS_MAX, CATCH_UPS_PER_TURN_MAX, STALL_US};
+use crate::clock::World;
+use crate::limits::{CATCH_UP_SLICE_US, CATCH_UPS_OF_LOGINS_MAX, CATCH_UPS_PER_TURN_MAX, STALL_US};
 use crate::log::cursor::{Cursor, Progress};
 use crate::log::journal::LOG_FILE;
 use crate::log::storage::Storage;
@@ -75,9 +76,13 @@ impl<N: Net, S: Storage> Server<N, S> {
         self.logins.len() + self.readers.len() > 0
     }
 
-    /// Does a bounded number of task steps: first for replays at login, then for all others. Within each of the two,
+    /// Does task steps for a bounded time: first for replays at login, then for all others. Within each of the two,
     /// accounts take turns.
-    pub(super) fn catch_up(&mut self) {
+    pub(super) fn catch_up(&mut self, world: &mut dyn World) {
+        if self.logins.len() + self.readers.len() == 0 {
+            return;
+        }
+        let started_us = world.now().mono_us;
         let mut left = CATCH_UPS_PER_TURN_MAX;
         while left > CATCH_UPS_PER_TURN_MAX - CATCH_UPS_OF_LOGINS_MAX
             && let Some(id) = self.logins.pop()
@@ -85,10 +90,16 @@ impl<N: Net, S: Storage> Server<N, S> {
             // Those that have missed nothing need no chunk, however many log in at once.
             left -= usize::from(self.reads_log(id));
             self.step_task(id);
+            if world.now().mono_us.saturating_sub(started_us) >= CATCH_UP_SLICE_US / 2 {
+                break;
+            }
         }
         for _ in 0..self.readers.len().min(left) {
             if let Some(id) = self.readers.pop() {
                 self.step_task(id);
+            }
+            if world.now().mono_us.saturating_sub(started_us) >= CATCH_UP_SLICE_US {
+                break;
             }
         }
     }

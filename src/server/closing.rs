@@ -92,13 +92,17 @@ impl<N: Net, S: Storage> Server<N, S> {
 
     /// Drops the connections that are closed, and the room in tables that only a burst needed.
     pub(super) fn reap(&mut self) {
-        let strangers = &mut self.strangers;
-        self.reactor.reap(|id| strangers.remove(id));
+        self.close_doomed();
         self.strangers.shrink();
         self.logins.shrink();
         self.readers.shrink();
         shrink(&mut self.tasks);
         shrink(&mut self.pending_headers);
+    }
+
+    pub(super) fn close_doomed(&mut self) {
+        let strangers = &mut self.strangers;
+        self.reactor.reap(|id| strangers.remove(id));
     }
 
     pub(super) fn begin_to_stop(&mut self) {

@@ -6,7 +6,7 @@ use super::closing::End;
 use crate::clock::World;
 use crate::limits::{
     ATTEMPT_US, LINE_BYTES_MAX, LINES_PER_TURN_MAX, Micros, SECOND_US, STRANGERS_LINES_PER_TURN_MAX,
-    UNENDED_BYTES_MAX,
+    STRANGERS_SLICE_US, UNENDED_BYTES_MAX,
 };
 use crate::log::storage::Storage;
 use crate::protocol::command::{self, Command, Misuse};
@@ -27,42 +27,56 @@ impl<N: Net, S: Storage> Server<N, S> {
             && !self.chat.is_waiting(id)
     }
 
-    /// Reads and handles the lines of ready connections, one connection at a time, so that input is handled while it
-    /// is in the cache and one buffer serves all.
+    /// Reads and handles the lines of ready connections that are logged in, one connection at a time, so that input is
+    /// handled while it is in the cache and one buffer serves all.
     pub(super) fn handle(&mut self, world: &mut dyn World) {
         let mut ready = std::mem::take(&mut self.ready);
         self.reactor.take_ready(&mut ready);
-        let mut strangers_lines = STRANGERS_LINES_PER_TURN_MAX;
-        let mut put_off = Vec::new();
         for (position, &id) in ready.iter().enumerate() {
             if self.batch.is_full() || self.effects.is_full() {
                 // Connections that were not served come before those that filled the batch.
-                put_off.extend_from_slice(&ready[position..]);
+                self.reactor.schedule_first(&ready[position..]);
                 break;
             }
-            let is_stranger = self.chat.account_of(id).is_none();
-            if is_stranger && strangers_lines == 0 {
-                put_off.push(id);
-                continue;
-            }
-            if self.pending_headers.contains_key(&id) && !self.read_header(id) {
-                continue;
-            }
-            let bytes = self.fill(id);
-            if self.is_gone_while_hashing(id) {
-                self.leave(id, End::Orderly, "disconnected during a login");
-                self.reactor.doom(id);
-            } else {
-                let mut own_lines = LINES_PER_TURN_MAX;
-                self.handle_lines(id, if is_stranger { &mut strangers_lines } else { &mut own_lines }, world);
-                self.charge_reading(id, bytes);
-            }
-            self.reactor.shelve_input(id);
-        }
-        if !put_off.is_empty() {
-            self.reactor.schedule_first(&put_off);
+            self.handle_ready(id, &mut { LINES_PER_TURN_MAX }, world);
         }
         self.ready = ready;
+    }
+
+    /// Does the same for connections without a login, for a bounded time. What they cause is committed and released
+    /// in the next turn.
+    pub(super) fn handle_strangers(&mut self, world: &mut dyn World) {
+        let waiting = self.reactor.ready_strangers();
+        if waiting == 0 {
+            return;
+        }
+        let started_us = world.now().mono_us;
+        let mut lines_left = STRANGERS_LINES_PER_TURN_MAX;
+        // Those that are scheduled meanwhile wait for the next turn: their replies are not in their outboxes yet.
+        for _ in 0..waiting {
+            let Some(id) = self.reactor.take_ready_stranger() else { continue };
+            self.handle_ready(id, &mut lines_left, world);
+            let is_full = lines_left == 0 || self.batch.is_full() || self.effects.is_full();
+            if is_full || world.now().mono_us.saturating_sub(started_us) >= STRANGERS_SLICE_US {
+                return;
+            }
+        }
+    }
+
+    /// Reads from a ready connection and handles its lines.
+    fn handle_ready(&mut self, id: ConnectionId, lines_left: &mut u32, world: &mut dyn World) {
+        if self.pending_headers.contains_key(&id) && !self.read_header(id) {
+            return;
+        }
+        let bytes = self.fill(id);
+        if self.is_gone_while_hashing(id) {
+            self.leave(id, End::Orderly, "disconnected during a login");
+            self.reactor.doom(id);
+        } else {
+            self.handle_lines(id, lines_left, world);
+            self.charge_reading(id, bytes);
+        }
+        self.reactor.shelve_input(id);
     }
 
     /// Reads from a connection if it may be read from now. Returns how many bytes were read.

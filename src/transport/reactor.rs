@@ -7,7 +7,7 @@
 mod connection;
 mod output;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -33,8 +33,10 @@ pub struct Reactor<N: Net> {
     connections: Slab<Connection<N::Stream>>,
     /// No connection ever had this number or a higher one.
     ids_end: ConnectionId,
-    /// To be looked at for input in the next turn.
+    /// To be looked at for input in the next turn, if they still exist and are ready.
     ready: Vec<ConnectionId>,
+    /// The same for connections that are not logged in, which need not all fit into a turn.
+    ready_strangers: VecDeque<ConnectionId>,
     /// To be flushed in this turn, or the next.
     dirty: Vec<ConnectionId>,
     doomed: Vec<ConnectionId>,
@@ -60,6 +62,7 @@ impl<N: Net> Reactor<N> {
             connections: Slab::with_capacity(connections),
             ids_end: 0,
             ready: Vec::new(),
+            ready_strangers: VecDeque::new(),
             dirty: Vec::new(),
             doomed: Vec::new(),
             deadlines: BTreeSet::new(),
@@ -105,7 +108,8 @@ impl<N: Net> Reactor<N> {
 
     /// When there is something to do without any socket's doing: 0 for now, `None` for never.
     pub fn due_us(&self) -> Option<Micros> {
-        if !self.ready.is_empty() || !self.dirty.is_empty() || !self.doomed.is_empty() {
+        let is_idle = self.ready.is_empty() && self.ready_strangers.is_empty();
+        if !is_idle || !self.dirty.is_empty() || !self.doomed.is_empty() {
             return Some(0);
         }
         let accepts = self.pending_accepts.then_some(self.accepts_from_us);
@@ -174,10 +178,12 @@ impl<N: Net> Reactor<N> {
 
     /// Closes the connection of a newcomer, with a refusal.
     pub fn turn_away(&mut self, mut stream: N::Stream, refusal: &str) {
-        let _ = stream.write(&[IoSlice::new(refusal.as_bytes())]);
-        stream.finish();
-        // Reading first what it sent keeps the close from being a reset that could overtake the refusal.
-        let _ = stream.read(&mut self.sink);
+        // In a flood of connections most are gone already.
+        if stream.write(&[IoSlice::new(refusal.as_bytes())]).is_ok() {
+            stream.finish();
+            // Reading first what it sent keeps the close from being a reset that could overtake the refusal.
+            let _ = stream.read(&mut self.sink);
+        }
     }
 
     /// Adds the connection of a newcomer; `None` where the system does not take it.
@@ -198,7 +204,7 @@ impl<N: Net> Reactor<N> {
         if let Some(connection) = self.connections.get_mut(id as usize)
             && !std::mem::replace(&mut connection.is_ready, true)
         {
-            self.ready.push(id);
+            if connection.is_logged_in { self.ready.push(id) } else { self.ready_strangers.push_back(id) }
         }
     }
 
@@ -209,14 +215,36 @@ impl<N: Net> Reactor<N> {
         self.ready.extend(others);
     }
 
-    /// Those to be looked at in this turn, for their input. They are ready no more.
+    /// Takes the logged-in connections to be looked at in this turn, for their input.
     pub fn take_ready(&mut self, ready: &mut Vec<ConnectionId>) {
         ready.clear();
         std::mem::swap(&mut self.ready, ready);
-        for &id in &*ready {
-            if let Some(connection) = self.connections.get_mut(id as usize) {
-                connection.is_ready = false;
-            }
+        ready.retain(|&id| {
+            let connection = self.connections.get_mut(id as usize).filter(|it| it.is_logged_in);
+            connection.is_some_and(|it| std::mem::replace(&mut it.is_ready, false))
+        });
+    }
+
+    /// How many times [`Reactor::take_ready_stranger`] has something to take.
+    pub fn ready_strangers(&self) -> usize {
+        self.ready_strangers.len()
+    }
+
+    /// Takes the connection without a login that has been waiting longest to be looked at; `None` if it is gone or
+    /// logged in.
+    pub fn take_ready_stranger(&mut self) -> Option<ConnectionId> {
+        let id = self.ready_strangers.pop_front()?;
+        let connection = self.connections.get_mut(id as usize).filter(|it| !it.is_logged_in)?;
+        std::mem::replace(&mut connection.is_ready, false).then_some(id)
+    }
+
+    /// Notes that a connection is logged in.
+    pub fn note_login(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(id as usize) else { return };
+        connection.is_logged_in = true;
+        connection.line_due_us = 0;
+        if connection.is_ready {
+            self.ready.push(id);
         }
     }
 
@@ -331,7 +359,10 @@ impl<N: Net> Reactor<N> {
 
     /// Tells the peer that no more will come, and closes at the end of the turn.
     pub fn finish(&mut self, id: ConnectionId) {
-        self.connections[id as usize].socket.stream.finish();
+        let connection = &mut self.connections[id as usize];
+        if !connection.is_broken() {
+            connection.socket.stream.finish();
+        }
         self.doom(id);
     }
 
@@ -374,9 +405,6 @@ impl<N: Net> Reactor<N> {
             self.deadlines.remove(&(connection.deadline_us, id));
             self.lagging -= usize::from(connection.lags);
             connection.outbox.clear(&mut self.direct_pool);
-            if connection.is_ready {
-                self.ready.retain(|&other| other != id);
-            }
             if connection.is_dirty {
                 self.dirty.retain(|&other| other != id);
             }

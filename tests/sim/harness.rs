@@ -182,6 +182,13 @@ impl Sim {
         }
     }
 
+    /// Turns during which no time passes.
+    pub fn turns_in_no_time(&mut self, count: usize) {
+        let look_us = std::mem::take(&mut self.world.look_us);
+        self.turns(count);
+        self.world.look_us = look_us;
+    }
+
     /// Makes turns until nothing is left to do at this moment. Returns how many that took.
     pub fn settle(&mut self) -> usize {
         for turns in 1..TURNS_MAX {

@@ -2,8 +2,8 @@
 
 use chinwag::clock::World;
 use chinwag::limits::{
-    BYTES_BEFORE_LOGIN_MAX, DIRECT_BYTES_MAX, HASHING_QUEUE_MAX, INPUT_BYTES_MAX, OUTBOX_BYTES_MAX,
-    OUTBOX_HIGH_WATER_BYTES, WORK_SLICE_US,
+    BYTES_BEFORE_LOGIN_MAX, CATCH_UP_SLICE_US, DIRECT_BYTES_MAX, HASHING_QUEUE_MAX, INPUT_BYTES_MAX,
+    OUTBOX_BYTES_MAX, OUTBOX_HIGH_WATER_BYTES, SLICES_US,
 };
 use chinwag::server::{LoopState, Options, Server, Usage};
 use chinwag::session::quota::ByteLimits;
@@ -212,7 +212,7 @@ impl Run {
         self.model.begins(began_us);
         let outcome = self.server.turn(&mut self.world);
         let (took_us, look_us) = (self.world.mono_us - began_us, self.world.look_us);
-        hold(Guarantee::NeverStalls, took_us <= WORK_SLICE_US + 8 * look_us, || {
+        hold(Guarantee::NeverStalls, took_us <= SLICES_US + 16 * look_us, || {
             format!("a turn took {took_us} us, with {look_us} us for a look at the clock")
         });
         let waited_us = std::mem::take(&mut self.disk.state().waited_us);
@@ -240,7 +240,7 @@ impl Run {
         }
         let turn = self.turn;
         let (people, mut stage) = self.stage();
-        people.look_at_ping(turn, &mut stage);
+        people.look_at_ping(turn, look_us >= CATCH_UP_SLICE_US, &mut stage);
         people.read(&mut stage);
         let (adversary, mut stage) = self.hostile_stage();
         adversary.read(&mut stage);

@@ -147,8 +147,7 @@ fn names_are_waited_for_by_registrations_and_by_nothing_else() {
     sim.send("bob", "/register bob other-horse\n");
     sim.send("carol", "/register carol correct-horse\nhello\n");
     sim.send("gone", "/register dave correct-horse\n");
-    sim.turn();
-    sim.turn();
+    sim.turns(3);
     let waits = "* the server is still reading its history; your registration follows";
     for client in ["bob", "carol", "gone"] {
         assert_eq!(sim.output(client).last().map(String::as_str), Some(waits), "{client}");
