@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use chinwag::limits::{HASHING_QUEUE_MAX, SECOND_US, WORK_STEP_ROUNDS};
+use chinwag::limits::{HASHING_QUEUE_MAX, LOGIN_GRACE_US, SECOND_US, WORK_STEP_ROUNDS};
 
 use crate::sim::disk::USERS;
 use crate::sim::harness::{Sim, options};
@@ -92,6 +92,22 @@ fn nobody_is_closed_for_being_late_while_the_server_hashes_for_half_a_minute() {
     sim.world.look_us = 2 * SECOND_US;
     sim.say("bob", "/register bob correct-horse");
     assert_eq!(sim.output("bob")[3], "! login-timeout: you did not log in within 60 s");
+}
+
+#[test]
+fn nobody_is_late_whose_last_line_is_answered_already() {
+    let mut sim = Sim::new();
+    sim.connect("guest");
+    sim.run_for(LOGIN_GRACE_US - 1_000);
+    sim.clear();
+    sim.send("guest", "/quit\n");
+    // The line is handled in time, and the turn that releases the answer begins too late.
+    sim.turn();
+    assert!(sim.output("guest").is_empty());
+    sim.world.advance(SECOND_US);
+    sim.settle();
+    assert_eq!(sim.output("guest"), ["* bye"]);
+    assert!(sim.peer("guest").is_finished_by_server());
 }
 
 #[test]
