@@ -16,6 +16,7 @@ use crate::protocol::command::HistoryRange;
 use crate::protocol::name::Name;
 use crate::session::effects::Ask;
 use crate::transport::net::{ConnectionId, Net};
+use crate::transport::reactor::Activity;
 
 /// Work in progress for a connection, which takes no line before it is done.
 pub(super) enum Task {
@@ -46,8 +47,10 @@ impl<N: Net, S: Storage> Server<N, S> {
     /// Starts a task for a connection, to be done before it takes another line.
     pub(super) fn begin(&mut self, id: ConnectionId, task: Task) {
         let Some(connection) = self.reactor.connection(id) else { return };
-        connection.busy = true;
-        connection.takes_lines_behind = false;
+        connection.activity = match connection.activity {
+            Activity::None | Activity::Task => Activity::Task,
+            Activity::Replay | Activity::RestOfReplay => Activity::Replay,
+        };
         match self.tasks.get_mut(&id) {
             // Its replay is not finished; the task follows.
             Some(Task::Read(reading)) => {
@@ -66,7 +69,8 @@ impl<N: Net, S: Storage> Server<N, S> {
         if let Some(connection) = self.reactor.connection(id)
             && !std::mem::replace(&mut connection.is_queued, true)
         {
-            let queue = if connection.is_replaying { &mut self.logins } else { &mut self.readers };
+            let is_replay = matches!(connection.activity, Activity::Replay | Activity::RestOfReplay);
+            let queue = if is_replay { &mut self.logins } else { &mut self.readers };
             queue.push(self.chat.account_of(id), id);
         }
     }
@@ -234,7 +238,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         (reading.lines_after, reading.is_answer) = (None, false);
         self.chat.answered(id);
         if let Some(connection) = self.reactor.connection(id) {
-            connection.takes_lines_behind = true;
+            connection.activity = Activity::RestOfReplay;
             self.reactor.schedule(id);
         }
     }
@@ -263,7 +267,7 @@ impl<N: Net, S: Storage> Server<N, S> {
     fn caught_up(&mut self, id: ConnectionId, reading: Reading) -> Option<Task> {
         let connection = self.reactor.connection(id)?;
         connection.outbox.go_live(&self.feed);
-        connection.is_replaying = false;
+        connection.activity = Activity::Task;
         if reading.notices.is_some_and(|notices| notices != self.feed.notices()) {
             let notice = "* you may have missed who joined and left; /users lists who is online\n";
             self.reactor.push_direct(id, notice.as_bytes(), &self.feed);
@@ -290,9 +294,7 @@ impl<N: Net, S: Storage> Server<N, S> {
 
     fn done(&mut self, id: ConnectionId) {
         if let Some(connection) = self.reactor.connection(id) {
-            connection.busy = false;
-            connection.takes_lines_behind = false;
-            connection.is_replaying = false;
+            connection.activity = Activity::None;
             self.reactor.schedule(id);
         }
     }

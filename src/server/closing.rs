@@ -8,6 +8,7 @@ use crate::log::journal::LOG_FILE;
 use crate::log::storage::Storage;
 use crate::state::users_file::USERS_FILE;
 use crate::transport::net::{ConnectionId, Net};
+use crate::transport::reactor::Activity;
 
 /// How a session ends.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -63,9 +64,7 @@ impl<N: Net, S: Storage> Server<N, S> {
     /// Takes a connection out of the feed. Messages that were not sent are shown at the next login.
     fn stop_following(&mut self, id: ConnectionId) {
         let Some(connection) = self.reactor.connection(id) else { return };
-        connection.busy = false;
-        connection.takes_lines_behind = false;
-        connection.is_replaying = false;
+        connection.activity = Activity::None;
         if connection.outbox.is_live() {
             if connection.outbox.is_drained(&self.feed) {
                 connection.outbox.leave_feed(&self.feed);

@@ -10,7 +10,7 @@ use crate::log::journal::Committed;
 use crate::log::storage::Storage;
 use crate::session::effects::{Effect, Effects};
 use crate::transport::net::{ConnectionId, Net};
-use crate::transport::reactor::Attention;
+use crate::transport::reactor::{Activity, Attention};
 
 impl<N: Net, S: Storage> Server<N, S> {
     /// Carries out the turn's effects, now that the batch is on disk.
@@ -97,7 +97,7 @@ impl<N: Net, S: Storage> Server<N, S> {
             Cursor::missed(from, replay, &self.journal)
         };
         if let Some(connection) = self.reactor.connection(id) {
-            connection.is_replaying = true;
+            connection.activity = Activity::Replay;
         }
         let lines_after = Some((REPLAY_STEPS_BEFORE_LINES, REPLAY_BYTES_BEFORE_LINES));
         let (notices, is_answer, then) = (None, true, None);

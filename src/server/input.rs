@@ -21,10 +21,7 @@ impl<N: Net, S: Storage> Server<N, S> {
     /// pending.
     pub(super) fn takes_lines(&mut self, id: ConnectionId) -> bool {
         let Some(connection) = self.reactor.connection(id) else { return false };
-        connection.is_open()
-            && (!connection.busy || connection.takes_lines_behind)
-            && connection.takes_replies(&self.feed)
-            && !self.chat.is_waiting(id)
+        connection.takes_lines(&self.feed) && !self.chat.is_waiting(id)
     }
 
     /// Reads and handles the lines of ready connections that are logged in, one connection at a time, so that input is

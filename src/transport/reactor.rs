@@ -16,7 +16,7 @@ use log::warn;
 use slab::Slab;
 
 use self::connection::Closing;
-pub use self::connection::Connection;
+pub use self::connection::{Activity, Connection};
 pub use self::output::Attention;
 use crate::limits::{
     ACCEPT_PAUSE_US, DISCARD_PAUSE_US, INPUT_BYTES_BEFORE_LOGIN_MAX, Micros, POOLED_INPUTS_MAX,

@@ -55,20 +55,29 @@ pub struct Connection<S> {
     pub hung_up: bool,
     /// Its input has ended.
     pub ended: bool,
-    /// Its user of the reactor has something to finish that needs an empty outbox or room in the socket.
-    pub busy: bool,
-    /// Lines are taken although it is busy: it reads what it missed, and what they bring about follows.
-    pub takes_lines_behind: bool,
-    /// And waits for its turn to do so.
+    /// What is being done for it that needs an empty outbox or room in the socket.
+    pub activity: Activity,
+    /// Whether it waits for its turn to go on with that.
     pub is_queued: bool,
-    /// Its session is sent its replay at login.
-    pub is_replaying: bool,
     /// It is, or was, logged in: until then it has little room.
     pub is_logged_in: bool,
     pub(super) closing: Closing,
     pub(super) is_ready: bool,
     pub(super) is_dirty: bool,
     pub(super) lags: bool,
+}
+
+/// What is being done for a connection besides handling its lines.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Activity {
+    /// Nothing.
+    None,
+    /// An answer, or reading the log behind the feed. Its lines wait for the end of it.
+    Task,
+    /// The replay at its login, with precedence over the tasks of others. Its lines wait.
+    Replay,
+    /// The rest of a long replay. Its lines are handled, and what they cause follows the replay.
+    RestOfReplay,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -100,10 +109,8 @@ impl<S> Connection<S> {
             reads_short: false,
             hung_up: false,
             ended: false,
-            busy: false,
-            takes_lines_behind: false,
+            activity: Activity::None,
             is_queued: false,
-            is_replaying: false,
             is_logged_in: false,
             closing: Closing::No,
             is_ready: false,
@@ -117,9 +124,13 @@ impl<S> Connection<S> {
         self.closing == Closing::No
     }
 
-    /// Whether another line of it may be answered: its peer has taken most of what it was answered before.
-    pub fn takes_replies(&self, feed: &Feed) -> bool {
-        self.outbox.pending_direct() <= self.reply_bytes_max() && !self.outbox.is_above_high_water(feed)
+    /// Whether another line of it may be handled, as far as the connection knows: no task is in the way, and its peer
+    /// has taken most of what it was answered before.
+    pub fn takes_lines(&self, feed: &Feed) -> bool {
+        self.is_open()
+            && matches!(self.activity, Activity::None | Activity::RestOfReplay)
+            && self.outbox.pending_direct() <= self.reply_bytes_max()
+            && !self.outbox.is_above_high_water(feed)
     }
 
     /// How much of what is held for it alone may wait for its socket before its lines wait too.

@@ -3,7 +3,7 @@
 use std::io::IoSlice;
 
 use super::Reactor;
-use super::connection::Closing;
+use super::connection::{Activity, Closing};
 use crate::limits::{LINGER_US, Micros, SLICES_PER_WRITE_MAX};
 use crate::protocol::record::Timestamp;
 use crate::transport::feed::Feed;
@@ -12,7 +12,7 @@ use crate::transport::net::{ConnectionId, Net, Stream};
 /// What needs to be looked at after a connection was flushed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attention {
-    /// All is sent, and it is busy.
+    /// All is sent, and there is a task for it.
     Drained,
     /// Too much is waiting for its socket.
     Overflowing,
@@ -165,10 +165,7 @@ impl<N: Net> Reactor<N> {
         if connection.outbox.is_overflowing(feed) {
             return attention.push((id, Attention::Overflowing));
         }
-        let reads_on = connection.is_open()
-            && (!connection.busy || connection.takes_lines_behind)
-            && connection.has_input()
-            && connection.takes_replies(feed);
+        let reads_on = connection.has_input() && connection.takes_lines(feed);
         if connection.is_writable() {
             // Short of what was offered, but it did not say that it would block.
             self.make_dirty(id);
@@ -189,9 +186,9 @@ impl<N: Net> Reactor<N> {
         if connection.outbox.is_live() {
             connection.last_delivered = mark;
         }
-        if connection.busy {
+        if connection.activity != Activity::None {
             attention.push((id, Attention::Drained));
-            if connection.takes_lines_behind && connection.has_input() {
+            if connection.activity == Activity::RestOfReplay && connection.has_input() {
                 self.schedule(id);
             }
         } else if connection.closing == Closing::Flushing {
