@@ -14,4 +14,5 @@ mod order;
 mod proxies;
 mod running;
 mod slow;
+mod version_0_1;
 mod wire;
