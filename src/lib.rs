@@ -45,8 +45,9 @@
 //! 2. It cleans the line, [`protocol::command::parse`] turns it into a command, and [`session::Chat::line`] stages the
 //!    message in the turn's [`log::journal::Batch`], which gives it its timestamp and its final bytes. An
 //!    [`session::effects::Effect::Say`] refers to it.
-//! 3. *commit* appends the whole batch at once and syncs it. Only this yields a [`log::journal::Committed`], the only
-//!    way to the bytes of a staged line.
+//! 3. *commit* appends the whole batch to the log at once and syncs it, and then does the same with the turn's account
+//!    records and `users.txt`. A refused write refuses everything after it. Only commit yields the `Gate` that release
+//!    needs, and only through that is there a [`log::journal::Committed`], the only way to the bytes of a staged line.
 //! 4. *release* copies the line to the [`transport::feed`], once. Nothing is done per recipient: each live
 //!    connection's [`transport::outbox`] is a position in the feed, and the line now lies between that and the feed's
 //!    end.
@@ -56,6 +57,7 @@
 //! # Invariants
 //!
 //! - No byte of a message is in a feed, an outbox or a chunk before the sync that covers it has succeeded.
+//! - An account record is saved only after all messages of its turn.
 //! - When a connection changes between the feed and the log, its position is at the start of a line in both.
 //! - A connection takes no line while an answer to an earlier one is outstanding, or while much output waits for its
 //!   socket. So every queue is bounded by what one line can cause.

@@ -5,6 +5,7 @@ mod answers;
 pub mod check;
 mod clock;
 mod closing;
+mod commit;
 mod delivery;
 pub mod flags;
 mod headers;
@@ -24,8 +25,6 @@ use std::hash::Hash;
 use std::io;
 use std::time::Duration;
 
-use log::error;
-
 use self::admission::Strangers;
 use self::answers::Task;
 use self::clock::Clock;
@@ -40,18 +39,17 @@ pub use self::usage::Usage;
 use crate::clock::{Now, World};
 use crate::ids::AccountId;
 use crate::limits::{
-    GOODBYE_US, LINGER_US, LOGIN_GRACE_US, LOGIN_VERDICT_US, LOOK_PAUSE_US, Micros, SECOND_US, SEEN_PAUSE_US,
-    STALL_US, TABLE_ENTRIES_MIN,
+    GOODBYE_US, LINGER_US, LOGIN_GRACE_US, LOGIN_VERDICT_US, Micros, STALL_US, TABLE_ENTRIES_MIN,
 };
 use crate::log::chunk::Chunk;
-use crate::log::journal::{Batch, Commit, Committed, Journal, LOG_FILE};
+use crate::log::journal::{Batch, Journal};
 use crate::log::recovery::RecoverError;
-use crate::log::storage::{AppendError, Storage};
+use crate::log::storage::Storage;
 use crate::protocol::record::Timestamp;
 use crate::session::Chat;
 use crate::session::effects::{Context, Effects};
 use crate::state::marks::SeenFile;
-use crate::state::users_file::{RecordsSaved, USERS_FILE, UsersFile};
+use crate::state::users_file::UsersFile;
 use crate::transport::feed::Feed;
 use crate::transport::net::{ConnectionId, Net};
 use crate::transport::reactor::{Attention, Reactor};
@@ -80,12 +78,6 @@ impl fmt::Display for Fatal {
 
 fn fatal(what: &'static str) -> impl Fn(io::Error) -> Fatal {
     move |error| Fatal { what, why: error.into() }
-}
-
-/// The result of a turn's commit, without which nothing can be released.
-struct Gate {
-    messages: Result<Committed, String>,
-    accounts: Result<RecordsSaved, String>,
 }
 
 /// A complete server.
@@ -261,61 +253,6 @@ impl<N: Net, S: Storage> Server<N, S> {
         let mut context = Context { now, world, batch, effects };
         self.chat.work(&mut context);
     }
-
-    /// Commits all messages of the turn with one append and one sync, and all account records with another.
-    fn commit(&mut self) -> Result<Gate, Fatal> {
-        self.look_at_files()?;
-        let records = self.effects.saves().iter().flat_map(|save| &save.records);
-        let accounts = match self.users.commit(&mut self.storage, records) {
-            Ok(saved) => Ok(saved),
-            Err(AppendError::Refused(why)) => Err(refusal(USERS_FILE, &why)),
-            Err(AppendError::Fatal(why)) => {
-                return Err(fatal("users.txt cannot be saved, and what is on disk is unknown")(why));
-            }
-        };
-        if self.seen_due_us.is_none() && !self.batch.is_empty() {
-            self.seen_due_us = Some(self.now.mono_us + SEEN_PAUSE_US);
-        }
-        let batch = std::mem::take(&mut self.batch);
-        let messages = match self
-            .journal
-            .commit(batch)
-            .map_err(fatal("chat_history.txt cannot be saved, and what is on disk is unknown"))?
-        {
-            Commit::Saved(committed) => Ok(committed),
-            Commit::Refused(batch, why) => {
-                self.batch = batch;
-                Err(refusal(LOG_FILE, &why))
-            }
-        };
-        if self.sync_due_us.is_some_and(|due_us| due_us <= self.now.mono_us) {
-            self.journal.sync().map_err(fatal("chat_history.txt cannot be synced"))?;
-            self.sync_due_us = None;
-        } else if self.sync_due_us.is_none() && self.journal.is_unsynced() {
-            self.sync_due_us = Some(self.now.mono_us + SECOND_US);
-        }
-        Ok(Gate { messages, accounts })
-    }
-
-    /// Checks at most once per second, before a commit, that the files are still at their paths. Anything appended
-    /// to a file that was removed or renamed would be lost at the next start.
-    fn look_at_files(&mut self) -> Result<(), Fatal> {
-        let has_something = !self.batch.is_empty() || !self.effects.saves().is_empty();
-        if !has_something || self.now.mono_us < self.look_due_us {
-            return Ok(());
-        }
-        self.look_due_us = self.now.mono_us + LOOK_PAUSE_US;
-        let is_lost = [
-            (USERS_FILE, self.users.look(&self.storage).map_err(fatal("the data directory"))?),
-            (LOG_FILE, self.journal.look(&self.storage).map_err(fatal("the data directory"))?),
-        ];
-        for (name, _) in is_lost.iter().filter(|(_, is_lost)| *is_lost) {
-            error!(
-                "{name}: removed, renamed or replaced while the server uses it: put it back and restart chinwagd"
-            );
-        }
-        Ok(())
-    }
 }
 
 /// Gives back the room that a table needed in a burst: what thousands of connections need for a moment, when all log in
@@ -324,21 +261,5 @@ fn shrink<K: Eq + Hash, V>(table: &mut HashMap<K, V>) {
     let entries = table.len().max(TABLE_ENTRIES_MIN);
     if table.capacity() > 4 * entries {
         table.shrink_to(2 * entries);
-    }
-}
-
-/// Logs a refused commit, and returns the line that tells users, without its ending.
-fn refusal(file: &str, why: &io::Error) -> String {
-    error!("{file}: not saved: {why}");
-    format!("! not-saved: {}; please try again later", in_words(why))
-}
-
-/// Describes a disk error for users.
-fn in_words(why: &io::Error) -> &'static str {
-    match why.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "the server's disk is full",
-        io::ErrorKind::StaleNetworkFileHandle => "somebody removed or changed the server's files",
-        io::ErrorKind::FileTooLarge => "the server's history cannot grow any further",
-        _ => "the server's disk reports an error",
     }
 }

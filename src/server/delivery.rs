@@ -1,41 +1,41 @@
 //! From a committed batch to the sockets: effects become bytes in the feed and in outboxes, and are flushed.
 
+use super::Server;
 use super::answers::{Reading, Task};
 use super::closing::End;
-use super::{Gate, Server};
+use super::commit::Gate;
 use crate::ids::AccountId;
 use crate::limits::{LOGIN_GRACE_US, REPLAY_BYTES_BEFORE_LINES, REPLAY_STEPS_BEFORE_LINES, STALL_US};
 use crate::log::cursor::Cursor;
-use crate::log::journal::Committed;
 use crate::log::storage::Storage;
 use crate::session::effects::{Effect, Effects};
 use crate::transport::net::{ConnectionId, Net};
 use crate::transport::reactor::{Activity, Attention};
 
 impl<N: Net, S: Storage> Server<N, S> {
-    /// Carries out the turn's effects, now that the batch is on disk.
+    /// Carries out the turn's effects, now that it is committed.
     pub(super) fn release(&mut self, gate: Gate) {
         let saves = self.effects.take_saves();
         let mut effects = std::mem::take(&mut self.effects);
         self.effects = std::mem::take(&mut self.spare_effects);
-        self.release_effects(&effects, &gate.messages);
+        self.release_effects(&effects, &gate);
         effects.clear();
         for save in &saves {
-            let outcome = gate.accounts.as_ref().map(|saved| *saved).map_err(String::as_str);
-            self.chat.saved(save, outcome, self.now, &mut effects);
+            self.chat.saved(save, gate.accounts(), self.now, &mut effects);
         }
         // Before this turn's new sessions follow the feed, so that they are not notified of themselves.
         self.chat.tell_presence(self.now, &mut effects);
         // These effects follow from the saved records and stage nothing, so they need not wait for another turn.
-        self.release_effects(&effects, &gate.messages);
+        self.release_effects(&effects, &gate);
         effects.clear();
         self.spare_effects = effects;
-        if let Ok(committed) = gate.messages {
-            self.batch = committed.recycle();
+        if let Some(batch) = gate.recycle() {
+            self.batch = batch;
         }
     }
 
-    pub(super) fn release_effects(&mut self, effects: &Effects, messages: &Result<Committed, String>) {
+    fn release_effects(&mut self, effects: &Effects, gate: &Gate) {
+        let messages = gate.messages();
         for &effect in effects.list() {
             match effect {
                 Effect::Direct(id, text) => self.reactor.push_direct(id, effects.text(text), &self.feed),

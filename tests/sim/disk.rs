@@ -44,6 +44,8 @@ pub struct Disk {
     pub read_bytes: usize,
     /// Appends that found no room, by file.
     refused: BTreeMap<String, u64>,
+    /// Appends and syncs that were done, of all files.
+    done: u64,
     pub tally: Tally,
     /// Whether messages may be shown that are written and not synced.
     pub shows_unsynced: bool,
@@ -59,6 +61,9 @@ struct Inode {
     synced: usize,
     appends: usize,
     syncs: usize,
+    /// Which of all that were done was the last append, and which the last sync.
+    last_append: u64,
+    last_sync: u64,
     /// How often its end was cut off.
     cuts: usize,
     /// What was cut off last, while a power failure could still undo that.
@@ -227,6 +232,13 @@ impl SimDisk {
         let mut state = self.state();
         let inode = state.inode(name);
         (inode.appends, inode.syncs)
+    }
+
+    /// When a file was last appended to, and synced, in the order of all appends and syncs.
+    pub fn last_done(&self, name: &str) -> (u64, u64) {
+        let mut state = self.state();
+        let inode = state.inode(name);
+        (inode.last_append, inode.last_sync)
     }
 
     pub fn unsynced(&self, name: &str) -> usize {
@@ -421,10 +433,12 @@ impl File for SimFile {
             state.tally.count("short append");
         }
         state.room = state.room.map(|room| room - count);
+        state.done += 1;
+        let done = state.done;
         let inode = &mut state.inodes[self.index];
         inode.cut_off.clear();
         inode.bytes.extend_from_slice(&bytes[..count]);
-        inode.appends += 1;
+        (inode.appends, inode.last_append) = (inode.appends + 1, done);
         state.index();
         Ok(count)
     }
@@ -447,10 +461,12 @@ impl File for SimFile {
             state.tally.count("failed sync");
             return Err(io::Error::other("the disk lost what it had not written"));
         }
+        state.done += 1;
+        let done = state.done;
         let inode = &mut state.inodes[self.index];
         inode.synced = inode.bytes.len();
         inode.cut_off.clear();
-        inode.syncs += 1;
+        (inode.syncs, inode.last_sync) = (inode.syncs + 1, done);
         state.index();
         Ok(())
     }

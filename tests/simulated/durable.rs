@@ -334,6 +334,135 @@ fn a_log_that_cannot_be_read_is_said_to_be_so_and_no_gap_is_shown() {
     sim.join("bob");
 }
 
+/// Lets carol register and alice say something, so that the next turn commits both.
+fn account_and_message() -> Sim {
+    let mut sim = two();
+    sim.connect("carol");
+    sim.settle();
+    sim.clear();
+    sim.send("carol", "/register carol correct-horse\n");
+    sim.turn();
+    sim.send("alice", "with carol\n");
+    sim
+}
+
+#[test]
+fn the_accounts_of_a_turn_are_written_after_its_messages_are_synced() {
+    let mut sim = account_and_message();
+    let (log, users) = (sim.disk.counts(LOG), sim.disk.counts(USERS));
+    sim.turn();
+    assert_eq!(sim.disk.counts(LOG), (log.0 + 1, log.1 + 1));
+    assert_eq!(sim.disk.counts(USERS), (users.0 + 1, users.1 + 1), "in the same turn");
+    assert!(sim.disk.last_done(USERS).0 > sim.disk.last_done(LOG).1);
+
+    // At whatever moment the power fails: where the account is, the message is.
+    for changes in 1.. {
+        let mut sim = account_and_message();
+        sim.disk.state().power_fails_after = Some(changes);
+        let outcome = sim.try_turn();
+        if !sim.disk.is_dead() {
+            outcome.expect("nothing failed");
+            assert!(changes > 4, "two appends and two syncs can fail");
+            break;
+        }
+        assert!(outcome.is_err() && sim.output("alice").is_empty() && sim.output("carol").is_empty());
+        let left = sim.disk.crash(|_, unsynced| unsynced.to_vec());
+        let is_saved = left.read(LOG).contains("with carol\n");
+        assert!(is_saved || !left.read(USERS).contains("carol:"), "at change {changes}");
+        let mut sim = sim.restart_on(left);
+        sim.join("bob");
+        sim.clear();
+        sim.say("bob", "/history");
+        let expected = ["with carol", "* end of history"];
+        assert_eq!(texts(&sim.output("bob")), expected[usize::from(!is_saved)..], "once or not at all");
+        sim.join("carol");
+    }
+}
+
+#[test]
+fn the_accounts_of_a_turn_are_refused_with_its_messages() {
+    let refusal = "! not-saved: the server's disk is full; please try again later";
+    for room in [None, Some(0), Some(20)] {
+        let mut sim = account_and_message();
+        let users = sim.disk.read(USERS);
+        match room {
+            Some(room) => sim.disk.state().room = Some(room),
+            None => sim.disk.state().full = Some(LOG),
+        }
+        sim.turn();
+        assert_eq!(sim.output("alice"), [refusal]);
+        assert_eq!(sim.output("carol"), [refusal]);
+        assert_eq!(sim.disk.read(USERS), users);
+        // A turn that says nothing writes nothing to the log, which refuses nothing then.
+        (sim.disk.state().room, sim.disk.state().full) = (None, Some(LOG));
+        sim.say("carol", "/register carol correct-horse");
+        assert_eq!(sim.output("carol").last().unwrap(), "* welcome carol");
+        let sim = sim.restart();
+        assert_eq!((sim.disk.read(LOG).as_str(), sim.disk.read(USERS).lines().count()), ("", 3));
+    }
+}
+
+#[test]
+fn a_password_a_token_and_more_rounds_are_refused_with_the_messages_of_their_turn() {
+    let mut sim = two();
+    sim.options.rules.kdf_rounds = 20;
+    let mut sim = sim.restart();
+    sim.join("bob");
+    let users = sim.disk.read(USERS);
+    for (line, answer) in [
+        ("/login alice correct-horse", "* welcome alice"),
+        ("/passwd correct-horse battery-staple", "! not-saved: "),
+        ("/token", "! not-saved: "),
+    ] {
+        if line.starts_with("/login") {
+            sim.connect("alice");
+            sim.settle();
+        }
+        sim.clear();
+        sim.disk.state().full = Some(LOG);
+        sim.send("alice", format!("{line}\n"));
+        let mut output = Vec::new();
+        while !output.iter().any(|line: &String| line.starts_with(answer)) {
+            sim.send("bob", "lost\n");
+            sim.turn();
+            output.extend(sim.output("alice"));
+            assert!(sim.output("bob").iter().all(|line| line.starts_with("! not-saved: ")), "{line}");
+        }
+        assert_eq!(sim.disk.read(USERS), users, "{line}");
+        sim.settle();
+    }
+    sim.disk.state().full = None;
+    sim.connect("alice2");
+    sim.enter("alice2", "alice");
+}
+
+#[test]
+fn the_messages_of_a_turn_are_saved_although_its_accounts_are_refused() {
+    let mut sim = account_and_message();
+    sim.disk.state().full = Some(USERS);
+    sim.turn();
+    assert_eq!(texts(&sim.output("alice")), ["with carol"]);
+    assert_eq!(texts(&sim.output("bob")), ["with carol"]);
+    assert_eq!(sim.output("carol"), ["! not-saved: the server's disk is full; please try again later"]);
+}
+
+#[test]
+fn a_failed_sync_of_the_accounts_shows_no_message_of_the_turn_and_the_message_is_stored_once() {
+    let mut sim = account_and_message();
+    sim.disk.state().sync_fails = Some(USERS);
+    let error = sim.try_turn().expect_err("it cannot go on").to_string();
+    assert!(error.contains("users.txt"), "{error}");
+    for name in ["alice", "bob", "carol"] {
+        assert_eq!(sim.output(name), [""; 0], "{name}");
+    }
+    let mut sim = sim.restart();
+    sim.join("bob");
+    sim.clear();
+    sim.say("bob", "/history");
+    assert_eq!(texts(&sim.output("bob")), ["with carol", "* end of history"]);
+    sim.join("carol");
+}
+
 #[test]
 fn a_registration_that_was_not_saved_is_none_of_those_that_an_address_has() {
     let mut sim = Sim::new();

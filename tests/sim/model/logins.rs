@@ -218,7 +218,7 @@ impl Model {
             "bad-name" => !is_name(name) || is_official(name),
             "bad-password" => !is_sound,
             "name-taken" => is_taken || account.may_have_had(Some(password), 0) && !account.may_be_absent(),
-            "not-saved" => self.trouble.users_refused >= since,
+            "not-saved" => self.trouble.accounts_refused() >= since,
             "no-randomness" => self.trouble.no_random >= since,
             "busy" => self.logins.crowded >= since,
             "too-many-failures" => self.may_be_refused(address),
@@ -262,7 +262,7 @@ impl Model {
         }
         let is_explained = match code {
             "bad-login" => !is_right,
-            "not-saved" => self.trouble.users_refused >= since,
+            "not-saved" => self.trouble.accounts_refused() >= since,
             "no-randomness" => self.trouble.no_random >= since,
             "busy" => self.logins.crowded.max(self.logins.changes_crowded) >= since,
             "too-many-failures" => self.may_be_refused(address),

@@ -9,6 +9,7 @@ mod accounts;
 mod answers;
 pub mod asked;
 mod bounds;
+mod commits;
 mod connection;
 mod deadlines;
 mod facts;
@@ -31,6 +32,7 @@ use super::net::SimNet;
 use accounts::Account;
 use asked::Asked;
 use bounds::{Bounds, Work};
+use commits::Commits;
 use connection::{Client, Connection, Waiting};
 use guesses::Guesses;
 use hostile::{AUTHOR, DIRECT_NAMES, is_own_name};
@@ -119,6 +121,11 @@ struct Trouble {
 }
 
 impl Trouble {
+    /// The last turn in which accounts may have been refused: with the messages of that turn, or by their own file.
+    fn accounts_refused(&self) -> u64 {
+        self.log_refused.max(self.users_refused)
+    }
+
     /// From the start of a server on: what a disk refused before explains nothing any more.
     fn from(disk: &SimDisk) -> Trouble {
         Trouble { of_disk: Trouble::count_of_disk(disk), ..Trouble::default() }
@@ -146,6 +153,7 @@ pub struct Model {
     guesses: Guesses,
     paces: Paces,
     bounds: Bounds,
+    commits: Commits,
     is_shutting_down: bool,
     /// Turns made, of all servers.
     turn: u64,
@@ -175,6 +183,7 @@ impl Model {
             guesses: Guesses::default(),
             paces: Paces::default(),
             bounds: Bounds::from(disk),
+            commits: Commits::from(disk),
             is_shutting_down: false,
             turn: 1,
             first_turn: 1,
@@ -331,6 +340,7 @@ impl Model {
         self.turn += 1;
         self.now_us = now_us;
         self.note_trouble(net, disk, random_failures);
+        self.commits.look(disk);
         let appended = self.read_log(disk, is_last);
         for &id in &self.open {
             let connection = &mut self.connections[id];
@@ -408,6 +418,7 @@ impl Model {
         self.guesses = Guesses::default();
         self.paces = Paces::default();
         self.bounds = Bounds::from(disk);
+        self.commits = Commits::from(disk);
         self.is_shutting_down = false;
         self.turn += 1;
         self.first_turn = self.turn;

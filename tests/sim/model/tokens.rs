@@ -69,7 +69,7 @@ impl Model {
         }
         answer_if(match code {
             "too-many-tokens" => tokens.asked >= TOKENS,
-            "not-saved" => self.trouble.users_refused >= since,
+            "not-saved" => self.trouble.accounts_refused() >= since,
             "no-randomness" => self.trouble.no_random >= since,
             _ => false,
         })

@@ -1,0 +1,127 @@
+//! A turn's commit: the only gate between what a turn staged and what it shows.
+//!
+//! The log comes first, then `users.txt`. A refused write refuses everything after it, so an account record is on disk
+//! only if all messages of its turn are, and senders are never refused what was said before a record that was saved. If
+//! it is unknown what is on disk, the server ends and shows nothing of the turn. Messages that were synced by then are
+//! stored once, like those of a crash before their receipt.
+
+use std::io;
+
+use log::error;
+
+use super::{Fatal, Server, fatal};
+use crate::limits::{LOOK_PAUSE_US, SECOND_US, SEEN_PAUSE_US};
+use crate::log::journal::{Batch, Commit, Committed, LOG_FILE};
+use crate::log::storage::{AppendError, Storage};
+use crate::state::users_file::{RecordsSaved, USERS_FILE};
+use crate::transport::net::Net;
+
+/// The proof that a turn was committed, and what became of it; nothing is released without one. Only
+/// [`Server::commit`] makes it.
+pub(super) struct Gate {
+    /// The messages, and the account records, which are saved after them or not at all.
+    outcome: Result<(Committed, Result<RecordsSaved, String>), String>,
+}
+
+impl Gate {
+    /// The turn's messages, or the line that tells their senders why they were refused, without its ending.
+    pub(super) fn messages(&self) -> Result<&Committed, &str> {
+        self.outcome.as_ref().map(|(committed, _)| committed).map_err(String::as_str)
+    }
+
+    /// The proof that the turn's account records are saved, or the line that tells why they are not.
+    pub(super) fn accounts(&self) -> Result<RecordsSaved, &str> {
+        let (_, accounts) = self.outcome.as_ref().map_err(String::as_str)?;
+        accounts.as_ref().copied().map_err(String::as_str)
+    }
+
+    /// Makes the batch ready for the next turn, if the gate has it.
+    pub(super) fn recycle(self) -> Option<Batch> {
+        self.outcome.ok().map(|(committed, _)| committed.recycle())
+    }
+}
+
+impl<N: Net, S: Storage> Server<N, S> {
+    /// Commits all messages of the turn with one append and one sync, and then all account records with another.
+    pub(super) fn commit(&mut self) -> Result<Gate, Fatal> {
+        self.look_at_files()?;
+        let outcome = match self.commit_messages()? {
+            Ok(committed) => Ok((committed, self.commit_accounts()?)),
+            Err(refusal) => Err(refusal),
+        };
+        Ok(Gate { outcome })
+    }
+
+    /// Commits the batch, and syncs the log if that is due.
+    fn commit_messages(&mut self) -> Result<Result<Committed, String>, Fatal> {
+        if self.seen_due_us.is_none() && !self.batch.is_empty() {
+            self.seen_due_us = Some(self.now.mono_us + SEEN_PAUSE_US);
+        }
+        let batch = std::mem::take(&mut self.batch);
+        let messages = match self
+            .journal
+            .commit(batch)
+            .map_err(fatal("chat_history.txt cannot be saved, and what is on disk is unknown"))?
+        {
+            Commit::Saved(committed) => Ok(committed),
+            Commit::Refused(batch, why) => {
+                self.batch = batch;
+                Err(refusal(LOG_FILE, &why))
+            }
+        };
+        if self.sync_due_us.is_some_and(|due_us| due_us <= self.now.mono_us) {
+            self.journal.sync().map_err(fatal("chat_history.txt cannot be synced"))?;
+            self.sync_due_us = None;
+        } else if self.sync_due_us.is_none() && self.journal.is_unsynced() {
+            self.sync_due_us = Some(self.now.mono_us + SECOND_US);
+        }
+        Ok(messages)
+    }
+
+    fn commit_accounts(&mut self) -> Result<Result<RecordsSaved, String>, Fatal> {
+        let records = self.effects.saves().iter().flat_map(|save| &save.records);
+        match self.users.commit(&mut self.storage, records) {
+            Ok(saved) => Ok(Ok(saved)),
+            Err(AppendError::Refused(why)) => Ok(Err(refusal(USERS_FILE, &why))),
+            Err(AppendError::Fatal(why)) => {
+                Err(fatal("users.txt cannot be saved, and what is on disk is unknown")(why))
+            }
+        }
+    }
+
+    /// Checks at most once per second, before a commit, that the files are still at their paths. Anything appended
+    /// to a file that was removed or renamed would be lost at the next start.
+    fn look_at_files(&mut self) -> Result<(), Fatal> {
+        let has_something = !self.batch.is_empty() || !self.effects.saves().is_empty();
+        if !has_something || self.now.mono_us < self.look_due_us {
+            return Ok(());
+        }
+        self.look_due_us = self.now.mono_us + LOOK_PAUSE_US;
+        let is_lost = [
+            (USERS_FILE, self.users.look(&self.storage).map_err(fatal("the data directory"))?),
+            (LOG_FILE, self.journal.look(&self.storage).map_err(fatal("the data directory"))?),
+        ];
+        for (name, _) in is_lost.iter().filter(|(_, is_lost)| *is_lost) {
+            error!(
+                "{name}: removed, renamed or replaced while the server uses it: put it back and restart chinwagd"
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Logs a refused commit, and returns the line that tells users, without its ending.
+fn refusal(file: &str, why: &io::Error) -> String {
+    error!("{file}: not saved: {why}");
+    format!("! not-saved: {}; please try again later", in_words(why))
+}
+
+/// Describes a disk error for users.
+fn in_words(why: &io::Error) -> &'static str {
+    match why.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "the server's disk is full",
+        io::ErrorKind::StaleNetworkFileHandle => "somebody removed or changed the server's files",
+        io::ErrorKind::FileTooLarge => "the server's history cannot grow any further",
+        _ => "the server's disk reports an error",
+    }
+}
