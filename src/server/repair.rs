@@ -17,15 +17,13 @@ use crate::protocol::record::{TIMESTAMP_BYTES, Timestamp};
 use crate::server::check::log_names;
 use crate::state::accounts::Accounts;
 use crate::state::marks::{SEEN_FILE, has_marks, mark_names};
-use crate::state::users::{Check, SealedLine, UserRecord};
+use crate::state::users::{CREDENTIAL_BYTES, Check, SealedLine, UserRecord};
 use crate::state::users_file::{USERS_FILE, UsersFile, names_in, read_users, rewrite_users};
 
 /// Records written in one append.
 const RECORDS_PER_APPEND: usize = 100;
 /// Names listed in a warning, before "and N more".
 const NAMES_SHOWN_MAX: usize = 10;
-/// Bytes of a credential's line after the name: the longest record.
-const LINE_BYTES_MAX: usize = ":pbkdf2-sha256:600000:".len() + 32 + 1 + 64 + 1 + TIMESTAMP_BYTES + 1 + 8;
 
 /// Repairs what a start would refuse, or only reports how if `is_agreed` is false. Returns whether nothing is left to
 /// do. A lost log cannot be repaired, so something is left then.
@@ -292,7 +290,7 @@ impl<'a> Salvage<'a> {
         let is_known = |name: &Name| self.known.contains(name) || self.accounts.find(name).is_some();
         let is_matched = !times.is_empty() || names.iter().any(is_known);
         // A line that is too long may contain other lines. Before one with only a wrong CHECK, lines may be missing.
-        let hides_none = line.len() <= NAME_BYTES_MAX + LINE_BYTES_MAX && SealedLine::parse(line).is_none();
+        let hides_none = line.len() <= NAME_BYTES_MAX + CREDENTIAL_BYTES && SealedLine::parse(line).is_none();
         // Version 0.1 could not replace passwords.
         if is_sealed && !(is_matched && hides_none) {
             self.unexplained = self.lines;

@@ -27,6 +27,15 @@ const TOKEN: &str = "token";
 const CODE: &str = "code";
 const REVOKED: &str = "revoked";
 const RESERVED: &str = "reserved";
+/// Bytes of a password's line after the name, without its ending.
+pub const CREDENTIAL_BYTES: usize = ":pbkdf2-sha256:600000:".len()
+    + 2 * SALT_BYTES
+    + 1
+    + 2 * KEY_BYTES
+    + 1
+    + TIMESTAMP_BYTES
+    + 1
+    + CHECK_BYTES;
 /// The form of a timestamp; `0` is any digit.
 const TIME_PATTERN: &str = "0000-00-00T00:00:00.000000Z";
 
@@ -119,51 +128,73 @@ impl UserRecord {
     }
 
     /// Reads what [`UserRecord::write`] wrote; anything else is `None`.
-    fn parse(text: &str) -> Option<UserRecord> {
-        let fields = text.strip_suffix(':')?;
+    fn parse(text: &[u8]) -> Option<UserRecord> {
+        let fields = text.strip_suffix(b":")?;
         let (fields, time) = fields.split_at_checked(fields.len().checked_sub(TIMESTAMP_BYTES)?)?;
-        let time = Timestamp::parse(time.as_bytes())?;
-        let (name, fields) = fields.strip_suffix(':')?.split_once(':')?;
-        let name = Name::parse(name.as_bytes())?;
-        let record = match fields.split_once(':').unwrap_or((fields, "")) {
-            (ALGORITHM, fields) => {
-                UserRecord::Credential { name, credential: parse_credential(fields)?, registered: time }
+        let time = Timestamp::parse(time)?;
+        let (name, fields) = split_once(fields.strip_suffix(b":")?)?;
+        let name = Name::parse(name)?;
+        // One record has one line: no capital hex digits, and below no leading zeroes. All of it is looked at, which
+        // takes less time than to stop.
+        if fields.iter().fold(false, |found, byte| found | byte.is_ascii_uppercase()) {
+            return None;
+        }
+        let (kind, value) = split_once(fields).map_or((fields, None), |(kind, value)| (kind, Some(value)));
+        let record = match (std::str::from_utf8(kind).ok()?, value) {
+            (ALGORITHM, Some(value)) if !value.starts_with(b"0") && !value.starts_with(b"+") => {
+                UserRecord::Credential { name, credential: parse_credential(value)?, registered: time }
             }
-            (TOKEN, hash) => UserRecord::Token { name, hash: parse_hash(hash)?, issued: time },
-            (CODE, hash) => UserRecord::Code { name, hash: parse_hash(hash)?, issued: time },
-            (REVOKED, "") => UserRecord::Revoked { name, at: time },
-            (RESERVED, "") => UserRecord::Reserved { name, at: time },
+            (TOKEN, Some(hash)) => UserRecord::Token { name, hash: parse_hex(hash)?, issued: time },
+            (CODE, Some(hash)) => UserRecord::Code { name, hash: parse_hex(hash)?, issued: time },
+            (REVOKED, None) => UserRecord::Revoked { name, at: time },
+            (RESERVED, None) => UserRecord::Reserved { name, at: time },
             _ => return None,
         };
-        // One record has one line: no leading zeroes, no capital hex digits.
-        let mut written = String::new();
-        record.write(&mut written);
-        (written == text).then_some(record)
+        Some(record)
     }
 
     /// Reads a line of version 0.1, without its ending. Its registration time is the epoch.
     pub fn parse_unchecked(line: &[u8]) -> Option<UserRecord> {
-        let line = std::str::from_utf8(line).ok()?;
-        let (name, fields) = line.split_once(':')?;
-        let credential = parse_credential(fields.strip_prefix(ALGORITHM)?.strip_prefix(':')?)?;
+        let (name, fields) = split_once(line)?;
+        let credential = parse_credential(fields.strip_prefix(ALGORITHM.as_bytes())?.strip_prefix(b":")?)?;
         let registered = Timestamp::default();
-        Some(UserRecord::Credential { name: Name::parse(name.as_bytes())?, credential, registered })
+        Some(UserRecord::Credential { name: Name::parse(name)?, credential, registered })
     }
 }
 
-fn parse_credential(fields: &str) -> Option<Credential> {
-    let mut fields = fields.split(':');
-    let rounds = fields.next()?.parse().ok().filter(|rounds| (1..=KDF_ROUNDS_MAX).contains(rounds))?;
-    let mut credential = Credential { rounds, salt: [0; SALT_BYTES], key: [0; KEY_BYTES] };
-    hex::decode_to_slice(fields.next()?, &mut credential.salt).ok()?;
-    hex::decode_to_slice(fields.next()?, &mut credential.key).ok()?;
-    fields.next().is_none().then_some(credential)
+/// Splits fields at the first colon.
+fn split_once(fields: &[u8]) -> Option<(&[u8], &[u8])> {
+    let colon = fields.iter().position(|&byte| byte == b':')?;
+    Some((&fields[..colon], &fields[colon + 1..]))
 }
 
-fn parse_hash(text: &str) -> Option<SecretHash> {
-    let mut hash = SecretHash::default();
-    hex::decode_to_slice(text, &mut hash).ok()?;
-    Some(hash)
+fn parse_credential(fields: &[u8]) -> Option<Credential> {
+    let (rounds, fields) = split_once(fields)?;
+    let rounds = std::str::from_utf8(rounds).ok()?.parse().ok()?;
+    let (salt, key) = fields.split_at_checked(2 * SALT_BYTES)?;
+    let (salt, key) = (parse_hex(salt)?, parse_hex(key.strip_prefix(b":")?)?);
+    (1..=KDF_ROUNDS_MAX).contains(&rounds).then_some(Credential { rounds, salt, key })
+}
+
+/// Reads `N` bytes in hex digits, without a branch for each: no processor predicts random digits.
+fn parse_hex<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
+    let digit = |byte: u8| {
+        let (number, letter) = (byte.wrapping_sub(b'0'), (byte | 0x20).wrapping_sub(b'a'));
+        let letter = if letter < 6 { letter + 10 } else { u8::MAX };
+        if number < 10 { number } else { letter }
+    };
+    let (pairs, rest) = text.as_chunks::<2>();
+    if pairs.len() != N || !rest.is_empty() {
+        return None;
+    }
+    let mut bytes = [0; N];
+    let mut all = 0;
+    for (byte, &[high, low]) in bytes.iter_mut().zip(pairs) {
+        let (high, low) = (digit(high), digit(low));
+        all |= high | low;
+        *byte = high << 4 | low & 0xf;
+    }
+    (all <= 0xf).then_some(bytes)
 }
 
 /// A line's CHECK, as it is written: 8 lowercase hex digits.
@@ -186,7 +217,7 @@ impl Check {
     }
 
     /// The CHECK of a line after this one, given the line up to and including the colon before its CHECK.
-    fn next(self, line: &str) -> Check {
+    fn next(self, line: &[u8]) -> Check {
         let digest = Sha256::new().chain_update(self.0).chain_update(line).finalize();
         let mut check = [0; CHECK_BYTES];
         hex::encode_to_slice(&digest[..CHECK_BYTES / 2], &mut check).expect("two digits a byte");
@@ -198,7 +229,7 @@ impl Check {
 pub fn write_line(out: &mut String, record: &UserRecord, previous: Check) -> Check {
     let start = out.len();
     record.write(out);
-    let check = previous.next(&out[start..]);
+    let check = previous.next(&out.as_bytes()[start..]);
     out.push_str(std::str::from_utf8(&check.0).expect("hex digits"));
     out.push('\n');
     check
@@ -208,7 +239,7 @@ pub fn write_line(out: &mut String, record: &UserRecord, previous: Check) -> Che
 #[derive(Clone, Copy, Debug)]
 pub struct SealedLine<'a> {
     /// Up to and including the colon before the CHECK.
-    text: &'a str,
+    text: &'a [u8],
     /// Its record.
     pub record: UserRecord,
     /// The CHECK as written.
@@ -219,7 +250,7 @@ impl SealedLine<'_> {
     /// Reads a line without its ending.
     pub fn parse(line: &[u8]) -> Option<SealedLine<'_>> {
         let check = Check::at_end(line)?;
-        let text = std::str::from_utf8(&line[..line.len() - CHECK_BYTES]).ok()?;
+        let text = &line[..line.len() - CHECK_BYTES];
         Some(SealedLine { text, record: UserRecord::parse(text)?, check })
     }
 
@@ -366,11 +397,35 @@ mod tests {
         assert!(old("1", &key[1..]).is_none() && old("1", &(key.clone() + "0")).is_none());
         let sealed = |rounds: &str, key: &str| {
             let time = Timestamp::default();
-            UserRecord::parse(&format!("al:pbkdf2-sha256:{rounds}:{salt}:{key}:{time}:"))
+            UserRecord::parse(format!("al:pbkdf2-sha256:{rounds}:{salt}:{key}:{time}:").as_bytes())
         };
         assert!(sealed("7", &key).is_some());
         assert!(sealed("07", &key).is_none() && sealed("+7", &key).is_none());
         assert!(sealed("7", &key.to_uppercase()).is_none() && sealed("10000001", &key).is_none());
+    }
+
+    #[test]
+    fn user_records_are_what_is_written_for_them_byte_for_byte() {
+        let parses_as_written = |text: &[u8]| {
+            if let Some(record) = UserRecord::parse(text) {
+                let mut written = String::new();
+                record.write(&mut written);
+                assert_eq!(written.as_bytes(), text, "{}", String::from_utf8_lossy(text));
+            }
+        };
+        for record in records() {
+            let mut text = String::new();
+            record.write(&mut text);
+            let text = text.as_bytes();
+            assert_eq!(UserRecord::parse(text), Some(record));
+            for at in 0..text.len() {
+                for byte in 0..=u8::MAX {
+                    parses_as_written(&[&text[..at], &[byte], &text[at..]].concat());
+                    parses_as_written(&[&text[..at], &[byte], &text[at + 1..]].concat());
+                }
+                parses_as_written(&[&text[..at], &text[at + 1..]].concat());
+            }
+        }
     }
 
     #[test]
