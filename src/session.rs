@@ -168,7 +168,7 @@ impl Chat {
         };
         info!("{peer}: closed: {reason} ({})", self.accounts[account].name);
         self.unlink(id, account, older);
-        if self.accounts[account].newest_session.is_none() {
+        if self.accounts[account].newest_session().is_none() {
             self.presence.left(account, &self.accounts);
         }
         Some(account)
@@ -364,7 +364,7 @@ impl Chat {
             return context.effects.direct(id, format_args!("! no-such-user: nobody is called {to_name}"));
         };
         let recipient = &self.accounts[to];
-        let offline = recipient.newest_session.is_none();
+        let offline = recipient.newest_session().is_none();
         let recipient = recipient.name;
         if let Some(line) = self.stage(id, account, Some(&recipient), text, context) {
             context.effects.push(Effect::Whisper { from: id, author: account, to, offline, line });

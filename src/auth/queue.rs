@@ -243,7 +243,7 @@ mod tests {
 
     fn at(number: u8, account: &str) -> Claim {
         let account = Name::parse(account.as_bytes()).expect("it is a name");
-        let known = Some(AccountId::for_test(account.look_hash()));
+        let known = Some(AccountId::for_test(&account));
         Claim { account: Some(account), known, ..login(number, 0) }
     }
 

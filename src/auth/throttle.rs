@@ -298,7 +298,7 @@ mod tests {
 
     fn claim(from: &str, name: &str) -> Claim {
         let account = Name::parse(name.as_bytes()).unwrap();
-        let known = Some(AccountId::for_test(account.look_hash()));
+        let known = Some(AccountId::for_test(&account));
         Claim { origin: origin(from), account: Some(account), known, is_inside: false }
     }
 

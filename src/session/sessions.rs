@@ -13,7 +13,7 @@ use crate::session::effects::{Effect, Effects};
 impl Chat {
     /// Returns the sessions of an account, the newest first.
     pub fn sessions_of(&self, account: AccountId) -> impl Iterator<Item = SessionId> {
-        std::iter::successors(self.accounts[account].newest_session, |&id| self.session(id).older())
+        std::iter::successors(self.accounts[account].newest_session(), |&id| self.session(id).older())
     }
 
     /// Logs a session in. If the account has too many sessions then, the one that has been silent longest ends, so that
@@ -42,7 +42,7 @@ impl Chat {
                 .for_each(|other| self.end(other, &words, "replaced by a newer session", now, effects));
         }
         info!("{peer}: {name} {}", if is_new { "registered" } else { "logged in" });
-        let older = self.accounts[account].newest_session.replace(id);
+        let older = self.accounts[account].set_newest_session(Some(id));
         if older.is_none() {
             self.presence.joined(account, &self.accounts);
         }
@@ -97,8 +97,8 @@ impl Chat {
 
     /// Removes a session from its account's list.
     pub(super) fn unlink(&mut self, id: SessionId, account: AccountId, older: Option<SessionId>) {
-        if self.accounts[account].newest_session == Some(id) {
-            self.accounts[account].newest_session = older;
+        if self.accounts[account].newest_session() == Some(id) {
+            self.accounts[account].set_newest_session(older);
             return;
         }
         let newer = self.sessions_of(account).find(|&other| self.session(other).older() == Some(id));

@@ -6,13 +6,13 @@
 
 mod index;
 
-use std::collections::HashMap;
-use std::hash::BuildHasher;
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, Hash};
 
-use self::index::NameIndex;
+use self::index::Index;
 use crate::auth::credential::{Credential, SecretHash};
 use crate::auth::kdf;
-use crate::ids::AccountId;
+use crate::ids::{AccountId, SessionId};
 use crate::limits::Micros;
 use crate::protocol::name::Name;
 use crate::protocol::record::Timestamp;
@@ -24,8 +24,9 @@ pub const TOKENS_PER_ACCOUNT_MAX: usize = 16;
 impl AccountId {
     /// An account that is in no table.
     #[cfg(test)]
-    pub fn for_test(number: u32) -> AccountId {
-        AccountId(number)
+    pub fn for_test(name: &Name) -> AccountId {
+        let keys = std::hash::BuildHasherDefault::<std::hash::DefaultHasher>::default();
+        AccountId(keys.hash_one(name) as u32)
     }
 }
 
@@ -41,9 +42,12 @@ pub struct Account {
     pub registered: Timestamp,
     /// The last message that was delivered to any of its sessions.
     pub seen: Timestamp,
-    /// The newest of its sessions, the others follow from that one; `None` while it is offline.
-    pub newest_session: Option<crate::ids::SessionId>,
+    /// [`NO_SESSION`] while it is offline.
+    newest_session: SessionId,
 }
+
+/// The number of no session: there is no room for so many.
+const NO_SESSION: SessionId = SessionId::MAX;
 
 /// Zero rounds, which no record has: in the place of a password that nobody can give.
 const LOCKED: Credential = Credential { rounds: 0, salt: [0; 16], key: [0; 32] };
@@ -52,6 +56,18 @@ impl Account {
     /// What a password is checked against; `None` if the name is only reserved, so that no password is right.
     pub fn credential(&self) -> Option<Credential> {
         (self.credential != LOCKED).then_some(self.credential)
+    }
+
+    /// The newest of its sessions, the others follow from that one; `None` while it is offline.
+    pub fn newest_session(&self) -> Option<SessionId> {
+        (self.newest_session != NO_SESSION).then_some(self.newest_session)
+    }
+
+    /// Sets the newest of its sessions; returns the one until then.
+    pub fn set_newest_session(&mut self, id: Option<SessionId>) -> Option<SessionId> {
+        let older = self.newest_session();
+        self.newest_session = id.unwrap_or(NO_SESSION);
+        older
     }
 }
 
@@ -74,7 +90,9 @@ struct Code {
 #[derive(Debug, Default)]
 pub struct Accounts {
     table: Vec<Account>,
-    by_name: NameIndex,
+    by_name: Index,
+    /// Of accounts that look alike, the first.
+    by_look: Index,
     /// Login tokens, the oldest first, of accounts that have any.
     tokens: HashMap<AccountId, Vec<Token>>,
     codes: Vec<Code>,
@@ -82,14 +100,29 @@ pub struct Accounts {
     replays: HashMap<AccountId, u32>,
     /// Names without an account that occur in the log or in `seen.txt`, each with its read mark.
     reserved: HashMap<Name, Timestamp>,
-    /// By [`Name::look_hash`], the first account that looks so, or [`NOBODY`] for a reserved name.
-    looks: HashMap<u32, AccountId>,
+    /// Hashes of their looks, without those that an account has, too.
+    reserved_looks: HashSet<u32>,
 }
 
-/// The number of no account.
-const NOBODY: AccountId = AccountId(u32::MAX);
+/// Where an account is, or would be.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    name_hash: u32,
+    look_hash: u32,
+    /// The account of this name.
+    pub account: Option<AccountId>,
+    /// The first account that looks so.
+    alike: Option<AccountId>,
+}
 
 impl Accounts {
+    /// Returns an empty table with room for this many accounts.
+    pub fn with_capacity(count: usize) -> Accounts {
+        let mut accounts = Accounts { table: Vec::with_capacity(count), ..Accounts::default() };
+        accounts.index_for(count);
+        accounts
+    }
+
     /// Number of accounts, including those that are locked.
     pub fn len(&self) -> usize {
         self.table.len()
@@ -117,14 +150,46 @@ impl Accounts {
         self.by_name.find(self.hash(name), |id| self[id].name == *name)
     }
 
-    /// Keyed as the tables are, so that nobody can choose names with equal hashes.
-    fn hash(&self, name: &Name) -> u32 {
-        self.looks.hasher().hash_one(name) as u32
+    /// Keyed as the standard tables are, so that nobody can choose names with equal hashes.
+    fn hash(&self, name_or_look: &impl Hash) -> u32 {
+        self.reserved_looks.hasher().hash_one(name_or_look) as u32
+    }
+
+    /// Looks a name up in both indexes. At a start this waits for memory more than for anything else, and one right
+    /// behind the other they wait together.
+    pub fn look_up(&self, name: &Name) -> Place {
+        let look = name.look();
+        let (name_hash, look_hash) = (self.hash(name), self.hash(&look));
+        let account = self.by_name.find(name_hash, |id| self[id].name == *name);
+        let alike = self.by_look.find(look_hash, |id| self[id].name.look() == look);
+        Place { name_hash, look_hash, account, alike }
+    }
+
+    /// Rebuilds both indexes with room for this many accounts.
+    fn index_for(&mut self, count: usize) {
+        (self.by_name, self.by_look) = (Index::with_capacity(count), Index::with_capacity(count));
+        for number in 0..self.table.len() {
+            let place = self.look_up(&self.table[number].name);
+            self.index(AccountId(number as u32), &place);
+        }
+    }
+
+    /// Adds an account to the indexes, which have room for it.
+    fn index(&mut self, id: AccountId, place: &Place) {
+        self.by_name.add(place.name_hash, id);
+        if place.alike.is_none() {
+            self.by_look.add(place.look_hash, id);
+        }
     }
 
     /// Applies a committed record; returns the account that it is about. The only way to change anything durable.
     pub fn apply(&mut self, record: &UserRecord) -> AccountId {
-        let id = self.find(record.name()).unwrap_or_else(|| self.add(*record.name(), record.time()));
+        self.apply_at(&self.look_up(record.name()), record)
+    }
+
+    /// Applies a record whose name was just looked up.
+    pub fn apply_at(&mut self, place: &Place, record: &UserRecord) -> AccountId {
+        let id = place.account.unwrap_or_else(|| self.add(*record.name(), record.time(), place));
         match *record {
             UserRecord::Credential { credential, .. } => self[id].credential = credential,
             UserRecord::Token { hash, issued, .. } => {
@@ -148,13 +213,16 @@ impl Accounts {
         id
     }
 
-    fn add(&mut self, name: Name, registered: Timestamp) -> AccountId {
+    fn add(&mut self, name: Name, registered: Timestamp, place: &Place) -> AccountId {
         let id = AccountId(self.table.len().try_into().expect("memory ends before 2^32 accounts"));
-        self.by_name.add(self.hash(&name), id, self.table.len() + 1);
-        let look = self.looks.entry(name.look_hash()).or_insert(id);
-        *look = if *look == NOBODY { id } else { *look };
         let seen = self.reserved.remove(&name).unwrap_or_default();
-        self.table.push(Account { name, credential: LOCKED, registered, seen, newest_session: None });
+        self.reserved_looks.remove(&place.look_hash);
+        self.table.push(Account { name, credential: LOCKED, registered, seen, newest_session: NO_SESSION });
+        if self.by_name.has_room_for(self.table.len()) {
+            self.index(id, place);
+        } else {
+            self.index_for(2 * self.table.len());
+        }
         id
     }
 
@@ -206,13 +274,12 @@ impl Accounts {
         if !self.is_free(name) {
             return Some(taken_by(name, name));
         }
-        let other = *self.looks.get(&name.look_hash())?;
-        if other == NOBODY {
-            return Some(format!("{name} looks like a name that is taken"));
+        let place = self.look_up(name);
+        if let Some(id) = place.alike {
+            return Some(taken_by(name, &self[id].name));
         }
-        // Or it is another name with the same hash.
-        let other = &self[other].name;
-        other.looks_like(name).then(|| taken_by(name, other))
+        let is_reserved = self.reserved_looks.contains(&place.look_hash);
+        is_reserved.then(|| format!("{name} looks like a name that is taken"))
     }
 
     /// Reserves a name that occurs in the log, unless there is an account of that name; returns whether that is
@@ -220,16 +287,18 @@ impl Accounts {
     pub fn reserve(&mut self, name: Name) -> bool {
         let is_new = self.find(&name).is_none() && !self.reserved.contains_key(&name);
         if is_new {
-            self.reserved.insert(name, Timestamp::default());
-            self.looks.entry(name.look_hash()).or_insert(NOBODY);
+            self.reserve_marked(name, Timestamp::default());
         }
         is_new
     }
 
     /// Reserves a name that has a read mark and no account. A mark of the epoch leaves an earlier one as it is.
     pub fn reserve_marked(&mut self, name: Name, seen: Timestamp) {
-        if self.find(&name).is_none() {
-            self.looks.entry(name.look_hash()).or_insert(NOBODY);
+        let place = self.look_up(&name);
+        if place.account.is_none() {
+            if place.alike.is_none() {
+                self.reserved_looks.insert(place.look_hash);
+            }
             let mark = self.reserved.entry(name).or_default();
             *mark = if seen > Timestamp::default() { seen } else { *mark };
         }
@@ -249,7 +318,9 @@ impl Accounts {
     /// Gives back memory that only reading `users.txt` needed.
     pub fn shrink(&mut self) {
         self.table.shrink_to_fit();
-        self.looks.shrink_to_fit();
+        if !self.by_name.suits(self.table.len()) {
+            self.index_for(self.table.len());
+        }
     }
 
     /// The number of missed public messages that the account wants to see, if it chose one.
@@ -328,6 +399,29 @@ mod tests {
 
     fn token(name_: &str, number: u8) -> UserRecord {
         UserRecord::Token { name: name(name_), hash: [number; 32], issued: at(number.into()) }
+    }
+
+    /// Without what few accounts have: tokens, codes, replays.
+    #[test]
+    fn accounts_take_at_most_120_bytes_each() {
+        const EACH_BYTES_MAX: usize = 120;
+        let bytes = |accounts: &Accounts| {
+            size_of_val(accounts.table.as_slice()) + accounts.by_name.bytes() + accounts.by_look.bytes()
+        };
+        let mut accounts = Accounts::default();
+        for number in 1..=3000 {
+            accounts.apply(&credential(&format!("user{number}"), 1, number));
+            let each = bytes(&accounts) / accounts.len();
+            // An index rounds up, and a few accounts do not matter.
+            assert!(each <= EACH_BYTES_MAX || number < 30, "{each} for each of {number}");
+        }
+        let mut accounts = Accounts::with_capacity(100_000);
+        (0..3000).for_each(|number| _ = accounts.apply(&credential(&format!("user{number}"), 1, number)));
+        accounts.shrink();
+        assert_eq!(accounts.table.capacity(), accounts.len());
+        assert!(bytes(&accounts) <= EACH_BYTES_MAX * accounts.len());
+        assert_eq!(accounts.find(&name("USER2999")), Some(AccountId(2999)));
+        assert_eq!(accounts.why_taken(&name("USERl")).unwrap(), "USERl looks like user1, which is taken");
     }
 
     #[test]

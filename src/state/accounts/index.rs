@@ -1,57 +1,77 @@
-//! The index of the accounts by name: a hash table of account numbers. The names are in the accounts, and nowhere else.
+//! An index of the accounts: a hash table of their numbers. What it is an index of is in the accounts only.
 
-use super::{AccountId, NOBODY};
+use super::AccountId;
 
-/// A hash table with linear probing, from which nothing is ever removed.
-#[derive(Debug)]
-pub(super) struct NameIndex {
-    /// A power of two of them, at least a quarter of which are free.
-    slots: Box<[Slot]>,
+/// A hash table with linear probing, from which nothing is ever removed. It does not grow: its owner makes a new one.
+///
+/// A slot is as wide as an account's number. Numbers are smaller than the table, and the bits above are as many of the
+/// hash: they spare nearly all looks at other accounts.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    /// At least a quarter of them are free.
+    slots: Box<[u32]>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Slot {
-    /// The hash of the account's name. It spares most looks at other accounts, and all of them when the table grows.
-    hash: u32,
-    /// [`NOBODY`] if the slot is free.
-    id: AccountId,
-}
+const FREE: u32 = u32::MAX;
 
-const FREE: Slot = Slot { hash: 0, id: NOBODY };
-
-impl Default for NameIndex {
-    fn default() -> NameIndex {
-        NameIndex { slots: Box::new([FREE]) }
-    }
-}
-
-impl NameIndex {
-    /// Finds an account by the hash of its name; `has_name` tells whether an account has that name.
-    pub fn find(&self, hash: u32, has_name: impl Fn(AccountId) -> bool) -> Option<AccountId> {
-        let slots = self.probe(hash).map(|place| &self.slots[place]).take_while(|slot| slot.id != NOBODY);
-        let mut ids = slots.filter(|slot| slot.hash == hash).map(|slot| slot.id);
-        ids.find(|&id| has_name(id))
+impl Index {
+    /// Returns an empty index with room for accounts with smaller numbers than `count`.
+    pub fn with_capacity(count: usize) -> Index {
+        Index { slots: vec![FREE; (4 * count).div_ceil(3)].into_boxed_slice() }
     }
 
-    /// Adds an account that is not in the index. The index has `len` accounts then.
-    pub fn add(&mut self, hash: u32, id: AccountId, len: usize) {
-        if 4 * len > 3 * self.slots.len() {
-            let larger = vec![FREE; (2 * len).next_power_of_two()].into_boxed_slice();
-            let slots = std::mem::replace(&mut self.slots, larger);
-            slots.into_iter().filter(|slot| slot.id != NOBODY).for_each(|slot| self.fill(slot));
+    /// Whether there is room for accounts with smaller numbers than `count`.
+    pub fn has_room_for(&self, count: usize) -> bool {
+        4 * count <= 3 * self.slots.len()
+    }
+
+    /// Whether there is room for accounts with smaller numbers than `count`, and not for twice as many.
+    pub fn suits(&self, count: usize) -> bool {
+        self.has_room_for(count) && !self.has_room_for(2 * count)
+    }
+
+    /// Memory that it takes.
+    #[cfg(test)]
+    pub fn bytes(&self) -> usize {
+        size_of_val(&*self.slots)
+    }
+
+    /// Finds an account by a hash; `is_it` tells whether an account with that hash is the one.
+    pub fn find(&self, hash: u32, is_it: impl Fn(AccountId) -> bool) -> Option<AccountId> {
+        let numbers = self.numbers();
+        let mut place = self.first_place(hash);
+        loop {
+            let slot = *self.slots.get(place).filter(|&&slot| slot != FREE)?;
+            let id = AccountId(slot & numbers);
+            if (slot ^ hash) & !numbers == 0 && is_it(id) {
+                return Some(id);
+            }
+            place = self.next_place(place);
         }
-        self.fill(Slot { hash, id });
     }
 
-    fn fill(&mut self, slot: Slot) {
-        let free = self.probe(slot.hash).find(|&place| self.slots[place].id == NOBODY);
-        self.slots[free.expect("a quarter of the slots is free")] = slot;
+    /// Adds an account that is not in the index, which has room for it.
+    pub fn add(&mut self, hash: u32, id: AccountId) {
+        let mut place = self.first_place(hash);
+        while self.slots[place] != FREE {
+            place = self.next_place(place);
+        }
+        let numbers = self.numbers();
+        self.slots[place] = hash & !numbers | id.0;
     }
 
-    /// Returns the slots in which an account with this hash can be, in order.
-    fn probe(&self, hash: u32) -> impl Iterator<Item = usize> + use<> {
-        let count = self.slots.len();
-        (0..count).map(move |step| (hash as usize + step) & (count - 1))
+    /// The bits of a slot that are an account's number. All of them set is no number, so that no slot looks free.
+    fn numbers(&self) -> u32 {
+        (self.slots.len().next_power_of_two() as u32).wrapping_sub(1)
+    }
+
+    /// By the low bits of the hash first, since the high ones are in the slots.
+    fn first_place(&self, hash: u32) -> usize {
+        ((u64::from(hash.reverse_bits()) * self.slots.len() as u64) >> 32) as usize
+    }
+
+    fn next_place(&self, place: usize) -> usize {
+        if place + 1 < self.slots.len() { place + 1 } else { 0 }
     }
 }
 
@@ -60,30 +80,48 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_index_of_any_size_finds_every_account_and_no_other() {
+    fn an_index_finds_every_account_and_no_other() {
         let hash = |number: u32| number.wrapping_mul(0x9e37_79b9);
-        let mut index = NameIndex::default();
-        for number in 0..2000 {
-            let find = |index: &NameIndex, other: u32| index.find(hash(other), |id| id == AccountId(other));
-            assert_eq!(find(&index, number), None);
-            index.add(hash(number), AccountId(number), number as usize + 1);
-            for other in [0, number / 2, number] {
-                assert_eq!(find(&index, other), Some(AccountId(other)), "of {number}");
+        for count in [1, 2, 3, 4, 700, 768, 769, 2000] {
+            let mut index = Index::with_capacity(count);
+            for number in 0..count as u32 {
+                let find = |index: &Index, other: u32| index.find(hash(other), |id| id == AccountId(other));
+                assert_eq!(find(&index, number), None);
+                index.add(hash(number), AccountId(number));
+                for other in [0, number / 2, number] {
+                    assert_eq!(find(&index, other), Some(AccountId(other)), "of {number}");
+                }
             }
+            assert!(index.suits(count) && !index.has_room_for(2 * count));
         }
-        assert!(index.slots.len() <= 3 * 2000, "{} slots", index.slots.len());
+        assert_eq!(Index::default().find(7, |_| true), None);
     }
 
     #[test]
     fn an_index_tells_accounts_with_equal_hashes_apart() {
-        let mut index = NameIndex::default();
-        for number in 0..100 {
-            index.add(u32::MAX - number % 2, AccountId(number), number as usize + 1);
+        for hash in [0, 1, u32::MAX] {
+            let mut index = Index::with_capacity(100);
+            (0..100).for_each(|number| index.add(hash ^ (number % 2), AccountId(number)));
+            for number in 0..100 {
+                let id = AccountId(number);
+                assert_eq!(index.find(hash ^ (number % 2), |other| other == id), Some(id));
+                assert_eq!(index.find(hash ^ 1 ^ (number % 2), |other| other == id), None);
+            }
         }
-        for number in 0..100 {
-            let id = AccountId(number);
-            assert_eq!(index.find(u32::MAX - number % 2, |other| other == id), Some(id));
-            assert_eq!(index.find(u32::MAX - 1 + number % 2, |other| other == id), None);
+    }
+
+    #[test]
+    fn an_index_looks_at_few_other_accounts() {
+        let hash = |number: u32| number.wrapping_mul(0x9e37_79b9).rotate_left(13);
+        let mut index = Index::with_capacity(1 << 12);
+        (0..1 << 12).for_each(|number| index.add(hash(number), AccountId(number)));
+        let looks = std::cell::Cell::new(0);
+        for number in 1 << 12..1 << 13 {
+            index.find(hash(number), |_| {
+                looks.set(looks.get() + 1);
+                false
+            });
         }
+        assert!(looks.get() < 1 << 5, "{looks:?}");
     }
 }
