@@ -10,8 +10,10 @@
 //!
 //! Anything else is damage. A start reports it and touches nothing.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::io;
+use std::ops::ControlFlow;
 
 use crate::log::storage::{File, read_full};
 use crate::protocol::line::skip_line;
@@ -82,6 +84,21 @@ pub fn has_unwritten_sectors(bytes: &[u8], offset: u64) -> bool {
 /// # Errors
 /// The system's.
 pub fn for_each_line(file: &impl File, mut each: impl FnMut(u64, &[u8])) -> io::Result<u64> {
+    let ControlFlow::Continue(length) = try_each_line(file, |offset, line| {
+        each(offset, line);
+        ControlFlow::<Infallible>::Continue(())
+    })?;
+    Ok(length)
+}
+
+/// As [`for_each_line`], up to the first line for which `each` breaks.
+///
+/// # Errors
+/// The system's.
+pub fn try_each_line<B>(
+    file: &impl File,
+    mut each: impl FnMut(u64, &[u8]) -> ControlFlow<B>,
+) -> io::Result<ControlFlow<B, u64>> {
     let mut buffer = vec![0; 256 << 10];
     let (mut start, mut filled) = (0, 0);
     loop {
@@ -95,14 +112,16 @@ pub fn for_each_line(file: &impl File, mut each: impl FnMut(u64, &[u8])) -> io::
             if !line.ends_with(b"\n") && !at_end && offset > 0 {
                 break;
             }
-            each(start + offset as u64, line);
+            if let ControlFlow::Break(found) = each(start + offset as u64, line) {
+                return Ok(ControlFlow::Break(found));
+            }
             offset += line.len();
         }
         buffer.copy_within(offset..filled, 0);
         start += offset as u64;
         filled -= offset;
         if at_end {
-            return Ok(start);
+            return Ok(ControlFlow::Continue(start));
         }
     }
 }

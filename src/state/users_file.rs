@@ -9,18 +9,19 @@
 //! - A file of version 0.1 has no checksums. It is replaced by one that does, and kept as `users.txt.0.1`.
 
 use std::io;
+use std::ops::ControlFlow;
 
 use log::{info, warn};
 
 use crate::limits::USERS_APPEND_BYTES_MAX;
-use crate::log::recovery::{Damage, RecoverError, for_each_line, has_unwritten_sectors};
+use crate::log::recovery::{Damage, RecoverError, for_each_line, has_unwritten_sectors, try_each_line};
 use crate::log::storage::{
     AppendError, AppendFile, File, Storage, SyncPolicy, copy_to_new, rewrite, set_aside,
 };
 use crate::protocol::name::Name;
 use crate::protocol::record::Timestamp;
-use crate::state::accounts::Accounts;
-use crate::state::users::{Check, SealedLine, UserRecord, is_beginning, write_line};
+use crate::state::accounts::{Accounts, Place};
+use crate::state::users::{CREDENTIAL_BYTES, Check, SealedLine, UserRecord, is_beginning, write_line};
 
 /// The accounts' file name.
 pub const USERS_FILE: &str = "users.txt";
@@ -71,17 +72,12 @@ pub enum End {
 /// # Errors
 /// The first damage that is not a torn write, or the system's error.
 pub fn read_users(file: &impl File) -> Result<Users, RecoverError> {
-    let mut seals = 0_usize;
-    let mut unchecked = 0_usize;
-    for_each_line(file, |_, line| {
-        let line = line.strip_suffix(b"\n").unwrap_or(line);
-        seals += usize::from(SealedLine::parse(line).is_some());
-        unchecked += usize::from(UserRecord::parse_unchecked(line).is_some());
-    })?;
-    let form = if seals == 0 && unchecked > 0 { Form::Unchecked } else { Form::Sealed };
+    let form = form_of(file)?;
+    // An account takes at least a line, which is seldom shorter.
+    let count = usize::try_from(file.len()?).unwrap_or(0) / CREDENTIAL_BYTES;
     let mut reading = Reading {
         users: Users {
-            accounts: Accounts::default(),
+            accounts: Accounts::with_capacity(count),
             form,
             check: Check::START,
             lines: 0,
@@ -95,6 +91,20 @@ pub fn read_users(file: &impl File) -> Result<Users, RecoverError> {
     };
     let length = for_each_line(file, |offset, line| reading.line(offset, line))?;
     reading.end(length).map_err(RecoverError::Damaged)
+}
+
+/// Returns how a file is written: any line in the form of one with a CHECK tells that all have one.
+fn form_of(file: &impl File) -> io::Result<Form> {
+    let mut has_unchecked = false;
+    let sealed = try_each_line(file, |_, line| {
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        if SealedLine::parse(line).is_some() {
+            return ControlFlow::Break(());
+        }
+        has_unchecked = has_unchecked || UserRecord::parse_unchecked(line).is_some();
+        ControlFlow::Continue(())
+    })?;
+    Ok(if sealed.is_continue() && has_unchecked { Form::Unchecked } else { Form::Sealed })
 }
 
 /// A `users.txt` while it is read.
@@ -121,8 +131,9 @@ impl Reading {
         let is_proven = self.bad.is_none() || self.users.form == Form::Sealed;
         match self.parse(text) {
             Ok((record, check)) if is_proven => {
-                self.damage = self.pass_over().and_then(|()| self.admit(&record, offset)).err();
-                self.users.accounts.apply(&record);
+                let place = self.users.accounts.look_up(record.name());
+                self.damage = self.pass_over().and_then(|()| self.admit(&record, &place, offset)).err();
+                self.users.accounts.apply_at(&place, &record);
                 self.users.check = check;
                 self.users.lines += 1;
                 self.users.whole = offset + line.len() as u64;
@@ -140,22 +151,20 @@ impl Reading {
 
     /// Returns a record that verifies and the CHECK of its line, or what is wrong with the line.
     fn parse(&self, line: &[u8]) -> Result<(UserRecord, Check), &'static str> {
-        match (self.users.form, SealedLine::parse(line)) {
-            (Form::Sealed, Some(sealed)) if sealed.follows(self.users.check) => {
-                Ok((sealed.record, sealed.check))
+        if self.users.form == Form::Unchecked {
+            let record = UserRecord::parse_unchecked(line).ok_or("a line that is no account")?;
+            return Ok((record, Check::START));
+        }
+        match SealedLine::parse(line) {
+            Some(sealed) if sealed.follows(self.users.check) => Ok((sealed.record, sealed.check)),
+            Some(_) => {
+                Err("a line whose checksum does not match: it was changed, or lines before it were removed, \
+                     moved or copied here")
             }
-            (Form::Sealed, Some(_)) => {
-                Err("a line whose checksum does not match: it was changed, or lines before it \
-                                            were removed, moved or copied here")
-            }
-            (Form::Sealed, None) if UserRecord::parse_unchecked(line).is_some() => {
+            None if UserRecord::parse_unchecked(line).is_some() => {
                 Err("a line without a checksum in a file with checksums")
             }
-            (Form::Sealed, None) => Err("a line that is no account record"),
-            (Form::Unchecked, _) => {
-                let record = UserRecord::parse_unchecked(line).ok_or("a line that is no account")?;
-                Ok((record, Check::START))
-            }
+            None => Err("a line that is no account record"),
         }
     }
 
@@ -171,8 +180,8 @@ impl Reading {
     }
 
     /// Checks that the record agrees with the earlier ones of its name.
-    fn admit(&self, record: &UserRecord, offset: u64) -> Result<(), Damage> {
-        let Some(id) = self.users.accounts.find(record.name()) else { return Ok(()) };
+    fn admit(&self, record: &UserRecord, place: &Place, offset: u64) -> Result<(), Damage> {
+        let Some(id) = place.account else { return Ok(()) };
         let account = &self.users.accounts[id];
         if account.name.as_bytes() != record.name().as_bytes() {
             return Err(Damage { offset, what: "a second account of a name, spelled differently" });
@@ -388,6 +397,7 @@ fn recover_unchecked<S: Storage>(
     }
     // Names in the torn end are reserved even before their records are written.
     let mut accounts = users.accounts;
+    accounts.shrink();
     if let End::Torn(names) = users.end {
         for name in names {
             accounts.reserve(name);
