@@ -187,14 +187,14 @@ impl<N: Net, S: Storage> Server<N, S> {
     }
 
     /// Notes that a connection is logged in.
-    pub(super) fn is_no_stranger(&mut self, id: ConnectionId) {
+    pub(super) fn note_login(&mut self, id: ConnectionId) {
         self.strangers.remove(id);
         self.reactor.note_login(id);
     }
 
     /// Notes that a connection's session has ended. The connection can be evicted, but does not count against its
     /// address.
-    pub(super) fn is_stranger_again(&mut self, id: ConnectionId, address: IpAddr) {
+    pub(super) fn note_logout(&mut self, id: ConnectionId, address: IpAddr) {
         // A session can end in the turn in which it logged in, before it was taken out.
         if !self.strangers.all.contains_key(&id) {
             self.strangers.add(id, address, false);

@@ -83,7 +83,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         if let Some(account) = self.chat.account_of(id) {
             self.note_end(id, account, end);
             if let Some(peer) = self.chat.peer_of(id) {
-                self.is_stranger_again(id, peer.ip());
+                self.note_logout(id, peer.ip());
             }
         }
         self.chat.close(id, reason, self.now);

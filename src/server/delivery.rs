@@ -88,7 +88,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         let Some(account) = self.chat.account_of(id) else { return };
         // The login deadline no longer applies: thousands of idle sessions need no timer and cause no wake-up.
         self.reactor.disarm(id);
-        self.is_no_stranger(id);
+        self.note_login(id);
         self.look_at(id);
         let from = self.start_of_replay(id, account, is_new);
         let cursor = if is_new {
