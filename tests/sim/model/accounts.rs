@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::received::Received;
 use super::tokens::Tokens;
 
 /// Missed public messages that a login shows.
@@ -33,9 +34,9 @@ pub struct Account {
     /// Up to this place in the log everything that it may see was written to one of its sessions, or was not to
     /// be shown.
     pub last_delivered: usize,
-    /// Up to this place the sessions that have ended have certainly received everything: all that a session was sent
-    /// that ended well, and all that a lost one had been sent when it was last heard from.
-    pub received: usize,
+    /// What the sessions that have ended have certainly received: all that a session was sent that ended well, and all
+    /// that a lost one had been sent when it was last heard from.
+    pub received: Received,
     /// A login replays from this place on at the earliest.
     pub replays_from: usize,
     /// A session may have been lost since a mark of it was written.
@@ -59,7 +60,7 @@ impl Default for Account {
             changed_by: None,
             replays: vec![REPLAY],
             last_delivered: 0,
-            received: 0,
+            received: Received::default(),
             replays_from: 0,
             may_have_lost: false,
             all_handed: VecDeque::new(),
@@ -199,7 +200,8 @@ impl Account {
     /// Another server runs, and the file says that everything was seen up to a place.
     pub fn restarted(&mut self, seen: usize) {
         // An adversary may have been sent anything.
-        self.received = if self.last_delivered == usize::MAX { usize::MAX } else { seen };
+        let is_known = self.last_delivered < usize::MAX;
+        self.received = Received::all_before(if is_known { seen } else { usize::MAX });
         self.replays_from = seen;
         self.may_have_lost = false;
         self.replays = vec![REPLAY];

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use super::asked::Asked;
 use super::deadlines::Deadlines;
 use super::log::Log;
+use super::received::Received;
 use super::stream::Stream;
 use super::{Guarantee, broken};
 
@@ -86,8 +87,8 @@ pub struct Connection {
     pub may_have_read_in_vain: bool,
     /// The server ended its session after it had been silent for so long that it may have been lost.
     pub ended_in_silence: bool,
-    /// Up to this place its socket had taken everything when the server last heard from it.
-    pub heard: usize,
+    /// What its socket had taken when the server last heard from it.
+    pub heard: Received,
     /// How often the server heard from it, how many bytes it read, and when either of them last changed.
     pub heard_times: usize,
     pub read_bytes: usize,
@@ -135,7 +136,7 @@ impl Connection {
             may_have_left: false,
             may_have_read_in_vain: false,
             ended_in_silence: false,
-            heard: 0,
+            heard: Received::default(),
             heard_times: 0,
             read_bytes: 0,
             heard_us: now_us,

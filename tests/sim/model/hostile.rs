@@ -5,6 +5,7 @@
 
 use super::asked::Asked;
 use super::connection::Connection;
+use super::received::Received;
 use super::{Guarantee, Model, broken, hold, key};
 use crate::sim::gate::HTTP_ANSWER;
 
@@ -45,7 +46,8 @@ impl Model {
                 account.possible.push(Some(DIRECT_PASSWORD.into()));
             }
             // How much an adversary was shown is not tracked, so any mark of it is possible.
-            (account.last_delivered, account.received) = (usize::MAX, usize::MAX);
+            account.last_delivered = usize::MAX;
+            account.received = Received::all_before(usize::MAX);
         }
         id
     }

@@ -1,15 +1,16 @@
 //! The delivered mark, which may move back but hides nothing.
 //!
-//! The rule: a login shows every private message after the last place that the account has certainly received. That is
-//! all that a session was sent that ended well or that the server heard from lately; and of a session whose
-//! connection broke, that has been silent for half a minute, or that was silent for so long when the server ended it,
-//! all that it had been sent when it was last heard from.
+//! The rule: a login shows what follows the first message that the account may not have received. It has received all
+//! that a session was sent that ended well or that the server heard from lately; and of a session whose connection
+//! broke, that has been silent for half a minute, or that was silent for so long when the server ended it, all that it
+//! had been sent when it was last heard from. A session that began after a message did not receive that message.
 
 use super::super::net::{Peer, SimNet};
 use super::accounts::Account;
 use super::asked::Asked;
 use super::connection::{Client, Connection};
 use super::log::Log;
+use super::received::Received;
 use super::stream::Between;
 use super::{Model, Waiting};
 
@@ -24,18 +25,18 @@ impl Model {
         let is_other =
             |&&other: &&usize| other != id && self.connections[other].names().iter().any(|it| it == name);
         let has_others = self.open.iter().any(|other| is_other(&other));
-        let others = self.open.iter().filter(is_other).map(|&other| &self.connections[other]);
-        let certain = others.filter_map(|it| {
+        let account = &self.accounts[name];
+        let mut received = account.received.clone();
+        for it in self.open.iter().filter(is_other).map(|&other| &self.connections[other]) {
             // A session that may have ended just now, and well, counts whole.
             let is_silent = it.is_silent(self.now_us) && it.is_staying();
             if is_silent || it.ended_in_silence {
-                it.handed(&self.log).map(|_| it.heard)
+                received.add_all(&it.heard);
             } else {
-                it.handed(&self.log)
+                it.sent(&self.log).for_each(|span| received.add(span));
             }
-        });
-        let account = &self.accounts[name];
-        let certain = certain.max().unwrap_or(0).max(account.received);
+        }
+        let certain = received.first_gap(name, &self.log);
         // The welcome of a lagging reader is written later than its login, and others may have been lost since.
         let most = if self.connections[id].may_lag { account.last_delivered } else { certain };
         let noted = waiting.seen.min(self.seen.place_of(name, &self.log)).min(most);
@@ -44,7 +45,6 @@ impl Model {
             account.replays_from = noted;
         }
         let least = account.replays_from.min(most);
-        self.connections[id].heard = most;
         self.connections[id].may_have_gap = has_others;
         Between(least, most)
     }
@@ -68,31 +68,33 @@ impl Model {
         }
     }
 
-    /// Up to where the open sessions of an account have been sent everything.
-    pub(super) fn handed_to_sessions(
+    /// What the open sessions of an account have been sent.
+    pub(super) fn sent_to_sessions(
         connections: &[Connection],
         open: &[usize],
         name: &str,
         log: &Log,
-    ) -> usize {
+    ) -> Received {
         let sessions = open.iter().map(|&id| &connections[id]);
         let sessions = sessions.filter(|it| it.account.as_deref() == Some(name));
-        sessions.filter_map(|it| it.handed(log)).max().unwrap_or(0)
+        let mut sent = Received::default();
+        sessions.flat_map(|it| it.sent(log)).for_each(|span| sent.add(span));
+        sent
     }
 }
 
 impl Connection {
-    /// Up to where everything was written to its socket, at most; `None` before it is welcome.
-    pub fn handed(&self, log: &Log) -> Option<usize> {
-        Some(self.stream.as_ref()?.handed(log).1)
+    /// What may have been written to its socket.
+    fn sent(&self, log: &Log) -> impl Iterator<Item = (usize, usize)> {
+        self.stream.iter().flat_map(|stream| stream.sent(log))
     }
 
     /// Whether something came from it in this turn, before anything else was written to it.
     pub fn listen(&mut self, peer: &Peer, log: &Log, now_us: u64) {
         if peer.heard > self.heard_times
-            && let Some(handed) = self.handed(log)
+            && let Some(stream) = &self.stream
         {
-            self.heard = self.heard.max(handed);
+            stream.sent(log).for_each(|span| self.heard.add(span));
         }
         if peer.heard > self.heard_times || peer.read_bytes > self.read_bytes {
             self.heard_us = now_us;
@@ -129,9 +131,10 @@ impl Connection {
 
     /// What the account has certainly received of a session that has ended.
     pub fn leave_mark(&self, is_lost: bool, account: &mut Account, log: &Log) {
-        if let Some(handed) = self.handed(log) {
-            let is_lost = is_lost || self.ended_in_silence;
-            account.received = account.received.max(if is_lost { self.heard } else { handed });
+        if is_lost || self.ended_in_silence {
+            account.received.add_all(&self.heard);
+        } else {
+            self.sent(log).for_each(|span| account.received.add(span));
         }
     }
 }

@@ -19,6 +19,7 @@ mod log;
 mod logins;
 mod marks;
 mod paces;
+mod received;
 mod seen;
 pub mod stream;
 mod tokens;
@@ -39,6 +40,7 @@ use hostile::{AUTHOR, DIRECT_NAMES, is_own_name};
 use log::{Log, Tag};
 use logins::Logins;
 use paces::Paces;
+use received::Received;
 use seen::Seen;
 use stream::{Between, Stream};
 
@@ -387,8 +389,8 @@ impl Model {
         // While it shuts down it notes what was seen as each one goes.
         let may_be_late = self.is_shutting_down;
         let (connections, open, log) = (&self.connections, &self.open, &self.log);
-        let handed = |name: &str| Model::handed_to_sessions(connections, open, name, log);
-        self.seen.look(disk, log, &mut self.accounts, handed, (self.turn, now_us), may_be_late);
+        let sent = |name: &str| Model::sent_to_sessions(connections, open, name, log);
+        self.seen.look(disk, log, &mut self.accounts, sent, (self.turn, now_us), may_be_late);
         let work = Work { log, appended };
         self.bounds.look(net, disk, &self.connections, &self.open, self.rules, &work);
     }
@@ -622,7 +624,7 @@ impl Model {
         for (_, account) in self.accounts.iter_mut().filter(is_absent) {
             // From the moment that it is made, all that was said before counts as seen.
             account.last_delivered = end;
-            account.received = end;
+            account.received = Received::all_before(end);
         }
     }
 
@@ -635,7 +637,8 @@ impl Model {
         let mut first = 0;
         let stream = if is_new {
             account.last_delivered = self.log.len();
-            (account.received, account.replays_from) = (account.last_delivered, end.0);
+            account.received = Received::all_before(account.last_delivered);
+            account.replays_from = end.0;
             Stream::after_registration(&name, end, &replays, &self.log)
         } else {
             let seen = self.missed_from(id, &name, waiting);
@@ -644,9 +647,6 @@ impl Model {
         };
         let connection = &mut self.connections[id];
         self.guesses.succeeded(connection.address, &name);
-        if is_new {
-            connection.heard = self.log.len();
-        }
         // After the first 64 KiB of what it missed, or after a while, it is heard while it reads the rest.
         let missed: usize = (first..self.log.len()).map(|it| self.log.record(it).line.len() + 1).sum();
         connection.may_lag |= missed > 64 << 10;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::super::disk::{SEEN, SimDisk};
 use super::accounts::Account;
 use super::log::{Log, is_name, is_stamp};
+use super::received::Received;
 use super::{Guarantee, hold};
 
 /// How long the server may take to note what was shown: a second, and what a turn needs.
@@ -36,22 +37,23 @@ impl Seen {
         self.stamps.get(account).map_or(0, |stamp| log.behind(stamp))
     }
 
-    /// `handed`: up to where the open sessions of an account have been sent everything. `may_be_late`: this is not the
-    /// time to note anything.
+    /// `sent`: what the open sessions of an account have been sent. `may_be_late`: this is not the time to note
+    /// anything.
     pub fn look(
         &mut self,
         disk: &SimDisk,
         log: &Log,
         accounts: &mut BTreeMap<String, Account>,
-        handed: impl Fn(&str) -> usize,
+        sent: impl Fn(&str) -> Received,
         (turn, now_us): (u64, u64),
         may_be_late: bool,
     ) {
         for name in self.read_on(disk) {
             let account = accounts.get_mut(&name).expect("marks are of accounts");
             account.may_have_lost = false;
-            let (seen, handed) = (self.place_of(&name, log), account.received.max(handed(&name)));
-            let skipped = log.first(handed, seen, |it| it.is_for(&name));
+            let mut received = sent(&name);
+            received.add_all(&account.received);
+            let skipped = Some(received.first_gap(&name, log)).filter(|&gap| gap < self.place_of(&name, log));
             hold(Guarantee::Ordered, skipped.is_none(), || {
                 let line = skipped.map_or("", |place| &log.record(place).line);
                 let stamp = &self.stamps[&name];

@@ -3,7 +3,7 @@
 //! What happens when within the server is not known here, only what it wrote to the socket. So several places can
 //! be the one where a connection stands; each message that it is shown leaves those of them that allow it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::log::Log;
 
@@ -32,7 +32,8 @@ enum Place {
 #[derive(Debug)]
 pub struct Stream {
     account: String,
-    places: BTreeSet<Place>,
+    /// Each with the earliest place from which on it was shown everything, if it stands there.
+    places: BTreeMap<Place, usize>,
     missed: Option<Missed>,
 }
 
@@ -53,20 +54,22 @@ impl Stream {
     /// After a login. `seen`: what may count as the first message not seen. `end`: where the log may have ended
     /// at the login. `replays`: how many missed public messages may have been asked for.
     pub fn after_login(account: &str, seen: Between, end: Between, replays: &[u64], log: &Log) -> Stream {
-        let mut places = BTreeSet::new();
+        let mut places = Vec::new();
         for &replay in replays {
             for end in end.0..=end.1 {
                 if replay == 0 {
-                    places.insert(Place::Live { next: end });
+                    // It wants nothing of what it missed.
+                    places.push((Place::Live { next: end }, seen.0));
                     continue;
                 }
                 let last_public = log.last(replay, end, |record| record.to.is_none());
                 for seen in seen.0..=seen.1.min(end) {
                     let place = Place::Missed { next: seen, seen, all_from: last_public.max(seen), end };
-                    places.insert(place.normal(account, log));
+                    places.push((place.normal(account, log), seen));
                 }
             }
         }
+        let places = each_from_earliest(places.into_iter());
         let may_ask_for_nothing = replays.contains(&0);
         let missed = Some(Missed { seen, end, may_ask_for_nothing, told: BTreeSet::new() });
         Stream { account: account.into(), places, missed }
@@ -100,8 +103,8 @@ impl Stream {
     pub fn after_registration(account: &str, end: Between, replays: &[u64], log: &Log) -> Stream {
         let starts =
             |replay: u64| (end.0..=end.1).map(move |end| log.last(replay, end, |it| it.to.is_none()));
-        let places =
-            replays.iter().flat_map(|&replay| starts(replay)).map(|next| Place::Live { next }).collect();
+        let starts = replays.iter().flat_map(|&replay| starts(replay));
+        let places = starts.map(|next| (Place::Live { next }, next)).collect();
         Stream { account: account.into(), places, missed: None }
     }
 
@@ -112,7 +115,7 @@ impl Stream {
             let begun = asked.and_then(|range| from.begin(range, account, log));
             [Some(*from), begun].into_iter().flatten().find_map(|from| from.show(place, account, log))
         };
-        let places = self.places.iter().filter_map(shown).collect();
+        let places = self.moved(shown);
         self.stands_at(places)
     }
 
@@ -128,12 +131,17 @@ impl Stream {
                 .filter(|begun| begun.next_shown(account, log).is_none())
                 .map(|_| *from),
         };
-        let places = self.places.iter().filter_map(ended).collect();
+        let places = self.moved(ended);
         self.stands_at(places)
     }
 
+    /// Where it may stand after a step from each of its places.
+    fn moved(&self, to: impl Fn(&Place) -> Option<Place>) -> BTreeMap<Place, usize> {
+        each_from_earliest(self.places.iter().filter_map(|(from, &since)| Some((to(from)?, since))))
+    }
+
     /// Whether it can stand at one of these; else it stays where it was, for who looks for what went wrong.
-    fn stands_at(&mut self, places: BTreeSet<Place>) -> bool {
+    fn stands_at(&mut self, places: BTreeMap<Place, usize>) -> bool {
         let is_possible = !places.is_empty();
         if is_possible {
             self.places = places;
@@ -143,18 +151,26 @@ impl Stream {
 
     /// Up to where everything that it may see was handed to it, at least and at most.
     pub fn handed(&self, log: &Log) -> Between {
-        let handed = |place: &Place| match *place {
-            Place::History { resume, .. } => resume,
-            Place::Missed { next, .. } => next,
-            Place::Live { .. } => place.next_shown(&self.account, log).unwrap_or(log.len()),
-        };
-        let all = self.places.iter().map(handed);
-        Between(all.clone().min().unwrap_or(0), all.max().unwrap_or(0))
+        let all = self.sent(log).map(|(_, to)| to);
+        let (least, most) = all.fold((usize::MAX, 0), |(least, most), to| (least.min(to), most.max(to)));
+        Between(least.min(most), most)
+    }
+
+    /// Between which places everything that it may see was handed to it, for each place where it may stand.
+    pub fn sent(&self, log: &Log) -> impl Iterator<Item = (usize, usize)> {
+        self.places.iter().map(|(place, &since)| {
+            let to = match *place {
+                Place::History { resume, .. } => resume,
+                Place::Missed { next, .. } => next,
+                Place::Live { .. } => place.next_shown(&self.account, log).unwrap_or(log.len()),
+            };
+            (since, to)
+        })
     }
 
     /// Whether all may have been shown.
     pub fn is_at_end(&self, log: &Log) -> bool {
-        self.places.iter().any(|place| match place {
+        self.places.keys().any(|place| match place {
             Place::History { .. } => false,
             _ => place.next_shown(&self.account, log).is_none(),
         })
@@ -163,7 +179,7 @@ impl Stream {
     /// In words, for who looks for what went wrong.
     pub fn describe(&self, log: &Log) -> String {
         let mut words = String::new();
-        for place in self.places.iter().take(3) {
+        for place in self.places.keys().take(3) {
             let next = place.next_shown(&self.account, log).map(|next| &log.record(next).line);
             words += &format!("{place:?} with {:.60?} next; ", next.map_or("nothing", |line| line));
         }
@@ -222,6 +238,14 @@ impl Place {
         };
         Some(Place::History { next, until, resume })
     }
+}
+
+fn each_from_earliest(places: impl Iterator<Item = (Place, usize)>) -> BTreeMap<Place, usize> {
+    let mut earliest = BTreeMap::new();
+    for (place, since) in places {
+        earliest.entry(place).and_modify(|it: &mut usize| *it = since.min(*it)).or_insert(since);
+    }
+    earliest
 }
 
 /// Private messages from each sender that a login shows.
