@@ -8,7 +8,7 @@ use super::tally::Tally;
 use super::world::{SimWorld, XorShift};
 
 /// Every kind of trouble, by the name that it is counted by where it comes about.
-pub const KINDS: [&str; 67] = [
+pub const KINDS: [&str; 68] = [
     "connection through a proxy",
     "short read",
     "short write",
@@ -60,6 +60,7 @@ pub const KINDS: [&str; 67] = [
     "rush of visitors",
     "visitor that takes no answer",
     "visitor with a token",
+    "absentees in silence",
     "claim to come from elsewhere",
     "file taken from a running server",
     "clock far back",

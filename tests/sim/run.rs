@@ -8,6 +8,7 @@ use chinwag::limits::{
 use chinwag::server::{LoopState, Options, Server, Usage};
 use chinwag::session::quota::ByteLimits;
 
+use super::absentees::Absentees;
 use super::adversary::Adversary;
 use super::clock;
 use super::disk::SimDisk;
@@ -29,6 +30,9 @@ const TURNS_MAX: usize = 200_000;
 
 /// Of the runs in which the messages of an account are counted: more than who behaves says, and less than who is loud.
 const DAILY_BYTES: u64 = 100_000;
+
+/// After so long without a byte a session is silent, with some time to spare.
+const SILENCE_US: u64 = 35_000_000;
 
 /// Of the runs behind a proxy.
 const PROXY: &str = "10.254.0.7";
@@ -52,6 +56,11 @@ pub struct Run {
     is_visited: bool,
     /// The visitors' choices, and the meddler's.
     visitors_random: XorShift,
+    absentees: Absentees,
+    /// Whether there are absentees.
+    has_absentees: bool,
+    /// The absentees' choices.
+    absentees_random: XorShift,
     /// Whether the wall clock goes wrong.
     is_clock_wild: bool,
     /// What it does then.
@@ -102,6 +111,7 @@ impl Run {
         let is_loud = random.below(4) == 0;
         let mut hostile_random = XorShift::new(seed + 3);
         let mut visitors_random = XorShift::new(seed + 7);
+        let mut absentees_random = XorShift::new(seed + 9);
         let is_behind_proxy = XorShift::new(seed + 6).below(3) == 0;
         if is_behind_proxy {
             options.proxies = vec![PROXY.parse().expect("it is an address")];
@@ -131,6 +141,9 @@ impl Run {
             visitors: Visitors::default(),
             is_visited: visitors_random.below(3) == 0,
             visitors_random,
+            absentees: Absentees::default(),
+            has_absentees: absentees_random.below(3) == 0,
+            absentees_random,
             is_clock_wild,
             clock_random,
             bit_rot: BitRot::new(XorShift::new(seed + 5)),
@@ -155,6 +168,11 @@ impl Run {
         (visitors, Stage { net, model, random, tally, now_us: world.mono_us, is_loud: false })
     }
 
+    fn absentees_stage(&mut self) -> (&mut Absentees, Stage<'_>) {
+        let Run { net, model, absentees_random: random, tally, world, absentees, .. } = self;
+        (absentees, Stage { net, model, random, tally, now_us: world.mono_us, is_loud: false })
+    }
+
     fn step(&mut self) {
         if self.is_besieged {
             let (adversary, mut stage) = self.hostile_stage();
@@ -163,6 +181,12 @@ impl Run {
         if self.is_visited {
             let (visitors, mut stage) = self.visitors_stage();
             visitors.act(&mut stage);
+        }
+        if self.has_absentees {
+            let (absentees, mut stage) = self.absentees_stage();
+            if absentees.act(&mut stage) {
+                self.world.advance(SILENCE_US);
+            }
         }
         if self.is_clock_wild && self.clock_random.below(25) == 0 {
             clock::go_wild(&mut self.world, &mut self.clock_random, &mut self.tally);
@@ -246,6 +270,8 @@ impl Run {
         adversary.read(&mut stage);
         let (visitors, mut stage) = self.visitors_stage();
         visitors.read(&mut stage);
+        let (absentees, mut stage) = self.absentees_stage();
+        absentees.read(&mut stage);
     }
 
     /// Starts another server on what is left.
@@ -299,6 +325,7 @@ impl Run {
         self.people.are_cut_off();
         self.adversary.is_cut_off();
         self.visitors.are_cut_off();
+        self.absentees.are_cut_off();
         self.model.restarted(&self.disk);
         if self.turn.is_multiple_of(2) {
             self.bit_rot.examine(&self.disk, &self.model, &self.world, &mut self.tally);
@@ -324,6 +351,9 @@ impl Run {
         let (visitors, mut stage) = self.visitors_stage();
         visitors.leave_all(&mut stage);
         self.is_visited = false;
+        let (absentees, mut stage) = self.absentees_stage();
+        absentees.leave_all(&mut stage);
+        self.has_absentees = false;
         if clock::is_at_the_end(&self.world) {
             clock::set_right(&mut self.world);
         }
