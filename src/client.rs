@@ -34,6 +34,7 @@ use crate::protocol::command::{self, Command, Misuse};
 use crate::protocol::line::{InputBuffer, LineBuffer, Next};
 use crate::protocol::name::Name;
 use crate::protocol::record::{Timestamp, line_length};
+use crate::protocol::reply::{Error, code};
 use crate::protocol::text::sanitise;
 
 /// What is read of a resumed history before its first known message; more than that can only be the answer.
@@ -205,14 +206,14 @@ impl Client {
         let mut clean = String::new();
         let input = command::read(line.trim_end_matches(['\r', '\n']).as_bytes(), &mut clean);
         let concealed = input.command.err().filter(|it| matches!(it, Misuse::Indented | Misuse::Erased));
-        let concealed = concealed.map(|misuse| misuse.to_string());
+        let concealed = concealed.map(|misuse| Refusal::from(Error::from(misuse)));
         if matches!(input.command, Ok(Command::Nothing)) {
             return None;
         }
         let id = self.next_id;
         self.next_id += 1;
-        if let Some(misuse) = concealed {
-            self.refuse(id, &clean, Refusal::parse(misuse.trim_start_matches("! ")));
+        if let Some(refusal) = concealed {
+            self.refuse(id, &clean, refusal);
         } else if !self.own_command(id, &clean) {
             self.send_line(id, &clean, &clean);
         }
@@ -310,23 +311,17 @@ impl Client {
         };
         let mut sent_line = String::new();
         let asked = match command::read(sent.as_bytes(), &mut sent_line).command {
-            Err(misuse) => {
-                let misuse = misuse.to_string();
-                return self.refuse(id, line, Refusal::parse(misuse.trim_start_matches("! ")));
-            }
+            Err(misuse) => return self.refuse(id, line, Error::from(misuse)),
             Ok(Command::Nothing) => return,
             Ok(Command::Help) => return self.help(),
             Ok(Command::Say(text)) => Asked::Message { to: None, text: text.into() },
             Ok(Command::Whisper { to, text }) => match Name::parse(to.as_bytes()) {
                 Some(to) => Asked::Message { to: Some(to), text: text.into() },
-                None => return self.refuse(id, line, Refusal::parse("no-such-user: that is not a name")),
+                None => return self.refuse(id, line, Error::NotAName),
             },
             Ok(
                 Command::Register { .. } | Command::Login { .. } | Command::Resume { .. } | Command::Code(_),
-            ) => {
-                let words = format!("already-logged-in: you are logged in as {own}; /quit first");
-                return self.refuse(id, line, Refusal::parse(&words));
-            }
+            ) => return self.refuse(id, line, Error::AlreadyLoggedIn { name: own }),
             Ok(Command::Passwd { passwords }) => Asked::Passwd { new: self.new_password(passwords) },
             Ok(Command::History { .. }) => Asked::History(Purpose::Show),
             Ok(Command::Token) => Asked::Token,
@@ -339,16 +334,14 @@ impl Client {
             _ => 0,
         };
         if stored_bytes.max(sent_line.len() + 1) > LINE_BYTES_MAX {
-            let words = format!(
-                "line-too-long: a message may have at most {LINE_BYTES_MAX} bytes with its time and names"
-            );
-            return self.refuse(id, line, Refusal::parse(&words));
+            let words = format!("a message may have at most {LINE_BYTES_MAX} bytes with its time and names");
+            return self.refuse(id, line, Error::Other { code: code::LINE_TOO_LONG, words: &words });
         }
         self.send(&sent_line, self.told.is_none());
         self.pending.push_back(Pending { id: Some(id), line: line.into(), asked });
     }
 
-    fn refuse(&mut self, id: LineId, line: &str, refusal: Refusal) {
-        self.events.push_back(Event::Refused { id, line: line.into(), refusal });
+    fn refuse(&mut self, id: LineId, line: &str, refusal: impl Into<Refusal>) {
+        self.events.push_back(Event::Refused { id, line: line.into(), refusal: refusal.into() });
     }
 }

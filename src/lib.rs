@@ -17,7 +17,7 @@
 //! | folder | files, the lowest first | what it is |
 //! |---|---|---|
 //! | `src/` | `limits`, `clock`, `ids` | every bound; time and randomness, as arguments; what numbers stand for |
-//! | [`protocol`] | `name`, `line`, `text`, `record`, `command` | bytes to values and back, for everyone |
+//! | [`protocol`] | `name`, `line`, `text`, `record`, `reply`, `command` | bytes to values and back, for everyone |
 //! | [`client`] | `words` | the client's side of the protocol; the server does not use it |
 //! | [`log`] | `storage`, `directory`, `recovery`, `judge`, `tail`, `journal`, `chunk`, `search`, `replay`, `cursor` | files: appended to, recovered, searched and read |
 //! | [`auth`] | `kdf`, `credential`, `attempt`, `throttle`, `queue` | logins: checked, limited and queued |

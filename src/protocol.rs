@@ -7,4 +7,5 @@ pub mod command;
 pub mod line;
 pub mod name;
 pub mod record;
+pub mod reply;
 pub mod text;

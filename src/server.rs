@@ -125,6 +125,7 @@ pub struct Server<N: Net, S: Storage> {
     ready: Vec<ConnectionId>,
     attention: Vec<(ConnectionId, Attention)>,
     spare_effects: Effects,
+    /// The line that is being handled, or the reply that is being sent.
     text: String,
 }
 

@@ -31,6 +31,7 @@ use crate::log::journal::Staged;
 use crate::protocol::command::{self, Command, HistoryRange, Input};
 use crate::protocol::name::Name;
 use crate::protocol::record::{self, Timestamp};
+use crate::protocol::reply::{Error, GREETING, Notice};
 use crate::session::effects::{Ask, Context, Effect, Effects};
 use crate::session::presence::Presence;
 use crate::session::quota::{OverQuota, Quotas};
@@ -145,12 +146,7 @@ impl Chat {
         assert!(self.sessions[index].is_none(), "a number is given again only after its session is gone");
         let state = State::Outside { replay: None };
         self.sessions[index] = Some(Session { peer, state, heard_s: 0, waiting: Waiting::No });
-        effects.direct(
-            id,
-            format_args!("* chinwag {}: a chat; what is said here is kept", env!("CARGO_PKG_VERSION")),
-        );
-        effects.direct(id, format_args!("* new here? /register NAME PASSWORD"));
-        effects.direct(id, format_args!("* have an account? /login NAME PASSWORD; /help lists all commands"));
+        GREETING.into_iter().for_each(|notice| effects.direct(id, notice));
     }
 
     /// Closes a session and returns its account. `reason` is logged.
@@ -210,13 +206,11 @@ impl Chat {
         let Input { command, replaced } = input;
         let command = match command {
             Ok(command) => command,
-            Err(misuse) => return context.effects.direct(id, format_args!("{misuse}")),
+            Err(misuse) => return context.effects.direct(id, Error::from(misuse)),
         };
         match (command, self.session(id).account()) {
             (Command::Nothing, _) => {}
-            (Command::Help, _) => {
-                command::help().for_each(|line| context.effects.direct(id, format_args!("{line}")));
-            }
+            (Command::Help, _) => command::help().for_each(|notice| context.effects.direct(id, notice)),
             (Command::Quit, _) => self.ask(id, Ask::Quit, context.effects),
             (Command::Replay(count), account) => self.set_replay(id, account, count, context.effects),
             (
@@ -224,10 +218,7 @@ impl Chat {
                 Some(account),
             ) => {
                 let name = self.accounts[account].name;
-                context.effects.direct(
-                    id,
-                    format_args!("! already-logged-in: you are logged in as {name}; /quit first"),
-                );
+                context.effects.direct(id, Error::AlreadyLoggedIn { name });
             }
             (Command::Register { name, password }, None) => {
                 self.register(id, name, password, replaced, context);
@@ -235,11 +226,7 @@ impl Chat {
             (Command::Login { name, password }, None) => self.login(id, name, password, context),
             (Command::Resume { name, token }, None) => self.resume_session(id, name, token, context),
             (Command::Code(code), None) => self.code(id, code, context),
-            (_, None) => {
-                let words =
-                    "! not-logged-in: log in first, with /login NAME PASSWORD or /register NAME PASSWORD";
-                context.effects.direct(id, format_args!("{words}"));
-            }
+            (_, None) => context.effects.direct(id, Error::NotLoggedIn),
             (Command::Say(text), Some(account)) => self.say(id, account, text, context),
             (Command::Whisper { to, text }, Some(account)) => self.whisper(id, account, to, text, context),
             (Command::Passwd { passwords }, Some(account)) => {
@@ -251,30 +238,19 @@ impl Chat {
         }
     }
 
-    /// Appends a page of the answer to `/users`, with the names that follow `after`. Returns the last name if there are
-    /// more.
-    pub fn users_page(&self, after: Option<&Name>, page: &mut Vec<u8>) -> Option<Name> {
-        let start = page.len();
-        let mut last = None;
-        let mut more = false;
-        for &id in self.presence.accounts_after(after, &self.accounts) {
-            let name = self.accounts[id].name;
-            if page.len() - start > USERS_PAGE_BYTES {
-                more = true;
+    /// Returns a page of the answer to `/users`: names that follow `after`, and whether there are more.
+    pub fn users_page(&self, after: Option<&Name>) -> (Vec<Name>, bool) {
+        let all = self.presence.accounts_after(after, &self.accounts);
+        let (mut names, mut bytes) = (Vec::new(), 0);
+        for name in all.iter().map(|&id| self.accounts[id].name) {
+            if bytes > USERS_PAGE_BYTES {
                 break;
             }
-            page.extend_from_slice(if last.is_none() { b"* users: " } else { b" " });
-            page.extend_from_slice(name.as_bytes());
-            last = Some(name);
+            bytes += name.as_bytes().len() + 1;
+            names.push(name);
         }
-        if last.is_some() {
-            page.push(b'\n');
-        }
-        if more {
-            return last;
-        }
-        page.extend_from_slice(format!("* {} online\n", self.presence.online()).as_bytes());
-        None
+        let has_more = names.len() < all.len();
+        (names, has_more)
     }
 
     /// Returns when [`Chat::work`] or [`Chat::tell_presence`] is due next; `None` means no deadline.
@@ -286,7 +262,7 @@ impl Chat {
     /// Announces presence changes if an announcement is due.
     pub fn tell_presence(&mut self, now: Now, effects: &mut Effects) {
         if let Some(notice) = self.presence.tell(now.mono_us) {
-            effects.everyone(format_args!("{notice}"));
+            effects.everyone(notice);
         }
     }
 
@@ -329,15 +305,15 @@ impl Chat {
             Some(account) => self.accounts.set_replay(account, count),
             None => self.session_mut(id).state = State::Outside { replay: Some(count) },
         }
-        effects.direct(id, format_args!("* replay {count}"));
+        effects.direct(id, Notice::Replay { count: count.into() });
     }
 
     fn history(&mut self, id: SessionId, with: Option<&str>, range: HistoryRange, effects: &mut Effects) {
         let with = with.map(|with| Name::parse(with.as_bytes()).ok_or(with));
         match with {
-            Some(Err(_)) => effects.direct(id, format_args!("! no-such-user: that is not a name")),
+            Some(Err(_)) => effects.direct(id, Error::NotAName),
             Some(Ok(name)) if self.names == Names::Known && self.accounts.is_free(&name) => {
-                effects.direct(id, format_args!("! no-such-user: nobody is called {name}"));
+                effects.direct(id, Error::NoSuchUser { name });
             }
             _ => self.ask(id, Ask::History(range, with.and_then(Result::ok)), effects),
         }
@@ -357,11 +333,11 @@ impl Chat {
         text: &str,
         context: &mut Context<'_>,
     ) {
-        let Some(to_name) = Name::parse(to.as_bytes()) else {
-            return context.effects.direct(id, format_args!("! no-such-user: that is not a name"));
+        let Some(name) = Name::parse(to.as_bytes()) else {
+            return context.effects.direct(id, Error::NotAName);
         };
-        let Some(to) = self.accounts.find(&to_name) else {
-            return context.effects.direct(id, format_args!("! no-such-user: nobody is called {to_name}"));
+        let Some(to) = self.accounts.find(&name) else {
+            return context.effects.direct(id, Error::NoSuchUser { name });
         };
         let recipient = &self.accounts[to];
         let offline = recipient.newest_session().is_none();
@@ -383,25 +359,18 @@ impl Chat {
         let Account { name, registered, .. } = self.accounts[account];
         let length = record::line_length(&name, to, text);
         if let Some(over) = length.checked_sub(LINE_BYTES_MAX).filter(|&over| over > 0) {
-            context.effects.direct(
-                id,
-                format_args!("! line-too-long: with time and names, the message is {over} bytes too long"),
-            );
+            context.effects.direct(id, Error::MessageTooLong { over: over as u64 });
             return None;
         }
         if let Err(over) = self.quotas.charge(account, registered, length, self.rules.bytes, context.now) {
             let OverQuota { left, limit, resumes_us } = over;
-            let resumes = Timestamp::from_micros(resumes_us);
-            context.effects.direct(
-                id,
-                format_args!("! over-quota: you have {left} of {limit} bytes a day left until {resumes}"),
-            );
+            let until = Timestamp::from_micros(resumes_us);
+            context.effects.direct(id, Error::OverQuota { left, limit, until });
             return None;
         }
         let staged = context.batch.stage(context.now.wall_us, &name, to, text);
         if staged.is_none() {
-            let words = "! not-saved: the server's clock is at the end of the last year, 9999";
-            context.effects.direct(id, format_args!("{words}"));
+            context.effects.direct(id, Error::TimeIsUp);
         }
         staged
     }

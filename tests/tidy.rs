@@ -9,6 +9,8 @@ use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use chinwag::protocol::reply::{Notice, code};
+
 /// rustfmt holds code to 110; comments and strings it leaves alone.
 const COLUMNS_MAX: usize = 120;
 /// Of a source file without its tests; what is longer stands in [`LONG_FILES`].
@@ -62,6 +64,8 @@ const PURE: [&str; 11] = [
 const NETWORK: [&str; 2] = ["src/transport/net.rs", "src/transport/net/"];
 /// The clients' connection and settings, which are no part of the server.
 const CLIENTS: [&str; 2] = ["src/client/link.rs", "src/client/settings.rs"];
+/// Where replies are formatted: the file and its folder.
+const REPLIES: &str = "src/protocol/reply";
 /// The only one that may look at the clock, draw randomness and print.
 const PROGRAM: &str = "src/main.rs";
 
@@ -223,6 +227,25 @@ fn the_program_depends_on_the_ten_crates_on_the_list() {
 }
 
 #[test]
+fn replies_are_formatted_in_one_place() {
+    let mut problems = Problems::default();
+    find_hand_written_replies(&sources(), &mut problems);
+    problems.assert_none();
+}
+
+#[test]
+fn a_reply_that_is_formatted_by_hand_is_found_in_any_file() {
+    for file in sources().iter().filter(|file| !file.path.starts_with(REPLIES)) {
+        for literal in ["\"* {name} waves\"", "b\"* bye\\n\"", "\"! bad-login: no\""] {
+            let text = format!("//! Changed.\nconst PLANTED: Anything = {literal};\n");
+            let mut problems = Problems::default();
+            find_hand_written_replies(&[Source { path: file.path.clone(), text }], &mut problems);
+            assert!(problems.0.starts_with(&format!("{}:2: ", file.path)), "{literal} is not noticed");
+        }
+    }
+}
+
+#[test]
 fn the_readme_names_every_flag() {
     let flags = read("src/server/flags.rs");
     let help = flags.split_once("const HELP").expect("flags.rs has the help").1;
@@ -238,10 +261,10 @@ fn the_readme_names_every_flag() {
 #[test]
 fn the_readme_names_every_command() {
     let commands: BTreeSet<String> = chinwag::protocol::command::help()
-        .filter_map(|line| {
-            line.strip_prefix("* ").map(|line| line.split("  ").next().unwrap_or("").to_owned())
+        .filter_map(|notice| match notice {
+            Notice::Help { entry } => Some(entry.form.to_owned()),
+            _ => None,
         })
-        .filter(|usage| usage.starts_with('/'))
         .collect();
     assert!(commands.len() >= 10, "commands are found in the help: {commands:?}");
     assert_readme_names(commands.into_iter());
@@ -249,27 +272,21 @@ fn the_readme_names_every_command() {
 
 #[test]
 fn the_readme_names_every_error_code() {
-    let codes: BTreeSet<String> = sources().iter().flat_map(error_codes).collect();
-    assert!(codes.len() >= 15, "codes are found in the sources: {codes:?}");
-    assert_readme_names(codes.into_iter());
+    assert_readme_names(code::ALL.iter().map(|code| (*code).to_owned()));
 }
 
 #[test]
 fn the_readme_shows_notices_as_they_are() {
-    let mut wordings = BTreeSet::new();
-    for file in sources() {
-        for (_, line) in file.code() {
-            for literal in line.split('"').skip(1).step_by(2).filter(|literal| literal.starts_with("* ")) {
-                // Without what is filled in, and what is too short to tell anything.
-                let fixed =
-                    literal.split(['{', '\\']).map(|part| part.split_once('}').map_or(part, |it| it.1));
-                wordings.extend(fixed.filter(|part| part.len() > "* n ".len()).map(str::to_owned));
-            }
-        }
-    }
-    assert!(wordings.len() >= 10, "notices are found in the sources: {wordings:?}");
+    let table = read("src/protocol/reply/notice.rs");
+    let table = table.split_once("wordings! {").expect("the table begins").1;
+    let table = table.split_once("\n}").expect("the table ends").0;
+    // Those of version 0.1, and of the last line of `/help`, are not for clients.
+    let rows = table.lines().filter(|line| !line.contains("01 ") && !line.contains("anything else"));
+    let mut wordings: BTreeSet<&str> = rows.flat_map(literals).collect();
+    wordings.retain(|wording| wording.len() > "* n ".len());
+    assert!(wordings.len() >= 10, "notices are found in the table: {wordings:?}");
     let readme = read("README.md");
-    wordings.retain(|wording| !readme.contains(wording.as_str()));
+    wordings.retain(|wording| !readme.contains(wording));
     assert!(wordings.is_empty(), "README.md shows no such notice: {wordings:#?}");
 }
 
@@ -292,19 +309,20 @@ fn assert_readme_names(words: impl Iterator<Item = String>) {
     assert!(missing.is_empty(), "README.md does not name {missing:?}");
 }
 
-/// The codes of a file's errors: what stands between `! ` and `: ` at the start of a string.
-fn error_codes(file: &Source) -> Vec<String> {
-    let mut codes = Vec::new();
-    for (_, line) in file.code() {
-        for (at, _) in line.match_indices("! ") {
-            let starts_string = line[..at].is_empty() || line[..at].ends_with(['"', ' ']);
-            let Some((code, _)) = line[at + 2..].split_once(": ").filter(|_| starts_string) else { continue };
-            if !code.is_empty() && code.chars().all(|it| it.is_ascii_lowercase() || it == '-') {
-                codes.push(code.to_owned());
+/// The string literals of a line, which begin and end in it.
+fn literals(line: &str) -> impl Iterator<Item = &str> {
+    line.split('"').skip(1).step_by(2)
+}
+
+/// Finds replies that are formatted by hand.
+fn find_hand_written_replies(files: &[Source], problems: &mut Problems) {
+    for file in files.iter().filter(|file| !file.path.starts_with(REPLIES)) {
+        for (number, line) in file.code() {
+            if literals(line).any(|literal| literal.starts_with("* ") || literal.starts_with("! ")) {
+                problems.add(file, number, "replies are formatted in src/protocol/reply.rs alone".into());
             }
         }
     }
-    codes
 }
 
 /// The lines of a section of the manifest.

@@ -4,42 +4,36 @@ use super::event::{Event, Message, Origin, Refusal};
 use super::login::Token;
 use super::pending::{Asked, Pending, Purpose};
 use super::{Client, EARLY_MAX, Gathering, State};
-use crate::protocol::name::Name;
 use crate::protocol::record::Timestamp;
-
-/// How a chinwag server's first line begins.
-const GREETING: &str = "* chinwag ";
-
-/// How the notice begins that sends a slow reader to `/users`; the second one is version 0.1's.
-const NOT_SHOWN: [&str; 2] =
-    ["you may have missed who joined and left", "who came and went meanwhile was not shown"];
+use crate::protocol::reply::{Crowd, Notice, Reply};
 
 impl Client {
     /// A clean line of the server, without its ending.
     pub(super) fn line(&mut self, line: &str) {
-        if !self.is_greeted() {
-            self.first_line(line);
-        } else if let Some(text) = line.strip_prefix("* ") {
-            self.server_notice(text);
-        } else if let Some(text) = line.strip_prefix("! ") {
-            self.error(Refusal::parse(text));
-        } else if self.state == State::Outside {
+        match Reply::parse(line) {
+            reply if !self.is_greeted() => self.first_line(line, reply),
+            Some(Reply::Notice(notice)) => self.server_notice(notice),
+            Some(Reply::Error(error)) => self.error(error.into()),
             // Before a login there is nothing else to say.
-        } else if let Some(message) = Message::parse(line) {
-            self.message(message);
-        } else {
-            self.notice(line);
+            None if self.state == State::Outside => {}
+            None => match Message::parse(line) {
+                Some(message) => self.message(message),
+                None => self.notice(line),
+            },
         }
     }
 
     /// The greeting is the first line, unless the server has no room.
-    fn first_line(&mut self, line: &str) {
-        let refusal = line.strip_prefix("! ").map(Refusal::parse).filter(Refusal::is_of_the_connection);
+    fn first_line(&mut self, line: &str, reply: Option<Reply<'_>>) {
+        let refusal = match &reply {
+            Some(Reply::Error(error)) => Some(Refusal::from(*error)).filter(Refusal::is_of_the_connection),
+            _ => None,
+        };
         if self.state == State::Foreign {
             // What it says is not for us.
         } else if let Some(refusal) = refusal {
             self.events.push_back(Event::Error(refusal));
-        } else if line.starts_with(GREETING) {
+        } else if let Some(Reply::Notice(Notice::Greeting { .. })) = reply {
             self.state = State::Outside;
             self.events.push_back(Event::Greeted);
             self.send_login();
@@ -53,58 +47,56 @@ impl Client {
         self.pending.front().map(|pending| &pending.asked)
     }
 
-    fn server_notice(&mut self, text: &str) {
+    fn server_notice(&mut self, notice: Notice<'_>) {
         if self.state == State::Outside {
-            return self.notice_outside(text);
+            return self.notice_outside(&notice);
         }
-        match (self.asked().cloned(), text) {
-            (Some(Asked::History(purpose)), "end of history") => self.end_of_history(purpose),
-            (Some(Asked::Users { .. }), _) if text.starts_with("users: ") => {
-                let names = text["users: ".len()..].split(' ');
-                self.listed.extend(names.filter_map(|name| Name::parse(name.as_bytes())));
-            }
-            (Some(Asked::Users { is_shown }), _) if is_count_online(text) => self.end_of_users(is_shown),
-            (Some(Asked::Replay { is_shown }), _) if text.starts_with("replay ") => {
+        match (self.asked().cloned(), notice) {
+            (Some(Asked::History(purpose)), Notice::EndOfHistory) => self.end_of_history(purpose),
+            (Some(Asked::Users { .. }), Notice::Users { names }) => self.listed.extend_from_slice(&names.0),
+            (Some(Asked::Users { is_shown }), Notice::Online { .. }) => self.end_of_users(is_shown),
+            (Some(Asked::Replay { is_shown }), notice @ Notice::Replay { .. }) => {
                 self.pending.pop_front();
                 if is_shown {
-                    self.notice(text);
+                    self.notice(notice.to_string());
                 }
             }
-            (Some(Asked::Passwd { new }), "password changed") => {
+            (Some(Asked::Passwd { new }), notice @ Notice::PasswordChanged) => {
                 self.pending.pop_front();
-                self.notice(text);
+                self.notice(notice.to_string());
                 self.password_changed(new);
             }
-            (Some(Asked::Token), _) if text.starts_with("token ") => {
+            (Some(Asked::Token), Notice::Token { token }) => {
                 self.pending.pop_front();
-                if let Some(token) = Token::parse(&text["token ".len()..]) {
+                if let Some(token) = Token::parse(token) {
                     self.take_token(token);
                 }
             }
-            (Some(Asked::Quit), "bye") => {
+            (Some(Asked::Quit), Notice::Bye) => {
                 self.pending.pop_front();
                 self.events.push_back(Event::Bye);
             }
-            _ => match presence(text) {
-                Some((names, others, is_here)) => self.presence(names, others, is_here),
-                None => {
-                    if NOT_SHOWN.iter().any(|notice| text.starts_with(notice)) {
-                        self.ask_users();
-                    }
-                    self.notice(text);
+            (_, Notice::Joined { who }) => self.presence(who, true),
+            (_, Notice::Left { who }) => self.presence(who, false),
+            (_, notice) => {
+                if matches!(notice, Notice::PresenceMissed | Notice::PresenceMissed01) {
+                    self.ask_users();
                 }
-            },
+                self.notice(notice.to_string());
+            }
         }
     }
 
-    fn notice_outside(&mut self, text: &str) {
-        if let Some(name) = text.strip_prefix("welcome ").and_then(|name| Name::parse(name.as_bytes())) {
-            self.pending.clear();
-            self.welcome(name);
-        } else if text.starts_with("after failed logins") {
-            self.notice(text);
+    fn notice_outside(&mut self, notice: &Notice<'_>) {
+        match notice {
+            Notice::Welcome { name } => {
+                self.pending.clear();
+                self.welcome(*name);
+            }
+            Notice::LoginDelayed { .. } | Notice::LoginDelayed01 { .. } => self.notice(notice.to_string()),
+            // What else is said here is for people who type the commands themselves.
+            _ => {}
         }
-        // What else is said here is for people who type the commands themselves.
     }
 
     fn error(&mut self, refusal: Refusal) {
@@ -127,7 +119,8 @@ impl Client {
         }
     }
 
-    fn presence(&mut self, names: Vec<Name>, others: u32, is_here: bool) {
+    fn presence(&mut self, who: Crowd<'_>, is_here: bool) {
+        let (names, others) = (who.names.into_owned(), who.others);
         for name in &names {
             match is_here {
                 true => self.online.insert(*name),
@@ -258,25 +251,4 @@ impl Client {
         let at = self.unconfirmed.iter().position(|pending| pending.is_receipt(message))?;
         self.unconfirmed.remove(at)?.id
     }
-}
-
-/// `3 online`
-fn is_count_online(text: &str) -> bool {
-    text.strip_suffix(" online").is_some_and(|count| count.bytes().all(|byte| byte.is_ascii_digit()))
-}
-
-/// `a joined`, `a and b joined`, `a, b and c left`, `a, b and 41 others left`: the names, how many others, and
-/// whether they came.
-fn presence(text: &str) -> Option<(Vec<Name>, u32, bool)> {
-    let (who, is_here) = match (text.strip_suffix(" joined"), text.strip_suffix(" left")) {
-        (Some(who), _) => (who, true),
-        (_, Some(who)) => (who, false),
-        _ => return None,
-    };
-    let (who, others) = match who.strip_suffix(" others").and_then(|it| it.rsplit_once(" and ")) {
-        Some((who, count)) => (who.to_owned(), count.parse().ok()?),
-        None => (who.replacen(" and ", ", ", 1), 0),
-    };
-    let parsed: Option<Vec<Name>> = who.split(", ").map(|name| Name::parse(name.as_bytes())).collect();
-    Some((parsed?, others, is_here))
 }

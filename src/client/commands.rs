@@ -1,9 +1,10 @@
 //! What the client does by itself: the commands that the server does not know, and help.
 
 use super::Client;
-use super::event::{Event, LineId, Refusal};
+use super::event::{Event, LineId};
 use crate::protocol::command;
 use crate::protocol::name::Name;
+use crate::protocol::reply::{Error, HelpEntry};
 
 /// What the client itself understands beside the server's commands.
 const DIRECT_COMMANDS: [(&str, &str); 3] = [
@@ -26,14 +27,14 @@ impl Client {
             return false;
         };
         let rest = rest.trim();
-        let usage = |at: usize| Refusal::parse(&format!("bad-usage: {}", DIRECT_COMMANDS[at].0));
+        let usage = |at: usize| Error::Usage { usage: DIRECT_COMMANDS[at].0 };
         match (word.to_ascii_lowercase().as_str(), Name::parse(rest.as_bytes())) {
             ("reply", _) if rest.is_empty() => self.refuse(id, line, usage(0)),
             ("reply", _) => match self.correspondent {
                 Some(to) => self.send_line(id, line, &format!("/msg {to} {rest}")),
                 None => {
-                    let words = "nobody-wrote: there is no private message to reply to";
-                    self.refuse(id, line, Refusal::parse(words));
+                    let words = "there is no private message to reply to";
+                    self.refuse(id, line, Error::Other { code: "nobody-wrote", words });
                 }
             },
             // In the form that a server of version 0.1 knows as well.
@@ -53,11 +54,11 @@ impl Client {
     }
 
     pub(super) fn help(&mut self) {
-        for (usage, does) in DIRECT_COMMANDS {
-            self.notice(format!("{usage:<24} {does}"));
+        for (form, does) in DIRECT_COMMANDS {
+            self.notice(HelpEntry { form, does }.to_string());
         }
-        for line in command::help() {
-            self.notice(line.trim_start_matches("* "));
+        for notice in command::help() {
+            self.notice(notice.to_string());
         }
     }
 

@@ -3,6 +3,7 @@
 use super::login::Token;
 use crate::protocol::name::Name;
 use crate::protocol::record::{Audience, TIMESTAMP_BYTES, Timestamp, ends_of};
+use crate::protocol::reply::{Error, code};
 
 /// A line that was submitted: numbered from 0 on, in order.
 pub type LineId = u64;
@@ -83,7 +84,7 @@ pub enum Event {
 /// An error: `! CODE: WORDS`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// Stable, in kebab-case.
+    /// Stable, in kebab-case: one of [`code`], or a newer server's.
     pub code: String,
     /// For people.
     pub words: String,
@@ -91,13 +92,13 @@ pub struct Refusal {
 
 /// Errors that end a connection, or answer no line.
 const OF_THE_CONNECTION: [&str; 7] = [
-    "server-full",
-    "too-many-connections",
-    "login-timeout",
-    "history-unavailable",
-    "unfinished-line",
-    "replaced",
-    "signed-out",
+    code::SERVER_FULL,
+    code::TOO_MANY_CONNECTIONS,
+    code::LOGIN_TIMEOUT,
+    code::HISTORY_UNAVAILABLE,
+    code::UNFINISHED_LINE,
+    code::REPLACED,
+    code::SIGNED_OUT,
 ];
 
 impl Refusal {
@@ -108,13 +109,20 @@ impl Refusal {
 
     /// Whether the session was ended for good: to reconnect by itself would only end another one.
     pub fn ends_the_session(&self) -> bool {
-        matches!(self.code.as_str(), "replaced" | "signed-out")
+        matches!(self.code.as_str(), code::REPLACED | code::SIGNED_OUT)
     }
 
     /// From what follows the `! `.
     pub fn parse(text: &str) -> Refusal {
         let (code, words) = text.split_once(": ").unwrap_or(("error", text));
         Refusal { code: code.into(), words: words.into() }
+    }
+}
+
+impl From<Error<'_>> for Refusal {
+    fn from(error: Error<'_>) -> Refusal {
+        let code = Some(error.code()).filter(|code| !code.is_empty());
+        Refusal { code: code.unwrap_or("error").into(), words: error.to_string() }
     }
 }
 

@@ -11,9 +11,10 @@ use super::pending::{Asked, Pending, Queue};
 use super::{Client, Gathering, Purpose, RESUME_BLINDLY, State};
 use crate::protocol::command;
 use crate::protocol::name::Name;
+use crate::protocol::reply::{Notice, code};
 
 /// Answers to `/resume` after which the token is useless: the second one is from a server that has no tokens.
-const TOKEN_REFUSED: [&str; 2] = ["bad-token", "unknown-command"];
+const TOKEN_REFUSED: [&str; 2] = [code::BAD_TOKEN, code::UNKNOWN_COMMAND];
 
 /// How to log in with a password.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -190,8 +191,8 @@ impl Client {
         });
         let Some(new) = new else { return false };
         let is_outdated = match &login.proof {
-            Proof::Password { text, .. } => refusal.code == "bad-login" && text != new,
-            Proof::Token(_) => refusal.code == "bad-token",
+            Proof::Password { text, .. } => refusal.code == code::BAD_LOGIN && text != new,
+            Proof::Token(_) => refusal.code == code::BAD_TOKEN,
         };
         if is_outdated {
             login.proof = Proof::Password { text: new.clone(), is_new: false };
@@ -208,7 +209,7 @@ impl Client {
         self.unconfirmed = rest;
         for Pending { id, line, asked } in changes {
             if self.is_changed(&line, &asked) {
-                self.notice("password changed");
+                self.notice(Notice::PasswordChanged.to_string());
             } else if let Some(id) = id {
                 self.events.push_back(Event::NotSent { id, line });
             }

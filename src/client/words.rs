@@ -1,6 +1,7 @@
 //! What every client says and marks in the same way.
 
 use crate::protocol::name::Name;
+use crate::protocol::reply::Crowd;
 
 /// Where in a text a name stands as a word of its own, whatever the case.
 pub fn mention(text: &str, name: &Name) -> Option<usize> {
@@ -43,14 +44,7 @@ pub fn colour_index(name: &Name, colours: usize) -> usize {
 
 /// `alice, bob and 41 others joined`
 pub fn presence(names: &[Name], others: u32, verb: &str) -> String {
-    let mut words: Vec<String> = names.iter().map(Name::to_string).collect();
-    if others > 0 {
-        words.push(format!("{others} others"));
-    }
-    match words.split_last() {
-        Some((last, rest)) if !rest.is_empty() => format!("{} and {last} {verb}", rest.join(", ")),
-        _ => format!("{} {verb}", words.concat()),
-    }
+    format!("{} {verb}", Crowd { names: names.into(), others })
 }
 
 /// Commands whose arguments are secret.

@@ -13,7 +13,6 @@
 //!
 //! Damage is skipped, and a notice for each damaged place tells the reader how many bytes it has.
 
-use std::fmt::Write;
 use std::io;
 
 use crate::limits::{CATCH_UP_CHUNK_BYTES, CATCH_UP_CHUNK_BYTES_MIN};
@@ -26,6 +25,7 @@ use crate::log::storage::File;
 use crate::protocol::command::HistoryRange;
 use crate::protocol::name::Name;
 use crate::protocol::record::{Ends, TimePrefix, Timestamp};
+use crate::protocol::reply::{Error, Reply};
 
 /// A reader's place in the log.
 #[derive(Debug)]
@@ -222,8 +222,8 @@ impl Cursor {
                 return;
             };
             if *damaged > 0 {
-                let notice = damage_notice(*damaged, last, message.timestamp);
-                text.notice(judged.range.start, last, format_args!("{notice}"));
+                let reply = damage(*damaged, last, message.timestamp);
+                text.notice(judged.range.start, last, format_args!("{reply}"));
                 *damaged = 0;
             }
             last = message.timestamp;
@@ -266,8 +266,8 @@ impl Cursor {
     fn end_part(&mut self) -> Progress {
         if self.damaged > 0 {
             let last = self.judge.last();
-            let notice = damage_notice(std::mem::take(&mut self.damaged), last, last);
-            return Progress::Notices(notice + "\n");
+            let reply = damage(std::mem::take(&mut self.damaged), last, last);
+            return Progress::Notices(format!("{reply}\n"));
         }
         match std::mem::replace(&mut self.part, Part::All) {
             Part::All => Progress::AtEnd,
@@ -367,13 +367,11 @@ impl Part {
     }
 }
 
-/// Returns the notice about skipped damage. Its place is given by the timestamp of the message before it, or if there
+/// Returns the error about skipped damage. Its place is given by the timestamp of the message before it, or if there
 /// is none, by that of the message behind it.
-fn damage_notice(bytes: u64, before: Timestamp, behind: Timestamp) -> String {
-    let time = if before == Timestamp::default() { behind } else { before };
-    let mut notice = String::new();
-    write!(notice, "! damaged: {bytes} bytes at {time} cannot be shown").expect("it has room");
-    notice
+fn damage(bytes: u64, before: Timestamp, behind: Timestamp) -> Reply<'static> {
+    let at = if before == Timestamp::default() { behind } else { before };
+    Error::Damaged { bytes, at }.into()
 }
 
 #[cfg(test)]

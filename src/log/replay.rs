@@ -9,6 +9,7 @@ use std::fmt::Write;
 use crate::limits::{REPLAY_PRIVATE_MAX, REPLAY_SENDERS_MAX};
 use crate::protocol::name::Name;
 use crate::protocol::record::{Audience, Ends};
+use crate::protocol::reply::{Notice, Reply};
 
 /// Counts the messages between the last one seen and the end of the log, and decides which are shown.
 #[derive(Debug)]
@@ -116,11 +117,11 @@ impl Replay {
         let mut lines = String::new();
         for Sender { name, count, .. } in self.senders.iter().filter(|it| it.count > REPLAY_PRIVATE_MAX) {
             let more = count - REPLAY_PRIVATE_MAX;
-            match name {
-                Some(name) => writeln!(lines, "* {more} more from {name}: /history {name}"),
-                None => writeln!(lines, "* {more} more from others: /history"),
-            }
-            .expect("writing to a string cannot fail");
+            let notice = match name {
+                Some(name) => Notice::MoreFrom { more, name: *name },
+                None => Notice::MoreFromOthers { more },
+            };
+            writeln!(lines, "{}", Reply::from(notice)).expect("writing to a string cannot fail");
         }
         lines
     }

@@ -3,11 +3,10 @@
 
 mod suggestion;
 
-use std::fmt;
-
-use self::suggestion::{closest, suggestion};
-use crate::limits::{NAME_BYTES_MAX, PASSWORD_BYTES_MAX, PASSWORD_BYTES_MIN};
+use self::suggestion::{closest, unknown};
+use crate::limits::{PASSWORD_BYTES_MAX, PASSWORD_BYTES_MIN};
 use crate::protocol::record::TimePrefix;
+use crate::protocol::reply::{Error, HelpEntry, Notice};
 use crate::protocol::text::{
     Class, class, has_own_cell, has_visible, is_blank, rows_as_seen, sanitise, tidy,
 };
@@ -197,25 +196,22 @@ const COMMANDS: &[Entry] = &[
     },
 ];
 
-/// Returns the lines that answer `/help`, without their endings.
-pub fn help() -> impl Iterator<Item = String> {
+/// Returns the notices that answer `/help`.
+pub fn help() -> impl Iterator<Item = Notice<'static>> {
     let slash = ("//TEXT", "send a message that starts with a slash");
     let forms = COMMANDS.iter().flat_map(|entry| entry.forms).chain([&slash]).copied().collect::<Vec<_>>();
-    let text = "anything else is a message to everyone; your own copy of it means that it is on disk";
-    let lines = forms.into_iter().map(|(form, does)| format!("* {form:<24} {does}"));
-    lines.chain([format!("* {text}")])
+    let entries = forms.into_iter().map(|(form, does)| Notice::Help { entry: HelpEntry { form, does } });
+    entries.chain([Notice::HelpOnMessages])
 }
 
 /// Returns what a name is, in words.
 pub fn name_rule() -> String {
-    format!("a name is a letter followed by up to {} letters, digits, - or _", NAME_BYTES_MAX - 1)
+    Error::BAD_NAME.to_string()
 }
 
 /// Returns what a password is, in words.
 pub fn password_rule() -> String {
-    format!(
-        "a password must have {PASSWORD_BYTES_MIN} to {PASSWORD_BYTES_MAX} bytes and no control characters"
-    )
+    Error::BAD_PASSWORD.to_string()
 }
 
 /// Returns the words of the commands, without the slash and without aliases.
@@ -383,21 +379,13 @@ fn number(text: &str) -> Option<u64> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().unwrap_or(u64::MAX))
 }
 
-impl fmt::Display for Misuse<'_> {
-    /// As the error line that answers it, without its ending.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Misuse::Unknown(word) => {
-                let shown: String = word.chars().take(20).collect();
-                write!(f, "! unknown-command: there is no /{shown}; {}", suggestion(word))
-            }
-            Misuse::Usage(usage) => write!(f, "! bad-usage: {usage}"),
-            Misuse::Indented => {
-                f.write_str("! bad-usage: a command must begin in the first column; nothing was sent")
-            }
-            Misuse::Erased => {
-                f.write_str("! bad-usage: what you erased is still part of the line; nothing was sent")
-            }
+impl<'a> From<Misuse<'a>> for Error<'a> {
+    fn from(misuse: Misuse<'a>) -> Error<'a> {
+        match misuse {
+            Misuse::Unknown(word) => unknown(word),
+            Misuse::Usage(usage) => Error::Usage { usage },
+            Misuse::Indented => Error::IndentedCommand,
+            Misuse::Erased => Error::ErasedCommand,
         }
     }
 }
@@ -405,6 +393,7 @@ impl fmt::Display for Misuse<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::reply::Reply;
 
     #[test]
     fn a_line_is_a_command_a_message_or_misuse() {
@@ -508,7 +497,8 @@ mod tests {
             ("/replay -1", "! bad-usage: /replay N"),
             ("/replay 4294967296", "! bad-usage: /replay N"),
         ] {
-            assert_eq!(parse(line).unwrap_err().to_string(), expected, "{line:?}");
+            let error = Error::from(parse(line).unwrap_err());
+            assert_eq!(Reply::from(error).to_string(), expected, "{line:?}");
         }
         for line in [
             "/history x y",
@@ -649,12 +639,14 @@ mod tests {
 
     #[test]
     fn help_names_every_command_and_fits_a_line() {
-        let help: Vec<_> = help().collect();
+        let help: Vec<_> = help().map(|notice| Reply::from(notice).to_string()).collect();
         for command in
             ["/register", "/login", "/passwd", "/msg", "/me", "/history", "/users", "/replay", "/quit"]
         {
             assert!(help.iter().any(|line| line.contains(command)), "{command}");
         }
-        assert!(help.iter().all(|line| line.starts_with("* ") && line.len() <= 120), "{help:#?}");
+        assert!(help.iter().all(|line| line.len() <= 120), "{help:#?}");
+        let parsed: Vec<_> = help.iter().filter_map(|line| Reply::parse(line)).collect();
+        assert_eq!(parsed, super::help().map(Reply::from).collect::<Vec<_>>());
     }
 }

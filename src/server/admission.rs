@@ -13,6 +13,7 @@ use crate::auth::throttle::Origin;
 use crate::clock::World;
 use crate::limits::{ACCEPT_SLICE_US, ACCEPTS_PER_TURN_MAX, EVICTIONS_PER_TURN_MAX, LOGIN_GRACE_US, Micros};
 use crate::log::storage::Storage;
+use crate::protocol::reply::{Error, Reply};
 use crate::transport::net::{ConnectionId, Net};
 
 /// The connections that are not logged in, or no longer.
@@ -108,13 +109,13 @@ impl<N: Net, S: Storage> Server<N, S> {
 
     fn accept_one(&mut self) {
         let limit = self.options.max_connections;
-        let full = format!("! server-full: all {limit} connections are taken; please try again later\n");
-        let Some((stream, peer)) = self.reactor.accept(self.now.mono_us, &full) else { return };
+        let full = Error::ServerFull { limit: limit as u64 };
+        let Some((stream, peer)) = self.reactor.accept(self.now.mono_us, &line(full)) else { return };
         let is_proxied = self.options.proxies.iter().any(|subnet| subnet.contains(peer.ip()));
         let refusal = if is_proxied { None } else { self.refusal_of_address(peer) };
-        let refusal = refusal.or_else(|| self.refusal_when_full(peer, &full));
+        let refusal = refusal.or_else(|| self.is_full_for(peer).then_some(full));
         if let Some(refusal) = refusal {
-            self.reactor.turn_away(stream, &refusal);
+            self.reactor.turn_away(stream, &line(refusal));
         } else if let Some(id) = self.reactor.admit(stream, self.now.mono_us) {
             if is_proxied {
                 self.await_header(id, peer);
@@ -132,22 +133,22 @@ impl<N: Net, S: Storage> Server<N, S> {
     }
 
     /// Returns the refusal of a connection whose address has too many.
-    pub(super) fn refusal_of_address(&self, peer: SocketAddr) -> Option<String> {
+    pub(super) fn refusal_of_address(&self, peer: SocketAddr) -> Option<Error<'static>> {
         let open = self.strangers.count(peer.ip());
         let is_refused = self.options.per_address.is_some_and(|most| open >= most);
         is_refused.then(|| {
             info!("{peer}: refused: too many connections of its address");
-            format!("! too-many-connections: your address already has {open} that are not logged in\n")
+            Error::TooManyConnections { open: open.into() }
         })
     }
 
-    /// Makes room for a connection if there is none; returns the refusal if that is not possible.
-    fn refusal_when_full(&mut self, peer: SocketAddr, full: &str) -> Option<String> {
+    /// Makes room for a connection if there is none. Returns whether that is not possible.
+    fn is_full_for(&mut self, peer: SocketAddr) -> bool {
         let is_refused = self.reactor.staying() >= self.options.max_connections && !self.make_room();
-        is_refused.then(|| {
+        if is_refused {
             info!("{peer}: refused: the server is full");
-            full.into()
-        })
+        }
+        is_refused
     }
 
     /// Evicts a connection to make room for another, and returns whether it could. A logged-in session is evicted only
@@ -156,16 +157,12 @@ impl<N: Net, S: Storage> Server<N, S> {
         let reactor = &mut self.reactor;
         let since_us = |id| reactor.connection(id).map_or(0, |connection| connection.since_us);
         if let Some(id) = self.strangers.next_to_yield(since_us) {
-            let limit = self.options.max_connections;
-            let words = format!(
-                "! server-full: all {limit} connections are taken, and this one made room for another\n"
-            );
-            self.evict(id, &words, "yielded its place");
+            let limit = self.options.max_connections as u64;
+            self.evict(id, Error::MadeRoom { limit }, "yielded its place");
             return true;
         }
         let Some(id) = self.silent_session_of_the_greediest() else { return false };
-        let words = "! replaced: the server is full, and of your sessions this one had been silent longest\n";
-        self.evict(id, words, "yielded its place");
+        self.evict(id, Error::ReplacedWhenFull, "yielded its place");
         true
     }
 
@@ -200,6 +197,11 @@ impl<N: Net, S: Storage> Server<N, S> {
             self.strangers.add(id, address, false);
         }
     }
+}
+
+/// Returns the whole line for a connection that is not admitted.
+fn line(error: Error<'_>) -> String {
+    format!("{}\n", Reply::from(error))
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use crate::log::journal::LOG_FILE;
 use crate::log::storage::Storage;
 use crate::protocol::command::HistoryRange;
 use crate::protocol::name::Name;
+use crate::protocol::reply::{Error, Names, Notice};
 use crate::session::effects::Ask;
 use crate::transport::net::{ConnectionId, Net};
 use crate::transport::reactor::Activity;
@@ -140,7 +141,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         match task {
             Task::Ask(_) | Task::Leave | Task::ListUsers(_) if !is_drained => Some(task),
             Task::Ask(Ask::Quit) => {
-                self.reactor.push_direct(id, b"* bye\n", &self.feed);
+                self.reply(id, Notice::Bye);
                 self.hang_up(id, End::Orderly, "quit");
                 None
             }
@@ -169,14 +170,17 @@ impl<N: Net, S: Storage> Server<N, S> {
     }
 
     fn list_users(&mut self, id: ConnectionId, after: Option<Name>) -> Option<Task> {
-        let mut page = Vec::new();
-        let more = self.chat.users_page(after.as_ref(), &mut page);
-        self.reactor.push_direct(id, &page, &self.feed);
-        if more.is_none() {
-            self.answered(id);
-            return None;
+        let (names, has_more) = self.chat.users_page(after.as_ref());
+        let last = names.last().copied();
+        if last.is_some() {
+            self.reply(id, Notice::Users { names: Names(names.into()) });
         }
-        Some(Task::ListUsers(more))
+        if has_more {
+            return Some(Task::ListUsers(last));
+        }
+        self.reply(id, Notice::Online { count: self.chat.online() as u64 });
+        self.answered(id);
+        None
     }
 
     /// All earlier messages are sent, so the connection's position is the end of the log.
@@ -212,7 +216,7 @@ impl<N: Net, S: Storage> Server<N, S> {
                 }
             }
             Ok(Progress::Notices(lines)) => self.reactor.push_direct(id, lines.as_bytes(), &self.feed),
-            Ok(Progress::EndOfHistory) => self.reactor.push_direct(id, b"* end of history\n", &self.feed),
+            Ok(Progress::EndOfHistory) => self.reply(id, Notice::EndOfHistory),
             Ok(Progress::AtEnd) => return self.caught_up(id, reading),
             Err(why) => {
                 self.unreadable(id, &why);
@@ -269,8 +273,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         connection.outbox.go_live(&self.feed);
         connection.activity = Activity::Task;
         if reading.notices.is_some_and(|notices| notices != self.feed.notices()) {
-            let notice = "* you may have missed who joined and left; /users lists who is online\n";
-            self.reactor.push_direct(id, notice.as_bytes(), &self.feed);
+            self.reply(id, Notice::PresenceMissed);
         }
         // An empty push makes flush record that everything up to here was sent.
         self.reactor.push_direct(id, b"", &self.feed);
@@ -302,9 +305,7 @@ impl<N: Net, S: Storage> Server<N, S> {
     /// Closes a connection for which the log cannot be read: continuing would leave a gap.
     pub(super) fn unreadable(&mut self, id: ConnectionId, why: &io::Error) {
         error!("{}: cannot be read: {why}", LOG_FILE);
-        let words =
-            b"! history-unavailable: the server cannot read its history; nothing is lost, but come back later\n";
-        self.reactor.push_direct(id, words, &self.feed);
+        self.reply(id, Error::HistoryUnavailable);
         self.hang_up(id, End::Forced, "the log cannot be read");
     }
 

@@ -6,6 +6,7 @@ use super::{Fatal, LoopState, Server, fatal, shrink};
 use crate::limits::{GOODBYE_US, SHUTDOWN_FLUSH_US, STALL_US};
 use crate::log::journal::LOG_FILE;
 use crate::log::storage::Storage;
+use crate::protocol::reply::{Error, Notice, Reply};
 use crate::state::users_file::USERS_FILE;
 use crate::transport::net::{ConnectionId, Net};
 use crate::transport::reactor::Activity;
@@ -50,12 +51,12 @@ impl<N: Net, S: Storage> Server<N, S> {
 
     /// Ends a session and its connection, so that its slot is free at the end of the turn. Last words that its
     /// socket does not take at once are lost.
-    pub(super) fn evict(&mut self, id: ConnectionId, words: &str, reason: &str) {
+    pub(super) fn evict(&mut self, id: ConnectionId, error: Error<'_>, reason: &str) {
         self.leave(id, End::Forced, reason);
         self.stop_following(id);
         // A connection that is already closing has other last words.
         if self.reactor.connection(id).is_some_and(|connection| connection.is_open()) {
-            self.reactor.push_direct(id, words.as_bytes(), &self.feed);
+            self.reply(id, error);
         }
         self.reactor.dismiss(id, &self.feed, self.now.mono_us);
         self.strangers.remove(id);
@@ -108,12 +109,12 @@ impl<N: Net, S: Storage> Server<N, S> {
         info!("shutting down");
         self.reactor.stop_accepting();
         self.stops_at_us = Some(self.now.mono_us + SHUTDOWN_FLUSH_US);
-        let words = "* the server is shutting down\n";
-        self.feed.publish_notice(words.as_bytes());
+        let notice = Reply::from(Notice::ShuttingDown);
+        self.feed.publish_notice(format!("{notice}\n").as_bytes());
         let ids: Vec<_> = self.reactor.ids().collect();
         for id in ids {
             if self.reactor.connection(id).is_some_and(|it| it.is_open() && !it.outbox.is_live()) {
-                self.reactor.push_direct(id, words.as_bytes(), &self.feed);
+                self.reply(id, Notice::ShuttingDown);
             }
         }
     }

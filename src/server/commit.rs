@@ -13,6 +13,7 @@ use super::{Fatal, Server, fatal};
 use crate::limits::{LOOK_PAUSE_US, SECOND_US, SEEN_PAUSE_US};
 use crate::log::journal::{Batch, Commit, Committed, LOG_FILE};
 use crate::log::storage::{AppendError, Storage};
+use crate::protocol::reply::Error;
 use crate::state::users_file::{RecordsSaved, USERS_FILE};
 use crate::transport::net::Net;
 
@@ -20,19 +21,19 @@ use crate::transport::net::Net;
 /// [`Server::commit`] makes it.
 pub(super) struct Gate {
     /// The messages, and the account records, which are saved after them or not at all.
-    outcome: Result<(Committed, Result<RecordsSaved, String>), String>,
+    outcome: Result<(Committed, Result<RecordsSaved, Error<'static>>), Error<'static>>,
 }
 
 impl Gate {
-    /// The turn's messages, or the line that tells their senders why they were refused, without its ending.
-    pub(super) fn messages(&self) -> Result<&Committed, &str> {
-        self.outcome.as_ref().map(|(committed, _)| committed).map_err(String::as_str)
+    /// The turn's messages, or the error that tells their senders why they were refused.
+    pub(super) fn messages(&self) -> Result<&Committed, Error<'static>> {
+        self.outcome.as_ref().map(|(committed, _)| committed).map_err(|error| *error)
     }
 
-    /// The proof that the turn's account records are saved, or the line that tells why they are not.
-    pub(super) fn accounts(&self) -> Result<RecordsSaved, &str> {
-        let (_, accounts) = self.outcome.as_ref().map_err(String::as_str)?;
-        accounts.as_ref().copied().map_err(String::as_str)
+    /// The proof that the turn's account records are saved, or the error that tells why they are not.
+    pub(super) fn accounts(&self) -> Result<RecordsSaved, Error<'static>> {
+        let (_, accounts) = self.outcome.as_ref().map_err(|error| *error)?;
+        accounts.as_ref().copied().map_err(|error| *error)
     }
 
     /// Makes the batch ready for the next turn, if the gate has it.
@@ -53,7 +54,7 @@ impl<N: Net, S: Storage> Server<N, S> {
     }
 
     /// Commits the batch, and syncs the log if that is due.
-    fn commit_messages(&mut self) -> Result<Result<Committed, String>, Fatal> {
+    fn commit_messages(&mut self) -> Result<Result<Committed, Error<'static>>, Fatal> {
         if self.seen_due_us.is_none() && !self.batch.is_empty() {
             self.seen_due_us = Some(self.now.mono_us + SEEN_PAUSE_US);
         }
@@ -78,7 +79,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         Ok(messages)
     }
 
-    fn commit_accounts(&mut self) -> Result<Result<RecordsSaved, String>, Fatal> {
+    fn commit_accounts(&mut self) -> Result<Result<RecordsSaved, Error<'static>>, Fatal> {
         let records = self.effects.saves().iter().flat_map(|save| &save.records);
         match self.users.commit(&mut self.storage, records) {
             Ok(saved) => Ok(Ok(saved)),
@@ -110,18 +111,13 @@ impl<N: Net, S: Storage> Server<N, S> {
     }
 }
 
-/// Logs a refused commit, and returns the line that tells users, without its ending.
-fn refusal(file: &str, why: &io::Error) -> String {
+/// Logs a refused commit, and returns the error that tells users.
+fn refusal(file: &str, why: &io::Error) -> Error<'static> {
     error!("{file}: not saved: {why}");
-    format!("! not-saved: {}; please try again later", in_words(why))
-}
-
-/// Describes a disk error for users.
-fn in_words(why: &io::Error) -> &'static str {
     match why.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "the server's disk is full",
-        io::ErrorKind::StaleNetworkFileHandle => "somebody removed or changed the server's files",
-        io::ErrorKind::FileTooLarge => "the server's history cannot grow any further",
-        _ => "the server's disk reports an error",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::DiskFull,
+        io::ErrorKind::StaleNetworkFileHandle => Error::FilesMoved,
+        io::ErrorKind::FileTooLarge => Error::HistoryTooLarge,
+        _ => Error::DiskError,
     }
 }

@@ -1,5 +1,7 @@
 //! From a committed batch to the sockets: effects become bytes in the feed and in outboxes, and are flushed.
 
+use std::fmt::Write;
+
 use super::Server;
 use super::answers::{Reading, Task};
 use super::closing::End;
@@ -8,6 +10,7 @@ use crate::ids::AccountId;
 use crate::limits::{LOGIN_GRACE_US, REPLAY_BYTES_BEFORE_LINES, REPLAY_STEPS_BEFORE_LINES, STALL_US};
 use crate::log::cursor::Cursor;
 use crate::log::storage::Storage;
+use crate::protocol::reply::{Notice, Reply};
 use crate::session::effects::{Effect, Effects};
 use crate::transport::net::{ConnectionId, Net};
 use crate::transport::reactor::{Activity, Attention};
@@ -42,7 +45,7 @@ impl<N: Net, S: Storage> Server<N, S> {
                 Effect::Everyone(text) => self.feed.publish_notice(effects.text(text)),
                 Effect::Say(from, staged) => match messages {
                     Ok(committed) => self.feed.publish_message(committed.line(staged)),
-                    Err(refusal) => self.refuse(from, refusal),
+                    Err(error) => self.reply(from, error),
                 },
                 Effect::Whisper { from, author, to, offline, line } => match messages {
                     Ok(committed) => {
@@ -51,7 +54,7 @@ impl<N: Net, S: Storage> Server<N, S> {
                             self.tell_offline(from, to);
                         }
                     }
-                    Err(refusal) => self.refuse(from, refusal),
+                    Err(error) => self.reply(from, error),
                 },
                 Effect::Enter { session, replay, is_new } => self.enter(session, replay, is_new),
                 Effect::Ask(id, ask) => self.begin(id, Task::Ask(ask)),
@@ -61,8 +64,11 @@ impl<N: Net, S: Storage> Server<N, S> {
         }
     }
 
-    pub(super) fn refuse(&mut self, id: ConnectionId, refusal: &str) {
-        self.reactor.push_direct(id, format!("{refusal}\n").as_bytes(), &self.feed);
+    /// Sends a reply to a connection after all that it is sent already.
+    pub(super) fn reply<'a>(&mut self, id: ConnectionId, reply: impl Into<Reply<'a>>) {
+        self.text.clear();
+        writeln!(self.text, "{}", reply.into()).expect("writing to a string cannot fail");
+        self.reactor.push_direct(id, self.text.as_bytes(), &self.feed);
     }
 
     /// Sends a private message to all sessions of its two accounts that follow the feed. The others read it in the
@@ -79,8 +85,7 @@ impl<N: Net, S: Storage> Server<N, S> {
 
     pub(super) fn tell_offline(&mut self, id: ConnectionId, account: AccountId) {
         let name = self.chat.accounts[account].name;
-        let notice = format!("* {name} is offline and will see it at the next login\n");
-        self.reactor.push_direct(id, notice.as_bytes(), &self.feed);
+        self.reply(id, Notice::Offline { name });
     }
 
     /// Starts the replay of a session that just logged in, after which it follows the feed.

@@ -61,7 +61,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         let peer = header.source.unwrap_or(pending.peer);
         self.strangers.remove(id);
         if let Some(refusal) = self.refusal_of_address(peer) {
-            self.reactor.push_direct(id, refusal.as_bytes(), &self.feed);
+            self.reply(id, refusal);
             self.reactor.dismiss(id, &self.feed, self.now.mono_us);
             return false;
         }

@@ -11,7 +11,8 @@ use crate::limits::{
 use crate::log::storage::Storage;
 use crate::protocol::command::{self, Command, Misuse};
 use crate::protocol::line::{Next, Protocol, TIMING_MARK_ANSWER};
-use crate::session::effects::Context;
+use crate::protocol::reply::Error;
+use crate::session::effects::{Context, Effects};
 use crate::session::quota::line_due_after;
 use crate::transport::net::{ConnectionId, Net};
 use crate::transport::reactor::Connection;
@@ -155,23 +156,14 @@ impl<N: Net, S: Storage> Server<N, S> {
                 Next::TooLong => {
                     *lines_left -= 1;
                     count_line(self.options.rate, connection, false, now_us);
-                    effects.direct(
-                        id,
-                        format_args!(
-                            "! line-too-long: a line may have at most {LINE_BYTES_MAX} bytes with its ending; it was \
-                             skipped"
-                        ),
-                    );
+                    effects.direct(id, Error::LineTooLong { limit: LINE_BYTES_MAX as u64 });
                 }
                 Next::Endless => {
-                    effects.direct(
-                        id,
-                        format_args!("! line-too-long: {UNENDED_BYTES_MAX} bytes came without a line ending"),
-                    );
+                    effects.direct(id, Error::EndlessLine { bytes: UNENDED_BYTES_MAX as u64 });
                     return self.hang_up(id, End::Forced, "a line without end");
                 }
                 Next::Foreign(protocol) => {
-                    effects.direct(id, format_args!("{}", turn_away(protocol)));
+                    turn_away(id, protocol, effects);
                     return self.hang_up(id, End::Forced, "it speaks another protocol");
                 }
                 Next::Nothing => return self.end_of_lines(id),
@@ -190,8 +182,7 @@ impl<N: Net, S: Storage> Server<N, S> {
             return;
         }
         if !connection.input.is_empty() {
-            self.effects
-                .direct(id, format_args!("! unfinished-line: the last line had no ending and was ignored"));
+            self.effects.direct(id, Error::UnfinishedLine);
         }
         let gone = connection.is_broken() || connection.hung_up;
         if gone {
@@ -231,18 +222,18 @@ fn is_attempt(command: &Result<Command<'_>, Misuse<'_>>) -> bool {
     matches!(command, Ok(Register { .. } | Login { .. } | Resume { .. } | Code(_)))
 }
 
-/// Returns the answer to a client of another protocol, in its own words if it may understand them, without the last
-/// line ending.
-fn turn_away(protocol: Protocol) -> String {
+/// Answers a client of another protocol, in its own words if it may understand them.
+fn turn_away(id: ConnectionId, protocol: Protocol, effects: &mut Effects) {
     match protocol {
         Protocol::Http => {
             let body = "This is a chinwag chat server, not a web server. Try: nc HOST 5000";
             let length = body.len() + "\n".len();
-            format!(
+            let response = format!(
                 "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\
                  Connection: close\r\n\r\n{body}"
-            )
+            );
+            effects.direct_foreign(id, &response);
         }
-        Protocol::Tls => "! no-tls: this port takes plain lines of text; try: nc HOST 5000".into(),
+        Protocol::Tls => effects.direct(id, Error::NoTls),
     }
 }

@@ -2,8 +2,6 @@
 
 use log::{info, warn};
 
-use super::logins::BAD_LOGIN;
-use super::tokens::bad_code;
 use super::{Chat, Waiting};
 use crate::auth::attempt::{SaveReason, Verdict};
 use crate::auth::credential::Credential;
@@ -13,6 +11,7 @@ use crate::ids::SessionId;
 use crate::limits::{LOGIN_GRACE_US, WORK_ROUNDS_PER_TURN_MAX, WORK_SLICE_US, WORK_STEP_ROUNDS};
 use crate::protocol::name::Name;
 use crate::protocol::record::Timestamp;
+use crate::protocol::reply::{Error, Notice};
 use crate::session::effects::{Context, Effects, Save};
 use crate::state::users::UserRecord;
 use crate::state::users_file::RecordsSaved;
@@ -91,7 +90,7 @@ impl Chat {
             && let Err(refusal) = self.check_registration(claim, &name, context)
         {
             self.hashing.remove(id);
-            context.effects.direct(id, format_args!("{refusal}"));
+            context.effects.direct(id, refusal);
             self.resume(id, context.effects);
         }
     }
@@ -100,7 +99,7 @@ impl Chat {
     pub(super) fn refuse_busy(&mut self, id: SessionId, context: &mut Context<'_>) {
         let claim = self.claim_of_attempt(id);
         self.throttle.refused(&claim, context.now.mono_us);
-        context.effects.direct(id, format_args!("! busy: too many logins are waiting; please try again"));
+        context.effects.direct(id, Error::Busy);
         self.resume(id, context.effects);
     }
 
@@ -142,13 +141,13 @@ impl Chat {
                 if reason == SaveReason::Registered {
                     // Another session may have registered the name while this password was hashed.
                     if let Err(refusal) = self.check_registration(&claim, &name, context) {
-                        context.effects.direct(id, format_args!("{refusal}"));
+                        context.effects.direct(id, refusal);
                         return self.resume(id, context.effects);
                     }
                     self.throttle.registered(claim.origin, context.now.mono_us);
                 }
                 if reason == SaveReason::Reset && !self.take_code(id, context) {
-                    bad_code(id, context.effects);
+                    context.effects.direct(id, Error::BadCode);
                     return self.resume(id, context.effects);
                 }
                 let at = context.batch.time(context.now.wall_us);
@@ -172,8 +171,8 @@ impl Chat {
     fn wrong(&mut self, id: SessionId, claim: &Claim, name: &Name, failures: u32, context: &mut Context<'_>) {
         warn!("{}: wrong name or password for {name}", self.session(id).peer);
         self.throttle.failed(claim, failures, context.now.mono_us);
-        let words = if claim.is_inside { "! bad-login: wrong password" } else { BAD_LOGIN };
-        context.effects.direct(id, format_args!("{words}"));
+        let error = if claim.is_inside { Error::WrongPassword } else { Error::BadLogin };
+        context.effects.direct(id, error);
         self.resume(id, context.effects);
         while let Some(refused) = self.hashing.trim(name, &self.throttle, context.now.mono_us) {
             self.refuse_busy(refused, context);
@@ -184,7 +183,7 @@ impl Chat {
     pub fn saved(
         &mut self,
         save: &Save,
-        outcome: Result<RecordsSaved, &str>,
+        outcome: Result<RecordsSaved, Error<'_>>,
         now: Now,
         effects: &mut Effects,
     ) {
@@ -212,9 +211,11 @@ impl Chat {
                 info!("{peer}: {name} changed the password");
                 self.throttle.succeeded(peer.ip().into(), (account, &name), now.mono_us);
                 self.throttle.password_changed(peer.ip().into(), (account, &name), now.mono_us);
-                effects.direct(id, format_args!("* password changed"));
+                effects.direct(id, Notice::PasswordChanged);
             }
-            (Ok(_), SaveReason::Token(secret), _) => effects.direct(id, format_args!("* token {secret}")),
+            (Ok(_), SaveReason::Token(secret), _) => {
+                effects.direct(id, Notice::Token { token: &secret.to_string() });
+            }
             (Ok(_), SaveReason::Reset, Some(account)) => {
                 info!("{peer}: {name} has a new password by a code");
                 self.enter(id, account, false, now, effects);
@@ -224,7 +225,7 @@ impl Chat {
             | (Err(_), SaveReason::Upgraded, Some(account)) => {
                 return self.enter(id, account, is_new, now, effects);
             }
-            (Err(refusal), ..) => effects.direct(id, format_args!("{refusal}")),
+            (Err(refusal), ..) => effects.direct(id, refusal),
             (Ok(_), _, None) => unreachable!("the account was set above"),
         }
         self.resume(id, effects);

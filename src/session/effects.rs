@@ -1,7 +1,5 @@
 //! What is to happen once a turn's batch is on disk: the chat writes it down, the server does it.
 
-use std::fmt;
-
 use crate::auth::attempt::SaveReason;
 use crate::clock::{Now, World};
 use crate::ids::{AccountId, SessionId};
@@ -9,6 +7,7 @@ use crate::limits::USER_RECORDS_PER_TURN_MAX;
 use crate::log::journal::{Batch, Staged};
 use crate::protocol::command::HistoryRange;
 use crate::protocol::name::Name;
+use crate::protocol::reply::Reply;
 use crate::state::users::UserRecord;
 
 /// What a turn gives to everything that happens in it.
@@ -157,9 +156,15 @@ impl Effects {
         self.saves.clear();
     }
 
-    /// Adds a line for one session, without its ending.
-    pub fn direct(&mut self, session: SessionId, line: fmt::Arguments<'_>) {
-        let text = self.write(line);
+    /// Adds a reply for one session.
+    pub fn direct<'a>(&mut self, session: SessionId, reply: impl Into<Reply<'a>>) {
+        let text = self.write(format_args!("{}", reply.into()));
+        self.list.push(Effect::Direct(session, text));
+    }
+
+    /// Adds a text for a client that speaks another protocol, without its last line ending.
+    pub fn direct_foreign(&mut self, session: SessionId, text: &str) {
+        let text = self.write(format_args!("{text}"));
         self.list.push(Effect::Direct(session, text));
     }
 
@@ -175,13 +180,13 @@ impl Effects {
         self.saves.insert(first.unwrap_or(self.saves.len()), save);
     }
 
-    /// Adds a notice for everyone, without its ending.
-    pub fn everyone(&mut self, line: fmt::Arguments<'_>) {
-        let text = self.write(line);
+    /// Adds a notice for everyone.
+    pub fn everyone<'a>(&mut self, notice: impl Into<Reply<'a>>) {
+        let text = self.write(format_args!("{}", notice.into()));
         self.list.push(Effect::Everyone(text));
     }
 
-    fn write(&mut self, line: fmt::Arguments<'_>) -> Text {
+    fn write(&mut self, line: std::fmt::Arguments<'_>) -> Text {
         let start = self.text.len() as u32;
         std::io::Write::write_fmt(&mut self.text, line).expect("writing to memory cannot fail");
         self.text.push(b'\n');

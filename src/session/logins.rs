@@ -2,16 +2,16 @@
 
 use log::warn;
 
-use super::tokens::no_randomness;
 use super::{Chat, Names, Waiting};
 use crate::auth::attempt::{Attempt, Fresh};
 use crate::auth::throttle::{Claim, TooMany};
 use crate::clock::World;
 use crate::ids::{AccountId, SessionId};
-use crate::limits::{LOGIN_GRACE_US, PASSWORD_BYTES_MAX, PASSWORD_BYTES_MIN, SECOND_US};
-use crate::protocol::command::{is_password, name_rule, password_rule, password_splits};
+use crate::limits::{LOGIN_GRACE_US, SECOND_US};
+use crate::protocol::command::{is_password, password_splits};
 use crate::protocol::name::Name;
-use crate::session::effects::{Context, Effects};
+use crate::protocol::reply::{Error, Notice};
+use crate::session::effects::Context;
 use crate::state::accounts::taken_by;
 
 impl Chat {
@@ -25,14 +25,14 @@ impl Chat {
     ) {
         let effects = &mut *context.effects;
         let Some(name) = Name::parse(name.as_bytes()) else {
-            return effects.direct(id, format_args!("! bad-name: {}", name_rule()));
+            return effects.direct(id, Error::BAD_NAME);
         };
         let has_code = self.has_code_for(id, &name);
         if name.looks_official() && !has_code {
-            return effects.direct(id, format_args!("! bad-name: {name} could be mistaken for the server"));
+            return effects.direct(id, Error::OfficialName { name });
         }
         if replaced || !is_password(password) {
-            return bad_password(id, effects);
+            return effects.direct(id, Error::BAD_PASSWORD);
         }
         if has_code {
             return self.reset(id, name, password, context);
@@ -43,20 +43,19 @@ impl Chat {
         }
         let is_due = self.throttle.not_before_us(&claim) <= context.now.mono_us;
         if is_due && let Err(refusal) = self.check_registration(&claim, &name, context) {
-            return context.effects.direct(id, format_args!("{refusal}"));
+            return context.effects.direct(id, refusal);
         }
         if self.names == Names::TooMany {
-            return registration_closed(id, context.effects);
+            return context.effects.direct(id, Error::TooManyNames);
         }
         match Attempt::register(name, password, self.fresh(context.world)) {
             Some(attempt) if self.names == Names::Unknown => {
-                let words = "* the server is still reading its history; your registration follows";
-                context.effects.direct(id, format_args!("{words}"));
+                context.effects.direct(id, Notice::RegistrationDelayed);
                 self.session_mut(id).waiting = Waiting::ForNames(Box::new(attempt));
                 self.unnamed.push(id);
             }
             Some(attempt) => self.begin(id, attempt, claim, context),
-            None => no_randomness(id, context.effects),
+            None => context.effects.direct(id, Error::NoRandomness),
         }
     }
 
@@ -67,7 +66,7 @@ impl Chat {
                 let claim = Claim { is_inside: true, ..self.claim(id, None) };
                 self.begin(id, attempt, claim, context);
             }
-            None => no_randomness(id, context.effects),
+            None => context.effects.direct(id, Error::NoRandomness),
         }
     }
 
@@ -80,10 +79,10 @@ impl Chat {
             let Waiting::ForNames(attempt) = waiting else { unreachable!("it waits with its attempt") };
             let claim = self.claim(id, None);
             if let Err(refusal) = self.check_registration(&claim, attempt.name(), context) {
-                context.effects.direct(id, format_args!("{refusal}"));
+                context.effects.direct(id, refusal);
                 self.resume(id, context.effects);
             } else if !are_reserved {
-                registration_closed(id, context.effects);
+                context.effects.direct(id, Error::TooManyNames);
                 self.resume(id, context.effects);
             } else {
                 self.begin(id, *attempt, claim, context);
@@ -103,35 +102,31 @@ impl Chat {
         claim: &Claim,
         name: &Name,
         context: &Context<'_>,
-    ) -> Result<(), String> {
+    ) -> Result<(), Error<'static>> {
         if !self.rules.is_registration_open {
-            return Err("! registration-closed: this server does not accept new accounts".into());
+            return Err(Error::RegistrationClosed);
         }
         if self.accounts.len() >= self.rules.accounts_max {
-            let most = self.rules.accounts_max;
-            return Err(format!("! too-many-accounts: this server has reached its limit of {most} accounts"));
+            return Err(Error::AccountsFull { limit: self.rules.accounts_max as u64 });
         }
         if let Err(too_many) = self.throttle.may_register(claim.origin, context.now.mono_us) {
-            let words = match too_many {
-                TooMany::OfAddress => "from your address",
-                TooMany::OfHour => "on this server",
-            };
-            return Err(format!(
-                "! too-many-accounts: too many were registered {words} within the last hour; try again later"
-            ));
+            return Err(match too_many {
+                TooMany::OfAddress => Error::RegisteredFromAddress,
+                TooMany::OfHour => Error::RegisteredOnServer,
+            });
         }
         let of_this_turn = context.effects.saves().iter().find(|it| it.name.looks_like(name));
         let of_this_turn = of_this_turn.map(|other| taken_by(name, &other.name));
         if let Some(why) = self.accounts.why_taken(name).or(of_this_turn) {
             self.throttle.failed(claim, 1, context.now.mono_us);
-            return Err(format!("! name-taken: {why}"));
+            return Err(why);
         }
         Ok(())
     }
 
     pub(super) fn login(&mut self, id: SessionId, name: &str, password: &str, context: &mut Context<'_>) {
         let Some(name) = Name::parse(name.as_bytes()) else {
-            return context.effects.direct(id, format_args!("{BAD_LOGIN}"));
+            return context.effects.direct(id, Error::BadLogin);
         };
         let account = self.accounts.find(&name);
         let account = account.and_then(|account| Some((account, self.accounts[account].credential()?)));
@@ -151,13 +146,7 @@ impl Chat {
         context: &mut Context<'_>,
     ) {
         if replaced || password_splits(passwords).next().is_none() {
-            return context.effects.direct(
-                id,
-                format_args!(
-                    "! bad-password: OLD and NEW must have {PASSWORD_BYTES_MIN} to {PASSWORD_BYTES_MAX} bytes each and \
-                     no control characters"
-                ),
-            );
+            return context.effects.direct(id, Error::BAD_PASSWORDS);
         }
         let name = self.accounts[account].name;
         let credential =
@@ -168,7 +157,7 @@ impl Chat {
         }
         match Attempt::change(name, credential, passwords, self.fresh(context.world)) {
             Some(attempt) => self.begin(id, attempt, claim, context),
-            None => no_randomness(id, context.effects),
+            None => context.effects.direct(id, Error::NoRandomness),
         }
     }
 
@@ -185,10 +174,7 @@ impl Chat {
         let wait_us = self.hashing.expected_us(id, &self.throttle, now_us).saturating_sub(now_us);
         if wait_us > 0 {
             let seconds = wait_us.div_ceil(SECOND_US);
-            context.effects.direct(
-                id,
-                format_args!("* after failed logins, this attempt will be checked in {seconds} s"),
-            );
+            context.effects.direct(id, Notice::LoginDelayed { seconds });
         }
     }
 
@@ -205,12 +191,7 @@ impl Chat {
         }
         let minutes = delay_us.div_ceil(60 * SECOND_US);
         warn!("{}: refused for {minutes} min after failed logins", self.session(id).peer);
-        context.effects.direct(
-            id,
-            format_args!(
-                "! too-many-failures: too many failed logins from your address; try again in {minutes} min"
-            ),
-        );
+        context.effects.direct(id, Error::TooManyFailures { minutes });
         true
     }
 
@@ -231,15 +212,4 @@ impl Chat {
         };
         Fresh { rounds: self.rules.kdf_rounds, salt }
     }
-}
-
-pub(super) const BAD_LOGIN: &str = "! bad-login: wrong name or password";
-
-fn registration_closed(id: SessionId, effects: &mut Effects) {
-    let words = "! registration-closed: the history has more names than the server can reserve";
-    effects.direct(id, format_args!("{words}"));
-}
-
-fn bad_password(id: SessionId, effects: &mut Effects) {
-    effects.direct(id, format_args!("! bad-password: {}", password_rule()));
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::ids::AccountId;
 use crate::limits::{Micros, PRESENCE_NAMES_MAX, PRESENCE_PAUSE_US};
 use crate::protocol::name::Name;
+use crate::protocol::reply::{Crowd, Notice};
 use crate::state::accounts::Accounts;
 
 /// The accounts that are online, and what is still to be announced about them.
@@ -64,29 +65,23 @@ impl Presence {
         (!self.joined.is_empty() || !self.left.is_empty()).then_some(self.not_before_us)
     }
 
-    /// The line to say now, if any, without its ending; those who came before those who went.
-    pub fn tell(&mut self, now_us: Micros) -> Option<String> {
+    /// The notice to send now, if any; those who came before those who went.
+    pub fn tell(&mut self, now_us: Micros) -> Option<Notice<'static>> {
         if self.due_us()? > now_us {
             return None;
         }
         self.not_before_us = now_us + PRESENCE_PAUSE_US;
         if self.joined.is_empty() {
-            return Some(notice(&std::mem::take(&mut self.left), "left"));
+            return Some(Notice::Left { who: crowd(&std::mem::take(&mut self.left)) });
         }
-        Some(notice(&std::mem::take(&mut self.joined), "joined"))
+        Some(Notice::Joined { who: crowd(&std::mem::take(&mut self.joined)) })
     }
 }
 
-/// `* a joined`, `* a and b joined`, `* a, b and c left`, `* a, b and 41 others left`.
-fn notice(names: &BTreeSet<Name>, verb: &str) -> String {
-    let shown: Vec<_> = names.iter().map(Name::as_str).take(PRESENCE_NAMES_MAX).collect();
-    match &shown[..] {
-        [one] => format!("* {one} {verb}"),
-        [first @ .., last] if shown.len() == names.len() => {
-            format!("* {} and {last} {verb}", first.join(", "))
-        }
-        _ => format!("* {} and {} others {verb}", shown[..2].join(", "), names.len() - 2),
-    }
+/// Names all of a few, and two of many.
+fn crowd(names: &BTreeSet<Name>) -> Crowd<'static> {
+    let shown = if names.len() <= PRESENCE_NAMES_MAX { names.len() } else { 2 };
+    Crowd { names: names.iter().take(shown).copied().collect(), others: (names.len() - shown) as u32 }
 }
 
 #[cfg(test)]
@@ -123,7 +118,7 @@ mod tests {
         }
 
         fn tell(&mut self, now_us: Micros) -> Option<String> {
-            self.presence.tell(now_us)
+            self.presence.tell(now_us).map(|notice| notice.to_string())
         }
     }
 
@@ -132,7 +127,7 @@ mod tests {
         let mut crowd = Crowd::default();
         assert_eq!(crowd.presence.due_us(), None);
         crowd.joined("alice");
-        assert_eq!(crowd.tell(5).as_deref(), Some("* alice joined"));
+        assert_eq!(crowd.tell(5).as_deref(), Some("alice joined"));
         for number in 0..43 {
             crowd.joined(&format!("n{number}"));
         }
@@ -140,18 +135,18 @@ mod tests {
         assert_eq!(crowd.tell(PRESENCE_PAUSE_US), None, "too early");
         assert_eq!(crowd.presence.due_us(), Some(5 + PRESENCE_PAUSE_US));
         let told = crowd.tell(5 + PRESENCE_PAUSE_US);
-        assert_eq!(told.as_deref(), Some("* n0, n1 and 41 others joined"));
-        assert_eq!(crowd.tell(5 + 2 * PRESENCE_PAUSE_US).as_deref(), Some("* alice left"));
+        assert_eq!(told.as_deref(), Some("n0, n1 and 41 others joined"));
+        assert_eq!(crowd.tell(5 + 2 * PRESENCE_PAUSE_US).as_deref(), Some("alice left"));
         assert_eq!(crowd.presence.due_us(), None);
         assert_eq!(crowd.presence.online(), 43);
     }
 
     #[test]
     fn few_are_all_named() {
-        let left = |names: &[&str]| notice(&names.iter().map(|text| name(text)).collect(), "left");
-        assert_eq!(left(&["a", "b"]), "* a and b left");
-        assert_eq!(left(&["a", "b", "c", "d", "e"]), "* a, b, c, d and e left");
-        assert_eq!(left(&["a", "b", "c", "d", "e", "f"]), "* a, b and 4 others left");
+        let crowd = |names: &[&str]| crowd(&names.iter().map(|text| name(text)).collect()).to_string();
+        assert_eq!(crowd(&["a", "b"]), "a and b");
+        assert_eq!(crowd(&["a", "b", "c", "d", "e"]), "a, b, c, d and e");
+        assert_eq!(crowd(&["a", "b", "c", "d", "e", "f"]), "a, b and 4 others");
     }
 
     #[test]
@@ -166,7 +161,7 @@ mod tests {
         crowd.joined("Bob");
         assert_eq!(crowd.tell(10 * PRESENCE_PAUSE_US), None);
         crowd.left("bob");
-        assert_eq!(crowd.tell(10 * PRESENCE_PAUSE_US).as_deref(), Some("* bob left"));
+        assert_eq!(crowd.tell(10 * PRESENCE_PAUSE_US).as_deref(), Some("bob left"));
     }
 
     #[test]

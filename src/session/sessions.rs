@@ -8,6 +8,7 @@ use super::{Chat, State, Waiting};
 use crate::clock::Now;
 use crate::ids::{AccountId, SessionId};
 use crate::limits::{LOGIN_GRACE_US, SECOND_US, SESSIONS_PER_ACCOUNT_MAX};
+use crate::protocol::reply::{Error, Notice};
 use crate::session::effects::{Effect, Effects};
 
 impl Chat {
@@ -34,12 +35,10 @@ impl Chat {
             let silence =
                 |&(position, &other): &(usize, &SessionId)| (self.session(other).heard_s, Reverse(position));
             let silent = staying.iter().enumerate().min_by_key(silence).map(|(_, &other)| other);
-            let words = format!(
-                "! replaced: {name} can have {SESSIONS_PER_ACCOUNT_MAX} sessions, and this one had been silent longest"
-            );
+            let error = Error::Replaced { name, limit: SESSIONS_PER_ACCOUNT_MAX.into() };
             silent
                 .into_iter()
-                .for_each(|other| self.end(other, &words, "replaced by a newer session", now, effects));
+                .for_each(|other| self.end(other, error, "replaced by a newer session", now, effects));
         }
         info!("{peer}: {name} {}", if is_new { "registered" } else { "logged in" });
         let older = self.accounts[account].set_newest_session(Some(id));
@@ -53,7 +52,7 @@ impl Chat {
         session.state = State::Inside { account, older };
         session.heard_s = (now.mono_us / SECOND_US) as u32;
         session.waiting = Waiting::ForAnswer;
-        effects.direct(id, format_args!("* welcome {name}"));
+        effects.direct(id, Notice::Welcome { name });
         effects.push(Effect::Enter { session: id, replay, is_new });
     }
 
@@ -68,26 +67,29 @@ impl Chat {
         let others: Vec<SessionId> =
             self.sessions_of(account).filter(|&other| other != id && !self.is_ending(other)).collect();
         for other in others {
-            let words = "! signed-out: the password was changed in another session; log in with the new one";
-            self.end(other, words, "the password was changed", now, effects);
+            self.end(other, Error::SignedOut, "the password was changed", now, effects);
         }
     }
 
     /// Tells a session that its login timeout has passed.
     pub fn login_timeout(&self, id: SessionId, effects: &mut Effects) {
-        effects.direct(
-            id,
-            format_args!("! login-timeout: you did not log in within {} s", LOGIN_GRACE_US / SECOND_US),
-        );
+        effects.direct(id, Error::LoginTimeout { seconds: LOGIN_GRACE_US / SECOND_US });
     }
 
     /// Ends a session after a last line.
-    fn end(&mut self, id: SessionId, line: &str, reason: &'static str, now: Now, effects: &mut Effects) {
+    fn end(
+        &mut self,
+        id: SessionId,
+        error: Error<'_>,
+        reason: &'static str,
+        now: Now,
+        effects: &mut Effects,
+    ) {
         if self.is_hashing(id) {
             self.abandon(id, now);
         }
         self.session_mut(id).waiting = Waiting::ForEnd;
-        effects.direct(id, format_args!("{line}"));
+        effects.direct(id, error);
         effects.push(Effect::Close(id, reason));
     }
 

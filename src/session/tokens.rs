@@ -9,7 +9,8 @@ use crate::ids::{AccountId, SessionId};
 use crate::limits::{CODE_US, Micros, TOKEN_US, TOKEN_WINDOW_US};
 use crate::protocol::name::Name;
 use crate::protocol::record::Timestamp;
-use crate::session::effects::{Context, Effects, Save};
+use crate::protocol::reply::{Error, Notice};
+use crate::session::effects::{Context, Save};
 use crate::state::accounts::TOKENS_PER_ACCOUNT_MAX;
 use crate::state::users::UserRecord;
 
@@ -25,18 +26,13 @@ impl Chat {
     pub(super) fn token(&mut self, id: SessionId, account: AccountId, context: &mut Context<'_>) {
         let issued = context.batch.time(context.now.wall_us);
         if !self.accounts.may_issue_token(account, before(issued, TOKEN_WINDOW_US)) {
-            return context.effects.direct(
-                id,
-                format_args!(
-                    "! too-many-tokens: your account was issued {TOKENS_PER_ACCOUNT_MAX} within the last hour; try \
-                     again later"
-                ),
-            );
+            let limit = TOKENS_PER_ACCOUNT_MAX as u64;
+            return context.effects.direct(id, Error::TooManyTokens { limit });
         }
         let mut bytes = [0; 16];
         if let Err(error) = context.world.random(&mut bytes) {
             warn!("no randomness for a token: {error}");
-            return no_randomness(id, context.effects);
+            return context.effects.direct(id, Error::NoRandomness);
         }
         let secret = Secret(bytes);
         let name = self.accounts[account].name;
@@ -61,8 +57,7 @@ impl Chat {
             None => {
                 warn!("{}: wrong token for {}", self.session(id).peer, name.escape_default());
                 self.fail_address(id, context);
-                let words = "! bad-token: the token is unknown or has expired; log in with your password";
-                context.effects.direct(id, format_args!("{words}"));
+                context.effects.direct(id, Error::BadToken);
             }
         }
     }
@@ -73,12 +68,12 @@ impl Chat {
         let Some(account) = self.account_of_code(&hash, context) else {
             warn!("{}: wrong code", self.session(id).peer);
             self.fail_address(id, context);
-            return bad_code(id, context.effects);
+            return context.effects.direct(id, Error::BadCode);
         };
         self.accepted_codes.insert(id, AcceptedCode { account, hash });
         let name = self.accounts[account].name;
         info!("{}: a code for {name} was accepted", self.session(id).peer);
-        context.effects.direct(id, format_args!("* code accepted: now /register {name} PASSWORD"));
+        context.effects.direct(id, Notice::CodeAccepted { name });
     }
 
     /// Whether a code for this name was accepted from the session.
@@ -105,17 +100,6 @@ impl Chat {
         let claim = self.claim(id, None);
         self.throttle.failed(&claim, 1, context.now.mono_us);
     }
-}
-
-pub(super) fn bad_code(id: SessionId, effects: &mut Effects) {
-    effects.direct(id, format_args!("! bad-code: the code is unknown, has been used or has expired"));
-}
-
-pub(super) fn no_randomness(id: SessionId, effects: &mut Effects) {
-    effects.direct(
-        id,
-        format_args!("! no-randomness: the server's system provided no random bytes; please try again"),
-    );
 }
 
 fn is_valid(issued: Timestamp, duration_us: Micros, now: Timestamp) -> bool {

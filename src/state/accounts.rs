@@ -16,6 +16,7 @@ use crate::ids::{AccountId, SessionId};
 use crate::limits::Micros;
 use crate::protocol::name::Name;
 use crate::protocol::record::Timestamp;
+use crate::protocol::reply::Error;
 use crate::state::users::UserRecord;
 
 /// Login tokens of one account; a new one replaces the oldest.
@@ -270,7 +271,7 @@ impl Accounts {
 
     /// Returns why nobody may register a name without a code, in words for the person who tries: it is taken,
     /// reserved, or looks like such a name.
-    pub fn why_taken(&self, name: &Name) -> Option<String> {
+    pub fn why_taken(&self, name: &Name) -> Option<Error<'static>> {
         if !self.is_free(name) {
             return Some(taken_by(name, name));
         }
@@ -279,7 +280,7 @@ impl Accounts {
             return Some(taken_by(name, &self[id].name));
         }
         let is_reserved = self.reserved_looks.contains(&place.look_hash);
-        is_reserved.then(|| format!("{name} looks like a name that is taken"))
+        is_reserved.then_some(Error::NameLooksTaken { name: *name })
     }
 
     /// Reserves a name that occurs in the log, unless there is an account of that name; returns whether that is
@@ -358,12 +359,9 @@ impl Accounts {
 }
 
 /// The words for a name that is taken by another account, of the same name or of one that looks like it.
-pub fn taken_by(name: &Name, other: &Name) -> String {
-    if name == other {
-        format!("{name} is already registered")
-    } else {
-        format!("{name} looks like {other}, which is taken")
-    }
+pub fn taken_by(name: &Name, other: &Name) -> Error<'static> {
+    let (name, other) = (*name, *other);
+    if name == other { Error::NameTaken { name } } else { Error::NameLooksLike { name, other } }
 }
 
 impl std::ops::Index<AccountId> for Accounts {
@@ -421,7 +419,8 @@ mod tests {
         assert_eq!(accounts.table.capacity(), accounts.len());
         assert!(bytes(&accounts) <= EACH_BYTES_MAX * accounts.len());
         assert_eq!(accounts.find(&name("USER2999")), Some(AccountId(2999)));
-        assert_eq!(accounts.why_taken(&name("USERl")).unwrap(), "USERl looks like user1, which is taken");
+        let taken = Error::NameLooksLike { name: name("USERl"), other: name("user1") };
+        assert_eq!(accounts.why_taken(&name("USERl")), Some(taken));
     }
 
     #[test]
@@ -496,7 +495,8 @@ mod tests {
         accounts.apply(&credential("bill", 1, 1));
         accounts.apply(&credential("biIl", 2, 2));
         accounts.reserve(name("norma"));
-        let why = |accounts: &Accounts, text: &str| accounts.why_taken(&name(text));
+        let why =
+            |accounts: &Accounts, text: &str| accounts.why_taken(&name(text)).map(|why| why.to_string());
         assert_eq!(why(&accounts, "b1ll"), None);
         assert_eq!(why(&accounts, "bi1l").unwrap(), "bi1l looks like bill, which is taken");
         assert_eq!(why(&accounts, "BILL").unwrap(), "BILL is already registered");

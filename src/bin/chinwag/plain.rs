@@ -7,6 +7,7 @@ use std::thread;
 
 use chinwag::client::words::without_secrets;
 use chinwag::client::{Client, Credentials, Event, Refusal, Token};
+use chinwag::protocol::reply::code;
 
 use crate::failure::{Failure, WRONG_PASSWORDS_MAX, complain};
 use crate::options::Options;
@@ -134,7 +135,7 @@ impl Entrance {
                 }
                 Told::Refused(refusal) => {
                     wrong_passwords += 1;
-                    let may_ask = self.can_ask && refusal.code == "bad-login";
+                    let may_ask = self.can_ask && refusal.code == code::BAD_LOGIN;
                     if !may_ask || wrong_passwords >= WRONG_PASSWORDS_MAX {
                         return Err(Failure::new(refusal.to_string()));
                     }

@@ -1,6 +1,7 @@
 //! What to say to people who type a command that does not exist.
 
 use super::COMMANDS;
+use crate::protocol::reply::Error;
 
 /// Commands of other chat systems, and what to say to people who try them.
 const ELSEWHERE: [(&[&str], &str); 3] = [
@@ -9,14 +10,19 @@ const ELSEWHERE: [(&[&str], &str); 3] = [
     (&["query", "dm", "to"], "/msg NAME TEXT sends a message to one person"),
 ];
 
-/// Returns advice for somebody who typed an unknown command.
-pub fn suggestion(word: &str) -> String {
-    let word = word.to_ascii_lowercase();
-    let known = ELSEWHERE.iter().find(|(words, _)| words.contains(&word.as_str()));
-    match (known, closest(&word)) {
-        (Some((_, advice)), _) => (*advice).to_owned(),
-        (None, Some((other, _))) => format!("did you mean /{other}?"),
-        (None, None) => "/help lists all commands".to_owned(),
+/// So many characters of an unknown command are repeated.
+const SHOWN_MAX: usize = 20;
+
+/// Returns the error for somebody who typed an unknown command, with advice.
+pub fn unknown(word: &str) -> Error<'_> {
+    let lower = word.to_ascii_lowercase();
+    let known = ELSEWHERE.iter().find(|(words, _)| words.contains(&lower.as_str()));
+    let end = word.char_indices().nth(SHOWN_MAX).map_or(word.len(), |(at, _)| at);
+    let word = &word[..end];
+    match (known, closest(&lower)) {
+        (Some((_, advice)), _) => Error::UnknownCommand { word, advice },
+        (None, Some((like, _))) => Error::MistypedCommand { word, like },
+        (None, None) => Error::UnknownCommand { word, advice: "/help lists all commands" },
     }
 }
 
