@@ -11,7 +11,7 @@ if ! cargo fuzz --version >/dev/null 2>&1; then
     exit 2
 fi
 targets=("${@:2}")
-((${#targets[@]} > 0)) || targets=(lines commands records recovery session)
+((${#targets[@]} > 0)) || targets=(lines commands records replies recovery session)
 
 out=$(mktemp)
 trap 'rm -f "$out"' EXIT
