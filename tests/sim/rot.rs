@@ -356,7 +356,11 @@ fn known_names(disk: &SimDisk, case: &Case) -> Vec<String> {
     // A damaged line may not have the form of a message, and then it names nobody. Here too, one without its ending
     // is torn: it is set aside, and nobody is shown it.
     let log = if case.is_in_lines() { String::new() } else { disk.read(LOG) };
-    let whole = log.rfind('\n').map_or(0, |at| at + 1);
+    // Nor is anyone shown what a power failure left behind the first zeroed sector of the last append.
+    let appended = log.len().saturating_sub(APPEND_MAX);
+    let zeroed = log.bytes().skip(appended).position(|byte| byte == 0);
+    let kept = zeroed.map_or(log.len(), |at| appended + at);
+    let whole = log[..kept].rfind('\n').map_or(0, |at| at + 1);
     for line in log[..whole].lines() {
         let ends = line.get(28..).and_then(|rest| rest.split_once(": ")).map_or("", |(ends, _)| ends);
         names.extend(ends.split(" -> ").map(str::to_owned));
