@@ -35,8 +35,9 @@
 //! # The turn
 //!
 //! [`server::Server::turn`]: wait, handle, commit, release, flush, accept, expire, catch up, scan, handle strangers,
-//! work, save read marks, reap. All that follows flush takes a bounded time and is for those who can wait: newcomers,
-//! readers of the log, connections without a login, and the hashing of passwords. No message waits for it.
+//! work, save read marks, reap. All that follows flush is bounded and is for those who can wait: newcomers, readers of
+//! the log, connections without a login, and the hashing of passwords. The turn's messages are sent by then; one that
+//! arrives meanwhile waits for the rest of the turn.
 //!
 //! # The path of a line
 //!

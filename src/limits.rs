@@ -58,10 +58,10 @@ pub const CATCH_UP_CHUNK_BYTES_MIN: usize = 1 << 10;
 pub const SEARCH_CHUNK_BYTES_MIN: usize = 8 << 10;
 /// Chunks read by all cursors together in one turn.
 pub const CATCH_UPS_PER_TURN_MAX: usize = 16;
-/// Time for them in one turn; replays at login get half of it, and come first.
-pub const CATCH_UP_SLICE_US: Micros = 500;
 /// Of these, chunks for replays at login, which come first.
 pub const CATCH_UPS_OF_LOGINS_MAX: usize = 8;
+/// Time for all of these in one turn; after half of it, replays at login make way for the others.
+pub const CATCH_UP_SLICE_US: Micros = 500;
 /// Chunks of the log verified in one turn after startup.
 pub const SCAN_CHUNKS_PER_TURN: usize = 4;
 /// Pause of the verification after a read error.
@@ -73,8 +73,8 @@ pub const CLOCK_TOLERANCE_US: Micros = 60 * SECOND_US;
 /// A page of the answer to `/users`: the next one follows when the socket has taken it.
 pub const USERS_PAGE_BYTES: usize = 4000;
 
-/// Time that a turn takes at most for connections without a login, for those that read the log and for hashing,
-/// apart from the last step of each. Members' messages wait no longer.
+/// Time that a turn spends on newcomers, on connections without a login, on reading the log and on hashing, apart from
+/// the last step of each.
 pub const SLICES_US: Micros = ACCEPT_SLICE_US + STRANGERS_SLICE_US + CATCH_UP_SLICE_US + WORK_SLICE_US;
 /// Time for password hashing in one turn.
 pub const WORK_SLICE_US: Micros = 500;

@@ -144,8 +144,8 @@ impl<N: Net, S: Storage> Server<N, S> {
         let gate = self.commit()?;
         self.release(gate);
         self.flush();
-        // Everything from here on is for those who can wait, and each part of it takes a bounded time. Newcomers come
-        // before the deadlines, whose last words are not in the outbox yet of a connection that yields to another.
+        // Everything from here on is for those who can wait, and each part of it is bounded. Newcomers come before the
+        // deadlines: a connection that makes room for one must not have last words that are not in its outbox yet.
         self.accept(world);
         self.expire();
         // After release, so that a cursor which reaches the end of the log has all that the feed holds.
