@@ -2,7 +2,7 @@
 
 use super::login::Token;
 use crate::protocol::name::Name;
-use crate::protocol::record::{Audience, TIMESTAMP_BYTES, Timestamp, ends_of};
+use crate::protocol::record::{Record, Timestamp};
 use crate::protocol::reply::{Error, code};
 
 /// A line that was submitted: numbered from 0 on, in order.
@@ -111,12 +111,6 @@ impl Refusal {
     pub fn ends_the_session(&self) -> bool {
         matches!(self.code.as_str(), code::REPLACED | code::SIGNED_OUT)
     }
-
-    /// From what follows the `! `.
-    pub fn parse(text: &str) -> Refusal {
-        let (code, words) = text.split_once(": ").unwrap_or(("error", text));
-        Refusal { code: code.into(), words: words.into() }
-    }
 }
 
 impl From<Error<'_>> for Refusal {
@@ -163,14 +157,8 @@ pub struct Message {
 impl Message {
     /// The message in a clean line without its ending, or `None` where it is none.
     pub fn parse(line: &str) -> Option<Message> {
-        let at = Timestamp::parse(line.as_bytes())?;
-        let ends = ends_of(line.as_bytes()).filter(|_| line.as_bytes()[TIMESTAMP_BYTES] == b' ')?;
-        let to = match ends.to {
-            Audience::Public => None,
-            Audience::Private(to) => Some(Name::parse(to)?),
-        };
-        let (from, text) = (Name::parse(ends.from)?, line[ends.text_at..].to_owned());
-        Some(Message { at, from, to, text, origin: Origin::Live, receipt: None })
+        let Record { at, from, to, text } = Record::parse(line)?;
+        Some(Message { at, from, to, text: text.to_owned(), origin: Origin::Live, receipt: None })
     }
 
     /// What its sender does, where the text is written as `/me does`.
@@ -182,10 +170,7 @@ impl Message {
 impl std::fmt::Display for Message {
     /// As the server writes it, without the ending.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}", self.at, self.from)?;
-        if let Some(to) = &self.to {
-            write!(f, " -> {to}")?;
-        }
-        write!(f, ": {}", self.text)
+        let Message { at, from, to, text, .. } = self;
+        Record { at: *at, from: *from, to: *to, text }.fmt(f)
     }
 }

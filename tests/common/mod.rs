@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use chinwag::protocol::record::{Record, TIMESTAMP_BYTES};
+use chinwag::protocol::reply::{Notice, Reply};
 use tempfile::TempDir;
 
 /// How long anything may take. Only a failing test takes it.
@@ -354,9 +356,10 @@ impl Client {
     pub fn greeted(&mut self) {
         loop {
             let line = self.line();
-            assert!(line.starts_with("* "), "{line}");
-            if line.contains("/help") {
-                return;
+            match Reply::parse(&line) {
+                Some(Reply::Notice(Notice::HaveAccount)) => return,
+                Some(Reply::Notice(_)) => {}
+                _ => panic!("no greeting: {line}"),
             }
         }
     }
@@ -392,10 +395,10 @@ impl Client {
             let line = self.raw_line().unwrap_or_else(|error| panic!("no line came: {error}"))?;
             let line = String::from_utf8(line).expect("all that is sent is UTF-8");
             let line = line.strip_suffix('\n').unwrap_or_else(|| panic!("torn: {line:?}"));
-            let is_presence = line.starts_with("* ")
-                && (line.ends_with(" joined")
-                    || line.ends_with(" left")
-                    || line.contains(" who joined and left; "));
+            let is_presence = matches!(
+                Reply::parse(line),
+                Some(Reply::Notice(Notice::Joined { .. } | Notice::Left { .. } | Notice::PresenceMissed))
+            );
             if !is_presence {
                 return Some(line.to_owned());
             }
@@ -432,10 +435,7 @@ impl Client {
     /// The next line must be an error of this code.
     pub fn expect_error(&mut self, code: &str) -> String {
         let line = self.line();
-        assert!(
-            line.strip_prefix("! ").is_some_and(|it| it.starts_with(&format!("{code}: "))),
-            "{code}: {line}"
-        );
+        assert!(matches!(Reply::parse(&line), Some(Reply::Error(it)) if it.code() == code), "{code}: {line}");
         line
     }
 
@@ -486,12 +486,11 @@ impl Client {
 }
 
 /// Bytes of a timestamp.
-pub const STAMP_BYTES: usize = chinwag::protocol::record::TIMESTAMP_BYTES;
+pub const STAMP_BYTES: usize = TIMESTAMP_BYTES;
 
 /// What follows a message's timestamp, or `None` where a line is no message.
 pub fn text_of(line: &str) -> Option<&str> {
-    let is_message = chinwag::protocol::record::Timestamp::parse(line.as_bytes()).is_some();
-    is_message.then(|| line[STAMP_BYTES..].strip_prefix(' ')).flatten()
+    Record::parse(line).map(|_| &line[STAMP_BYTES + 1..])
 }
 
 /// What strace wrote down of a process that was killed, once it is all there.

@@ -3,19 +3,20 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
+use chinwag::protocol::name::Name;
+use chinwag::protocol::record::Record;
 use tempfile::TempDir;
 
 use crate::common::*;
 
 const MIB: u64 = 1 << 20;
 
-/// The lines of a history that `name` may see. Shares no code with the server.
+/// The lines of a history that `name` may see.
 pub fn visible(history: &str, name: &str) -> Vec<String> {
     let is_visible = |line: &&str| {
-        let message = text_of(line).and_then(|text| text.split_once(": "));
-        let (ends, _) = message.unwrap_or_else(|| panic!("no message: {line}"));
-        let is_it = |end: &str| end.eq_ignore_ascii_case(name);
-        ends.split_once(" -> ").is_none_or(|(from, to)| is_it(from) || is_it(to))
+        let Record { from, to, .. } = Record::parse(line).unwrap_or_else(|| panic!("no message: {line}"));
+        let is_it = |end: Name| end.as_str().eq_ignore_ascii_case(name);
+        to.is_none_or(|to| is_it(from) || is_it(to))
     };
     history.lines().filter(is_visible).map(str::to_owned).collect()
 }

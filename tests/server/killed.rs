@@ -6,6 +6,7 @@ use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use chinwag::protocol::record::Record;
 use tempfile::TempDir;
 
 use crate::common::*;
@@ -102,13 +103,12 @@ fn check_history(history: &str) {
     let mut said = HashMap::new();
     let mut last = "";
     for line in history.split_inclusive('\n') {
-        let text = line.strip_suffix('\n').and_then(text_of).unwrap_or_else(|| panic!("torn: {line:?}"));
+        let record = line.strip_suffix('\n').and_then(Record::parse);
+        let Record { from, text, .. } = record.unwrap_or_else(|| panic!("torn: {line:?}"));
         assert!(line > last, "{line} after {last}");
         last = line;
-        let (ends, text) = text.split_once(": ").unwrap();
         let (round, number) = text.split_once('.').unwrap();
-        let author = ends.split(' ').next().unwrap();
-        let next = said.entry((author, round)).or_insert(0);
+        let next = said.entry((from, round)).or_insert(0);
         assert_eq!(number.parse(), Ok(*next), "{line}");
         *next += 1;
     }

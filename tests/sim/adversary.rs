@@ -9,6 +9,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use chinwag::protocol::reply::{Notice, Reply};
+
 use super::model::hostile::{DIRECT_NAMES, DIRECT_PASSWORD};
 use super::net::proxy_header;
 use super::workload::Stage;
@@ -202,7 +204,9 @@ impl Adversary {
             while let Some(end) = intruder.partial.iter().position(|&byte| byte == b'\n') {
                 let line: Vec<u8> = intruder.partial.drain(..=end).collect();
                 let line = String::from_utf8_lossy(&line);
-                tokens.extend(line.strip_prefix("* token ").map(|token| token.trim_end().to_owned()));
+                if let Some(Reply::Notice(Notice::Token { token })) = Reply::parse(line.trim_end()) {
+                    tokens.push(token.to_owned());
+                }
             }
         }
         let excess = tokens.len().saturating_sub(20);

@@ -4,6 +4,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use chinwag::protocol::reply::{Notice, Reply};
+
 use super::model::asked::Asked;
 use super::workload::Stage;
 
@@ -93,8 +95,10 @@ impl Visitors {
             while let Some(end) = visitor.partial.iter().position(|&byte| byte == b'\n') {
                 let line: Vec<u8> = visitor.partial.drain(..=end).collect();
                 let line = String::from_utf8_lossy(&line);
-                if let (Some(token), Wants::Token(name)) = (line.strip_prefix("* token "), &visitor.wants) {
-                    tokens.push((*name, token.trim_end().to_owned()));
+                if let (Some(Reply::Notice(Notice::Token { token })), Wants::Token(name)) =
+                    (Reply::parse(line.trim_end()), &visitor.wants)
+                {
+                    tokens.push((*name, token.to_owned()));
                     visitor.wants = Wants::Leave;
                 }
             }

@@ -2,8 +2,7 @@
 
 #![no_main]
 
-use chinwag::protocol::name::Name;
-use chinwag::protocol::record::{Audience, TIMESTAMP_BYTES, Timestamp, check_line, ends_of, write_line};
+use chinwag::protocol::record::{Record, TIMESTAMP_BYTES, Timestamp, check_line, ends_of, write_line};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -13,13 +12,11 @@ fuzz_target!(|bytes: &[u8]| {
         let Ok(timestamp) = check_line(line) else { continue };
         assert_eq!(Timestamp::parse(line), Some(timestamp));
         assert_eq!(timestamp.to_bytes(), line[..TIMESTAMP_BYTES]);
+        let whole = std::str::from_utf8(&line[..line.len() - 1]).expect("UTF-8");
+        let record = Record::parse(whole).expect("a record");
+        assert_eq!((record.at, record.to_string().as_str()), (timestamp, whole));
+        let Record { from, to, text, .. } = record;
         let ends = ends_of(line).expect("who says it");
-        let from = Name::parse(ends.from).expect("a name");
-        let to = match ends.to {
-            Audience::Public => None,
-            Audience::Private(to) => Some(Name::parse(to).expect("a name")),
-        };
-        let text = std::str::from_utf8(&line[ends.text_at..line.len() - 1]).expect("UTF-8");
         let mut written = Vec::new();
         write_line(&mut written, &timestamp.to_bytes(), &from, to.as_ref(), text);
         assert_eq!(written, line);

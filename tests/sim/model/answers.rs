@@ -1,5 +1,7 @@
 //! Every line that a server writes: what kind it is of, and whether it is an answer to what was asked.
 
+use chinwag::protocol::reply::{Error, GREETING, Notice, Reply};
+
 use super::asked::{Asked, line_bytes};
 use super::connection::{Offline, Waiting};
 use super::log::is_name;
@@ -7,10 +9,6 @@ use super::{Fate, Guarantee, Model, broken, hold, key};
 
 /// IAC WONT TIMING-MARK: what telnet waits for after a Ctrl-C.
 const TIMING_MARK: &[u8] = b"\xff\xfc\x06\n";
-const GREETING: [&str; 3] =
-    ["* chinwag ", "* new here? /register NAME PASSWORD", "* have an account? /login NAME PASSWORD"];
-const MEANWHILE: &str = "* you may have missed who joined and left; /users lists who is online";
-
 pub(super) enum Fit {
     /// It answers the line.
     Answer,
@@ -47,38 +45,43 @@ impl Model {
         hold(Guarantee::KnownLines, !connection.is_closing, || {
             format!("connection {id}: behind its end: {text}")
         });
+        let Some(reply) = known_reply(text) else {
+            let is_message =
+                connection.greeted == GREETING.len() && text.starts_with(|it: char| it.is_ascii_digit());
+            hold(Guarantee::KnownLines, is_message, || format!("connection {id}: {text:?}"));
+            return self.message(id, text);
+        };
         if connection.greeted < GREETING.len() {
-            return self.greeting(id, text);
+            return self.greeting(id, &reply);
         }
-        match text.as_bytes().first() {
-            Some(b'0'..=b'9') => self.message(id, text),
-            Some(b'*') if self.is_news(id, text) => {}
-            Some(b'!') if self.is_farewell(id, text) => {}
-            Some(b'*' | b'!') => self.answer(id, text),
-            _ => broken(Guarantee::KnownLines, format!("connection {id}: {text:?}")),
+        if !self.is_news(id, &reply) && !self.is_farewell(id, &reply) {
+            self.answer(id, &reply);
         }
     }
 
-    fn greeting(&mut self, id: usize, text: &str) {
+    fn greeting(&mut self, id: usize, reply: &Reply<'_>) {
         let rules = self.rules;
         let address = self.connections[id].address;
         let others = self.open.iter().map(|&other| &self.connections[other]);
         let of_address = others.filter(|it| it.address == address).count();
         let connection = &mut self.connections[id];
-        if text.starts_with(GREETING[connection.greeted]) {
+        if *reply == GREETING[connection.greeted].clone().into() {
             connection.greeted += 1;
             return;
         }
         let is_first = connection.greeted == 0;
         let is_full = self.open.len() > rules.connections_max || self.trouble.no_descriptors > 0;
-        let is_refusal = text.starts_with("! server-full: ") && is_full
-            || text.starts_with("! too-many-connections: ") && of_address > rules.per_address
+        let is_refusal = match reply {
+            Reply::Error(Error::ServerFull { .. } | Error::MadeRoom { .. }) => is_full,
+            Reply::Error(Error::TooManyConnections { .. }) => of_address > rules.per_address,
             // Instead of the greeting, if the header of a proxy has not come yet.
-            || text == "* the server is shutting down" && self.is_shutting_down;
+            Reply::Notice(Notice::ShuttingDown) => self.is_shutting_down,
+            _ => false,
+        };
         hold(Guarantee::KnownLines, is_first && is_refusal, || {
-            format!("connection {id} is greeted with {text:?}")
+            format!("connection {id} is greeted with {reply}")
         });
-        if text.ends_with("; please try again later") && self.trouble.no_descriptors == 0 {
+        if matches!(reply, Reply::Error(Error::ServerFull { .. })) && self.trouble.no_descriptors == 0 {
             let stranger = self.stranger_that_could_yield();
             hold(Guarantee::Refused, stranger.is_none(), || {
                 format!("connection {id} is refused, and {stranger:?} has a place without a login")
@@ -89,55 +92,58 @@ impl Model {
     }
 
     /// What everyone is told, whatever they asked.
-    fn is_news(&mut self, id: usize, text: &str) -> bool {
-        if text == "* the server is shutting down" {
-            hold(Guarantee::KnownLines, self.is_shutting_down, || "nobody wanted it to shut down".into());
-            self.connections[id].is_closing = true;
-            return true;
-        }
-        if let Some((more, sender)) = text.strip_suffix(": /history").map_or_else(
-            || text[2..].split_once(": /history ").and_then(|(more, _)| more.split_once(" more from ")),
-            |more| more[2..].split_once(" more from "),
-        ) {
+    fn is_news(&mut self, id: usize, reply: &Reply<'_>) -> bool {
+        let Reply::Notice(notice) = reply else { return false };
+        let omitted = match notice {
+            Notice::MoreFrom { more, name } => Some((*more, key(name.as_str()))),
+            Notice::MoreFromOthers { more } => Some((*more, "others".into())),
+            _ => None,
+        };
+        if let Some((more, sender)) = omitted {
             let stream = self.connections[id].stream.as_mut();
-            let is_so = more
-                .parse()
-                .is_ok_and(|more| stream.is_some_and(|stream| stream.omits(&key(sender), more, &self.log)));
-            hold(Guarantee::Ordered, is_so, || format!("connection {id}: that is not so: {text}"));
+            let is_so = stream.is_some_and(|stream| stream.omits(&sender, more as usize, &self.log));
+            hold(Guarantee::Ordered, is_so, || format!("connection {id}: that is not so: {reply}"));
             return true;
         }
-        let is_users = text.starts_with("* users: ");
-        let named = text.strip_suffix(" joined").or_else(|| text.strip_suffix(" left")).filter(|_| !is_users);
-        let Some(named) = named else { return text == MEANWHILE };
+        let who = match notice {
+            Notice::ShuttingDown => {
+                hold(Guarantee::KnownLines, self.is_shutting_down, || "nobody wanted it to shut down".into());
+                self.connections[id].is_closing = true;
+                return true;
+            }
+            Notice::Joined { who } | Notice::Left { who } => who,
+            _ => return *notice == Notice::PresenceMissed,
+        };
         let connection = &self.connections[id];
         hold(Guarantee::Private, connection.account.is_some(), || {
-            format!("to one who is not logged in: {text}")
+            format!("to one who is not logged in: {reply}")
         });
-        let words = named["* ".len()..].split([' ', ',']).filter(|word| !word.is_empty());
-        for name in words.filter(|word| *word != "and" && *word != "others" && word.parse::<u32>().is_err()) {
-            let is_account = self.accounts.get(&key(name)).is_some_and(|it| !it.is_absent());
-            hold(Guarantee::KnownLines, is_account, || format!("nobody is called {name}: {text}"));
+        for name in who.names.iter() {
+            let is_account = self.accounts.get(&key(name.as_str())).is_some_and(|it| !it.is_absent());
+            hold(Guarantee::KnownLines, is_account, || format!("nobody is called {name}: {reply}"));
         }
         true
     }
 
     /// What ends a connection that did not ask for it.
-    fn is_farewell(&mut self, id: usize, text: &str) -> bool {
-        let connection = &mut self.connections[id];
-        let is_explained = if text.starts_with("! login-timeout: ") {
-            connection.account.is_none() && self.now_us - connection.since_us >= 60_000_000
-        } else if text.starts_with("! server-full: ") {
-            connection.account.is_none() && self.open.len() > self.rules.connections_max
-        } else if text.starts_with("! replaced: ") {
-            self.may_be_replaced(id) || self.is_ended_by_another(id, text)
-        } else if text.starts_with("! history-unavailable: ") {
-            self.trouble.read_failed > 0
-        } else if text.starts_with("! signed-out: ") {
-            self.is_ended_by_another(id, text)
-        } else {
-            return false;
+    fn is_farewell(&mut self, id: usize, reply: &Reply<'_>) -> bool {
+        let Reply::Error(error) = reply else { return false };
+        let connection = &self.connections[id];
+        let is_explained = match error {
+            Error::LoginTimeout { .. } => {
+                connection.account.is_none() && self.now_us - connection.since_us >= 60_000_000
+            }
+            Error::ServerFull { .. } | Error::MadeRoom { .. } => {
+                connection.account.is_none() && self.open.len() > self.rules.connections_max
+            }
+            Error::Replaced { .. } | Error::ReplacedWhenFull => {
+                self.may_be_replaced(id) || self.is_ended_by_another(id, error)
+            }
+            Error::HistoryUnavailable => self.trouble.read_failed > 0,
+            Error::SignedOut => self.is_ended_by_another(id, error),
+            _ => return false,
         };
-        hold(Guarantee::Refused, is_explained, || format!("connection {id}: there is no reason for {text}"));
+        hold(Guarantee::Refused, is_explained, || format!("connection {id}: there is no reason for {reply}"));
         self.connections[id].is_ended_by_server(self.now_us);
         self.connections[id].is_closing = true;
         true
@@ -231,20 +237,20 @@ impl Model {
         }
     }
 
-    fn answer(&mut self, id: usize, text: &str) {
-        if self.log.has_torn_lines && text.starts_with("! damaged: ") {
+    fn answer(&mut self, id: usize, reply: &Reply<'_>) {
+        if self.log.has_torn_lines && matches!(reply, Reply::Error(Error::Damaged { .. })) {
             return;
         }
         let connection = &mut self.connections[id];
-        if let Some(name) = text.strip_suffix(" is offline and will see it at the next login") {
-            let name = key(&name[2..]);
+        if let Reply::Notice(Notice::Offline { name }) = reply {
+            let name = key(name.as_str());
             let offline = connection.offline.take().filter(|it| it.may && it.name == name);
             // A lagging reader is told so before the receipt.
             let is_early = offline.is_none()
                 && (self.connections[id].may_lag || self.may_be_ended_by_another(id))
                 && self.connections[id].waits_for_receipt(&name);
             hold(Guarantee::Refused, offline.is_some() || is_early, || {
-                format!("connection {id}: that is not so: {text}")
+                format!("connection {id}: that is not so: {reply}")
             });
             if is_early {
                 self.connections[id].offline_early.push(name);
@@ -258,16 +264,16 @@ impl Model {
         loop {
             let Some(waiting) = self.connections[id].asked.get(at).cloned() else {
                 let waiting = self.connections[id].asked.front();
-                broken(Guarantee::Refused, format!("connection {id}: {text:?} is no answer to {waiting:?}"));
+                broken(Guarantee::Refused, format!("connection {id}: {reply} is no answer to {waiting:?}"));
             };
-            match self.fit(id, text, &waiting) {
+            match self.fit(id, reply, &waiting) {
                 Fit::Answer => {
                     let connection = &mut self.connections[id];
                     connection.asked.remove(at);
                     connection.part.clear();
                     return;
                 }
-                Fit::Part => return self.connections[id].part.push(text.into()),
+                Fit::Part => return self.connections[id].part.push(reply.to_string()),
                 // Blank lines, and messages whose receipts may still come.
                 Fit::No if matches!(waiting.asked, Asked::Nothing) => at += 1,
                 Fit::No
@@ -279,7 +285,7 @@ impl Model {
                 Fit::No => {
                     broken(
                         Guarantee::Refused,
-                        format!("connection {id}: {text:?} is no answer to {waiting:?}"),
+                        format!("connection {id}: {reply} is no answer to {waiting:?}"),
                     );
                 }
             }
@@ -287,12 +293,11 @@ impl Model {
     }
 
     /// Whether a line that is no message answers another.
-    fn fit(&mut self, id: usize, text: &str, waiting: &Waiting) -> Fit {
+    fn fit(&mut self, id: usize, reply: &Reply<'_>, waiting: &Waiting) -> Fit {
         let since = waiting.turn;
         let connection = &self.connections[id];
         let is_in = connection.account.is_some();
-        let code =
-            text.strip_prefix("! ").and_then(|text| text.split_once(": ")).map_or("", |(code, _)| code);
+        let code = code_of(reply);
         let needs_login = !matches!(
             waiting.asked,
             Asked::Register { .. }
@@ -336,13 +341,13 @@ impl Model {
                 }
                 self.refused(*tag, is_explained)
             }
-            Asked::Login { name, password } => self.fit_login(id, text, code, name, password, waiting),
-            Asked::Register { name, password } => self.fit_register(id, text, code, name, password, waiting),
-            Asked::Token => self.fit_token(id, text, code, since),
-            Asked::Resume { name, token } => self.fit_resume(id, text, code, name, token, waiting),
-            Asked::Passwd { new, is_right } => self.fit_passwd(id, text, code, new, *is_right, since),
+            Asked::Login { name, password } => self.fit_login(id, reply, name, password, waiting),
+            Asked::Register { name, password } => self.fit_register(id, reply, name, password, waiting),
+            Asked::Token => self.fit_token(id, reply, since),
+            Asked::Resume { name, token } => self.fit_resume(id, reply, name, token, waiting),
+            Asked::Passwd { new, is_right } => self.fit_passwd(id, reply, new, *is_right, since),
             Asked::History(range) => {
-                if text != "* end of history" {
+                if *reply != Notice::EndOfHistory.into() {
                     return Fit::No;
                 }
                 let connection = &mut self.connections[id];
@@ -354,19 +359,19 @@ impl Model {
                 });
                 Fit::Answer
             }
-            Asked::Users => self.fit_users(id, text, since),
+            Asked::Users => self.fit_users(id, reply, since),
             Asked::Replay(count) => {
-                let fits = text == format!("* replay {count}");
+                let fits = *reply == Notice::Replay { count: *count }.into();
                 if fits && !is_in {
                     self.connections[id].replay = Some(*count);
                 }
                 answer_if(fits)
             }
-            Asked::Help if text.starts_with("* anything else is a message") => {
-                answer_if(connection.part.len() == 16)
-            }
-            Asked::Help if text.starts_with("* /") => Fit::Part,
-            Asked::Help => Fit::No,
+            Asked::Help => match reply {
+                Reply::Notice(Notice::HelpOnMessages) => answer_if(connection.part.len() == 16),
+                Reply::Notice(Notice::Help { .. }) => Fit::Part,
+                _ => Fit::No,
+            },
             Asked::Quit => {
                 if let (Some(name), Some(stream)) = (&connection.account, &connection.stream) {
                     // All that it may see was handed to it before.
@@ -374,15 +379,11 @@ impl Model {
                     let account = self.accounts.entry(name.clone()).or_default();
                     account.was_handed(handed, is_all, self.turn, self.now_us);
                 }
-                self.closes(id, text == "* bye")
+                self.closes(id, *reply == Notice::Bye.into())
             }
             Asked::Misuse(expected) => answer_if(code == *expected),
-            Asked::Endless if text.starts_with("! line-too-long: a line may have at most 4096 bytes") => {
-                Fit::Part
-            }
-            Asked::Endless => {
-                self.closes(id, text.starts_with("! line-too-long: 1048576 bytes came without"))
-            }
+            Asked::Endless if *reply == Error::LineTooLong { limit: 4096 }.into() => Fit::Part,
+            Asked::Endless => self.closes(id, *reply == Error::EndlessLine { bytes: 1 << 20 }.into()),
         }
     }
 
@@ -402,16 +403,17 @@ impl Model {
     }
 
     /// A page of names, or the number of those who are online.
-    fn fit_users(&mut self, id: usize, text: &str, since: u64) -> Fit {
-        if let Some(names) = text.strip_prefix("* users: ") {
-            let are_names = names.split(' ').all(is_name);
-            return if are_names { Fit::Part } else { Fit::No };
-        }
-        let Some(online) = text.strip_suffix(" online").and_then(|it| it[2..].parse::<usize>().ok()) else {
-            return Fit::No;
+    fn fit_users(&mut self, id: usize, reply: &Reply<'_>, since: u64) -> Fit {
+        let online = match reply {
+            Reply::Notice(Notice::Users { .. }) => return Fit::Part,
+            Reply::Notice(Notice::Online { count }) => *count as usize,
+            _ => return Fit::No,
         };
-        let lists = self.connections[id].part.iter();
-        let listed: Vec<String> = lists.flat_map(|it| it["* users: ".len()..].split(' ').map(key)).collect();
+        let mut listed = Vec::new();
+        for page in &self.connections[id].part {
+            let Some(Reply::Notice(Notice::Users { names })) = Reply::parse(page) else { continue };
+            listed.extend(names.0.iter().map(|name| key(name.as_str())));
+        }
         let is_sorted = listed.is_sorted_by(|a, b| a < b);
         hold(Guarantee::KnownLines, is_sorted && listed.len() == online, || {
             format!("{online} online: {listed:?}")
@@ -427,6 +429,22 @@ impl Model {
             hold(Guarantee::KnownLines, listed.contains(name), || format!("{name} is not said to be online"));
         }
         Fit::Answer
+    }
+}
+
+/// Returns the reply in a line if it is one that clients know.
+pub(super) fn known_reply(text: &str) -> Option<Reply<'_>> {
+    let is_known = |reply: &Reply<'_>| {
+        !matches!(reply, Reply::Notice(Notice::Other { .. }) | Reply::Error(Error::Other { .. }))
+    };
+    Reply::parse(text).filter(is_known)
+}
+
+/// Returns the code of an error; nothing for a notice.
+pub(super) fn code_of<'a>(reply: &Reply<'a>) -> &'a str {
+    match reply {
+        Reply::Error(error) => error.code(),
+        Reply::Notice(_) => "",
     }
 }
 

@@ -3,6 +3,9 @@
 //! not in the log, or be of no known form. A connection of a proxy whose header is bad or incomplete is answered
 //! nothing but the words that are for anybody (the simulated socket checks that), and no line of it is executed.
 
+use chinwag::protocol::reply::{Error, Notice, Reply};
+
+use super::answers::known_reply;
 use super::asked::Asked;
 use super::connection::Connection;
 use super::received::Received;
@@ -17,18 +20,6 @@ pub const DIRECT_PASSWORD: &str = "hostile-password";
 pub const HIDDEN: &str = "hidden-";
 /// The author of every message that an adversary sends, in place of a connection's number.
 pub const AUTHOR: usize = usize::MAX;
-/// The server's last words on a connection that an adversary keeps open.
-const FAREWELLS: [&str; 9] = [
-    "* bye",
-    "* the server is shutting down",
-    "! login-timeout: ",
-    "! server-full: ",
-    "! too-many-connections: ",
-    "! history-unavailable: ",
-    "! replaced: ",
-    "! signed-out: ",
-    "! line-too-long: 1048576 bytes came without",
-];
 
 /// Whether an account of this name belongs to the adversary.
 pub fn is_own_name(name: &str) -> bool {
@@ -78,19 +69,18 @@ impl Model {
         let text = text.trim_end_matches('\n');
         self.trace(format_args!("{id:>4} << {text}"));
         hold(Guarantee::Bounded, line.len() <= 4096, || format!("a line of {} bytes", line.len()));
-        if FAREWELLS.iter().any(|farewell| text.starts_with(farewell)) {
-            self.connections[id].is_closing = true;
+        if let Some(reply) = known_reply(text) {
+            self.connections[id].is_closing |= is_farewell(&reply);
+            match reply {
+                Reply::Notice(notice) => self.hostile_notice(id, &notice),
+                // All accounts of its own have one password, so that it is a stranger wherever it errs.
+                Reply::Error(Error::BadLogin) => self.address_guessed_wrong(id),
+                Reply::Error(_) => {}
+            }
+            return;
         }
         match text.as_bytes().first() {
             Some(b'0'..=b'9') => self.hostile_message(id, text),
-            Some(b'*') => self.hostile_notice(id, text),
-            Some(b'!') => {
-                hold(Guarantee::KnownLines, is_error(text), || format!("not an error: {text}"));
-                // All accounts of its own have one password, so that it is a stranger wherever it errs.
-                if text == "! bad-login: wrong name or password" {
-                    self.address_guessed_wrong(id);
-                }
-            }
             None => {}
             // In answer to a request; nothing but its end comes then.
             Some(_) if HTTP_ANSWER.lines().any(|line| line == text.trim_end()) => {
@@ -113,8 +103,9 @@ impl Model {
         });
     }
 
-    fn hostile_notice(&mut self, id: usize, text: &str) {
-        if let Some(name) = text.strip_prefix("* welcome ") {
+    fn hostile_notice(&mut self, id: usize, notice: &Notice<'_>) {
+        if let Notice::Welcome { name } = notice {
+            let name = name.as_str();
             hold(Guarantee::Accounts, is_own_name(name), || format!("an adversary is welcome as {name}"));
             let must_execute_nothing = self.connections[id].must_execute_nothing;
             hold(Guarantee::Accounts, !must_execute_nothing, || {
@@ -126,9 +117,9 @@ impl Model {
             connection.may_be.push(key(name));
             (connection.account, connection.welcomed) = (Some(key(name)), turn);
         }
-        let is_presence = text.ends_with(" joined") || text.ends_with(" left");
+        let is_presence = matches!(notice, Notice::Joined { .. } | Notice::Left { .. });
         let is_in = self.connections[id].account.is_some();
-        hold(Guarantee::Private, is_in || !is_presence, || format!("to a stranger: {text}"));
+        hold(Guarantee::Private, is_in || !is_presence, || format!("to a stranger: {notice}"));
     }
 }
 
@@ -142,8 +133,21 @@ impl Connection {
     }
 }
 
-/// `! code: words`
-fn is_error(text: &str) -> bool {
-    let code = text.strip_prefix("! ").and_then(|text| text.split_once(": ")).map_or("", |(code, _)| code);
-    !code.is_empty() && code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
+/// Whether a reply is the last line of a connection.
+fn is_farewell(reply: &Reply<'_>) -> bool {
+    match reply {
+        Reply::Notice(notice) => matches!(notice, Notice::Bye | Notice::ShuttingDown),
+        Reply::Error(error) => matches!(
+            error,
+            Error::LoginTimeout { .. }
+                | Error::ServerFull { .. }
+                | Error::MadeRoom { .. }
+                | Error::TooManyConnections { .. }
+                | Error::HistoryUnavailable
+                | Error::Replaced { .. }
+                | Error::ReplacedWhenFull
+                | Error::SignedOut
+                | Error::EndlessLine { .. }
+        ),
+    }
 }

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::accounts::Changed;
-use super::answers::{Fit, answer_if};
+use chinwag::protocol::reply::{Error, Notice, Reply};
+
+use super::answers::{Fit, answer_if, code_of};
 use super::asked::{Asked, is_official, twin_of};
 use super::connection::{Connection, Waiting};
 use super::log::is_name;
@@ -69,8 +71,6 @@ impl Logins {
     }
 }
 
-const READING: &str = "* the server is still reading its history; your registration follows";
-
 impl Model {
     /// Notes who waited in a turn, before its answers are looked at.
     pub(super) fn note_crowds(&mut self) {
@@ -122,17 +122,15 @@ impl Model {
     }
 
     /// Whether a line tells that the answer to an attempt takes a while.
-    fn is_delay(&self, id: usize, text: &str) -> bool {
-        let delay = text.strip_prefix("* after failed logins, this attempt will be checked in ");
-        let seconds = delay.and_then(|it| it.strip_suffix(" s")).and_then(|it| it.parse::<u64>().ok());
-        self.connections[id].part.is_empty() && seconds.is_some_and(|it| it <= DELAY_MAX)
+    fn is_delay(&self, id: usize, reply: &Reply<'_>) -> bool {
+        let Reply::Notice(Notice::LoginDelayed { seconds }) = reply else { return false };
+        self.connections[id].part.is_empty() && *seconds <= DELAY_MAX
     }
 
     pub(super) fn fit_login(
         &mut self,
         id: usize,
-        text: &str,
-        code: &str,
+        reply: &Reply<'_>,
         name: &str,
         password: &str,
         waiting: &Waiting,
@@ -141,20 +139,21 @@ impl Model {
         let (is_in, address) = (self.connections[id].account.is_some(), self.connections[id].address);
         let (is_busy, is_refused) = (self.may_be_busy(name, since), self.may_be_refused(address));
         let is_late = self.connections[id].may_lag || self.connections[id].may_be_welcome_late;
-        if self.is_delay(id, text) {
+        if self.is_delay(id, reply) {
             return Fit::Part;
         }
         let account = self.account(name);
-        if let Some(welcomed) = text.strip_prefix("* welcome ") {
+        if let Reply::Notice(Notice::Welcome { name: welcomed }) = reply {
             // A password that was changed while the login waited opens nothing any more.
             let since = if is_late { since } else { since.max(turn.saturating_sub(WELCOME_TURNS)) };
-            let may = !is_in && key(welcomed) == key(name) && account.may_have_had(Some(password), since);
+            let may =
+                !is_in && key(welcomed.as_str()) == key(name) && account.may_have_had(Some(password), since);
             hold(Guarantee::Accounts, may, || format!("{welcomed} is welcome with {password}: {account:?}"));
             account.is(password, since, turn);
             self.welcome(id, name, waiting, false);
             return Fit::Answer;
         }
-        answer_if(match code {
+        answer_if(match code_of(reply) {
             "bad-login" => {
                 hold(Guarantee::Accounts, is_in || !account.had(password, since), || {
                     format!("{name} cannot log in with {password}: {account:?}")
@@ -174,8 +173,7 @@ impl Model {
     pub(super) fn fit_register(
         &mut self,
         id: usize,
-        text: &str,
-        code: &str,
+        reply: &Reply<'_>,
         name: &str,
         password: &str,
         waiting: &Waiting,
@@ -183,11 +181,11 @@ impl Model {
         let (since, turn) = (waiting.turn, self.turn);
         let connection = &self.connections[id];
         let (is_in, address) = (connection.account.is_some(), connection.address);
-        if self.is_delay(id, text) {
+        if self.is_delay(id, reply) {
             return Fit::Part;
         }
         let twin = twin_of(name).and_then(|twin| self.accounts.get(twin));
-        if text == format!("* welcome {name}") {
+        if matches!(reply, Reply::Notice(Notice::Welcome { name: welcomed }) if welcomed.as_str() == name) {
             let is_free = !is_official(name) && twin.is_none_or(|twin| !twin.was_there(since));
             hold(Guarantee::Accounts, is_free, || format!("{name} looks like another name"));
             let account = self.account(name);
@@ -203,7 +201,7 @@ impl Model {
             self.welcome(id, name, waiting, true);
             return Fit::Answer;
         }
-        if text == READING && self.connections[id].part.is_empty() {
+        if *reply == Notice::RegistrationDelayed.into() && self.connections[id].part.is_empty() {
             return Fit::Part;
         }
         let is_sound = is_name(name) && (8..=128).contains(&password.len());
@@ -213,7 +211,7 @@ impl Model {
         let is_taken = twin.is_some_and(|twin| !twin.was_absent(since))
             || account.was_there(since)
             || account.may_have_had_another(password, since);
-        let is_explained = match code {
+        let is_explained = match code_of(reply) {
             "already-logged-in" => is_in,
             "bad-name" => !is_name(name) || is_official(name),
             "bad-password" => !is_sound,
@@ -225,7 +223,7 @@ impl Model {
             "too-many-accounts" => registered >= REGISTRATIONS,
             _ => false,
         };
-        if code == "name-taken" {
+        if code_of(reply) == "name-taken" {
             self.logins.note_failures(address, 1);
         }
         if is_explained {
@@ -239,15 +237,14 @@ impl Model {
     pub(super) fn fit_passwd(
         &mut self,
         id: usize,
-        text: &str,
-        code: &str,
+        reply: &Reply<'_>,
         new: &str,
         is_right: bool,
         since: u64,
     ) -> Fit {
         let (is_in, address) = (self.connections[id].account.is_some(), self.connections[id].address);
         let name = self.connections[id].account.clone().unwrap_or_default();
-        if text == "* password changed" {
+        if *reply == Notice::PasswordChanged.into() {
             hold(Guarantee::Accounts, is_right && is_in, || format!("{name} changed the password: {new}"));
             let (turn, end) = (self.turn, self.log.len());
             let account = self.account(&name);
@@ -257,10 +254,10 @@ impl Model {
             account.tokens.revoke(since, turn);
             return Fit::Answer;
         }
-        if self.is_delay(id, text) {
+        if self.is_delay(id, reply) {
             return Fit::Part;
         }
-        let is_explained = match code {
+        let is_explained = match code_of(reply) {
             "bad-login" => !is_right,
             "not-saved" => self.trouble.accounts_refused() >= since,
             "no-randomness" => self.trouble.no_random >= since,
@@ -268,7 +265,7 @@ impl Model {
             "too-many-failures" => self.may_be_refused(address),
             _ => return Fit::No,
         };
-        if code == "bad-login" {
+        if code_of(reply) == "bad-login" {
             self.logins.note_failures(address, FAILURES_OF_PASSWD);
         }
         self.not_changed(id, new, is_explained)
@@ -285,14 +282,15 @@ impl Model {
     }
 
     /// Whether the end of a session has to do with other sessions of its account.
-    pub(super) fn is_ended_by_another(&self, id: usize, text: &str) -> bool {
+    pub(super) fn is_ended_by_another(&self, id: usize, error: &Error<'_>) -> bool {
         let connection = &self.connections[id];
         let Some(name) = &connection.account else { return false };
         let since = connection.inside_since();
-        if text.starts_with("! replaced: ") {
-            return self.sessions_of(name, since) > SESSIONS;
+        match error {
+            Error::Replaced { .. } => self.sessions_of(name, since) > SESSIONS,
+            Error::SignedOut => self.accounts[name].may_have_changed(since),
+            _ => false,
         }
-        text.starts_with("! signed-out: ") && self.accounts[name].may_have_changed(since)
     }
 
     /// Whether a session may have ended for another of its account. The copies of messages that were not sent to it by

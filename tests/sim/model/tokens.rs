@@ -1,6 +1,8 @@
 //! Tokens: what the server gave to log in with, until a new password revokes it.
 
-use super::answers::{Fit, answer_if};
+use chinwag::protocol::reply::{Notice, Reply};
+
+use super::answers::{Fit, answer_if, code_of};
 use super::connection::Waiting;
 use super::{Guarantee, Model, hold, key};
 
@@ -53,21 +55,21 @@ impl Model {
         }
     }
 
-    pub(super) fn fit_token(&mut self, id: usize, text: &str, code: &str, since: u64) -> Fit {
+    pub(super) fn fit_token(&mut self, id: usize, reply: &Reply<'_>, since: u64) -> Fit {
         let Some(name) = self.connections[id].account.clone() else { return Fit::No };
         let turn = self.turn;
         let account = self.account(&name);
         let is_certain = account.is_settled() && account.changed_by.is_none_or(|it| it.turn < turn);
         let tokens = &mut account.tokens;
-        if let Some(text) = text.strip_prefix("* token ") {
+        if let Reply::Notice(Notice::Token { token: text }) = reply {
             let is_sound = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-            let is_new = tokens.given.iter().all(|token| token.text != text);
-            let (text, asked, revoked) = (text.to_owned(), tokens.asked, u64::MAX);
+            let is_new = tokens.given.iter().all(|token| token.text != *text);
+            let (text, asked, revoked) = ((*text).to_owned(), tokens.asked, u64::MAX);
             tokens.given.push(Token { text: text.clone(), turn, asked, is_certain, revoked });
             hold(Guarantee::Accounts, is_sound && is_new, || format!("{name} was given the token {text}"));
             return Fit::Answer;
         }
-        answer_if(match code {
+        answer_if(match code_of(reply) {
             "too-many-tokens" => tokens.asked >= TOKENS,
             "not-saved" => self.trouble.accounts_refused() >= since,
             "no-randomness" => self.trouble.no_random >= since,
@@ -78,8 +80,7 @@ impl Model {
     pub(super) fn fit_resume(
         &mut self,
         id: usize,
-        text: &str,
-        code: &str,
+        reply: &Reply<'_>,
         name: &str,
         token: &str,
         waiting: &Waiting,
@@ -88,8 +89,8 @@ impl Model {
         let (is_in, address) = (self.connections[id].account.is_some(), self.connections[id].address);
         let account = self.account(name);
         let given = account.tokens.given.iter().find(|it| it.text == token).cloned();
-        if let Some(welcomed) = text.strip_prefix("* welcome ") {
-            let may = given.is_some_and(|it| it.revoked >= since) && key(welcomed) == key(name);
+        if let Reply::Notice(Notice::Welcome { name: welcomed }) = reply {
+            let may = given.is_some_and(|it| it.revoked >= since) && key(welcomed.as_str()) == key(name);
             hold(Guarantee::Accounts, may && !is_in, || format!("{name} is welcome with the token {token}"));
             self.welcome(id, name, waiting, false);
             return Fit::Answer;
@@ -97,7 +98,7 @@ impl Model {
         // A token may have been replaced by others, have expired, or have been revoked by a change of the password.
         let is_certain = given
             .is_some_and(|it| it.is_certain && !is_clock_wild && account.tokens.asked - it.asked < TOKENS);
-        answer_if(match code {
+        answer_if(match code_of(reply) {
             "bad-token" => {
                 hold(Guarantee::Accounts, is_in || !is_certain, || {
                     format!("{name} cannot log in with the token {token}")

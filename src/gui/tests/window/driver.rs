@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chinwag::client::link::Update;
-use chinwag::client::{Event as ChatEvent, Message, Origin};
+use chinwag::client::{Event as ChatEvent, Message, Origin, Refusal};
 use chinwag::protocol::name::Name;
 use chinwag::protocol::record::Timestamp;
+use chinwag::protocol::reply::Reply;
 use chinwag_gui::app::{App, Told};
 use chinwag_gui::request::Request;
 use eframe::egui::{Color32, Event, Key, Modifiers, OutputCommand, Rect, Shape, ViewportId, vec2};
@@ -82,6 +83,12 @@ pub fn letters(text: &str) -> Vec<Event> {
 
 pub fn name(text: &str) -> Name {
     Name::parse(text.as_bytes()).unwrap()
+}
+
+/// The error in a server's line.
+pub fn refused(line: &str) -> Refusal {
+    let Some(Reply::Error(error)) = Reply::parse(line) else { panic!("no error: {line}") };
+    error.into()
 }
 
 pub fn tell(window: &mut Window<'_>, event: ChatEvent) {

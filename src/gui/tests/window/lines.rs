@@ -1,7 +1,7 @@
 //! The line to be said, and what becomes of it.
 
 use chinwag::client::link::{End, Update};
-use chinwag::client::{Event, Message, Refusal};
+use chinwag::client::{Event, Message};
 use eframe::egui::{Key, Modifiers};
 use egui_kittest::kittest::Queryable;
 
@@ -78,7 +78,7 @@ fn an_error_appears_in_place() {
     let mut window = chat();
     enters(&mut window, "/msg nobody hi");
     assert_eq!(submitted(&mut window), ["/msg nobody hi"]);
-    let refusal = Refusal::parse("no-such-user: nobody is called nobody");
+    let refusal = refused("! no-such-user: nobody is called nobody");
     tell(&mut window, Event::Refused { id: 1, line: "/msg nobody hi".into(), refusal });
     assert!(shows(&window, "nobody is called nobody (/msg nobody hi)"));
 }
@@ -107,7 +107,7 @@ fn of_a_command_it_is_said_that_it_was_not_sent_and_no_password_is_shown() {
     assert!(shows(&window, "Not confirmed yet: /passwd"));
     tell(&mut window, Event::NotSent { id: 1, line: line.into() });
     assert!(shows(&window, "Not sent: /passwd"));
-    let refusal = Refusal::parse("bad-login: that is not your password");
+    let refusal = refused("! bad-login: that is not your password");
     tell(&mut window, Event::Refused { id: 1, line: line.into(), refusal });
     assert!(shows(&window, "that is not your password (/passwd)"));
     press(&mut window, Modifiers::NONE, Key::ArrowUp);

@@ -116,7 +116,7 @@ fn all_text_is_legible_in_both_themes() {
             say(&mut window, second as u64, name, "hello alice, see https://example.org");
         }
         tell(&mut window, Event::Notice("a notice".into()));
-        tell(&mut window, Event::Error(chinwag::client::Refusal::parse("busy: an error")));
+        tell(&mut window, Event::Error(refused("! busy: an error")));
         enters(&mut window, "on its way");
         let background = window.ctx.global_style().visuals.panel_fill;
         let drawn = painted(&window);

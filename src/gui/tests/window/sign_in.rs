@@ -1,7 +1,7 @@
 //! The first screen.
 
 use chinwag::client::link::{End, Update};
-use chinwag::client::{Event, Refusal, Token};
+use chinwag::client::{Event, Token};
 use chinwag_gui::app::{App, Told};
 use chinwag_gui::request::Request;
 use eframe::egui::{Key, Modifiers};
@@ -50,7 +50,7 @@ fn what_is_wrong_is_said_beside_the_field() {
     assert!(
         matches!(&requests(&mut window)[..], [Request::Connect { credentials, .. }] if credentials.is_new)
     );
-    tell(&mut window, Event::LoginFailed(Refusal::parse("name-taken: alice is already registered")));
+    tell(&mut window, Event::LoginFailed(refused("! name-taken: alice is already registered")));
     assert!(shows(&window, "Alice is already registered."));
     let problem = window.get_by_label_contains("Alice is already registered").rect();
     assert!(problem.top() >= window.get_by_label("Name").rect().top(), "beside the name");
@@ -138,7 +138,7 @@ fn tokens_sign_in_at_the_start_and_a_refused_one_is_forgotten() {
     let resume = Request::Resume { server: "localhost:5000".into(), name: "alice".into() };
     assert_eq!(requests(&mut window), [resume]);
     assert!(shows(&window, "Waiting for the server") || window.query_by_label("Connect").is_some());
-    let refusal = Refusal::parse("bad-token: the token is unknown or has expired; log in with your password");
+    let refusal = refused("! bad-token: the token is unknown or has expired; log in with your password");
     tell(&mut window, Event::TokenRefused { name: "alice".into(), refusal });
     assert!(shows(&window, "You are signed out; enter your password."));
     assert_eq!(focused(&window).as_deref(), Some("Password"));
@@ -160,7 +160,7 @@ fn sessions_that_the_server_ends_say_why_and_lead_back_to_the_password() {
     }
     let mut window = signed_in();
     requests(&mut window);
-    let refusal = Refusal::parse("bad-token: the token is unknown or has expired; log in with your password");
+    let refusal = refused("! bad-token: the token is unknown or has expired; log in with your password");
     tell(&mut window, Event::TokenRefused { name: "alice".into(), refusal });
     assert_eq!(requests(&mut window), [forgotten("alice")], "refused when the connection came back");
 }

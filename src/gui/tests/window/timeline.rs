@@ -1,7 +1,7 @@
 //! A long list of messages, and how it grows at both ends.
 
 use chinwag::client::link::Update;
-use chinwag::client::{Event, Message, Origin, Refusal};
+use chinwag::client::{Event, Message, Origin};
 use chinwag_gui::app::Told;
 use eframe::egui::{Key, Modifiers, vec2};
 use egui_kittest::kittest::Queryable;
@@ -148,13 +148,13 @@ fn what_one_asks_for_oneself_is_not_taken_for_a_page() {
     enters(&mut window, "/history never");
     click(&mut window, "Show older ones");
     assert_eq!(submitted(&mut window).pop(), Some(format!("/history 200 before {}", at(1000))));
-    let refusal = Refusal::parse("bad-usage: /history [N | TIME]");
+    let refusal = refused("! bad-usage: /history [N | TIME]");
     tell(&mut window, Event::Refused { id: 2, line: "/history never".into(), refusal });
     assert!(shows(&window, "Loading…"));
     tell(&mut window, Event::NotSent { id: 3, line: String::new() });
     assert!(window.query_by_label("Show older ones").is_some() && !shows(&window, "Not sent"));
     click(&mut window, "Show older ones");
-    let refusal = Refusal::parse("history-unavailable: come back later");
+    let refusal = refused("! history-unavailable: come back later");
     tell(&mut window, Event::Refused { id: 4, line: String::new(), refusal });
     assert!(!shows(&window, "Loading…"), "a page that is refused is not awaited");
 }
