@@ -168,7 +168,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         self.now = world.now();
         self.watch_clock(self.now);
         if shutdown && self.stops_at_us.is_none() {
-            self.begin_to_stop();
+            self.begin_to_stop()?;
         } else if shutdown {
             self.stops_at_us = Some(0);
         }

@@ -105,8 +105,11 @@ impl<N: Net, S: Storage> Server<N, S> {
         self.reactor.reap(|id| strangers.remove(id));
     }
 
-    pub(super) fn begin_to_stop(&mut self) {
+    pub(super) fn begin_to_stop(&mut self) -> Result<(), Fatal> {
         info!("shutting down");
+        // Completes what the last turn did after its flush: answers to strangers, timeouts, new passwords.
+        let gate = self.commit()?;
+        self.release(gate);
         self.reactor.stop_accepting();
         self.stops_at_us = Some(self.now.mono_us + SHUTDOWN_FLUSH_US);
         let notice = Reply::from(Notice::ShuttingDown);
@@ -117,6 +120,7 @@ impl<N: Net, S: Storage> Server<N, S> {
                 self.reply(id, Notice::ShuttingDown);
             }
         }
+        Ok(())
     }
 
     /// One turn of a shutdown, which only flushes pending output.

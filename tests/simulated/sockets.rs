@@ -385,6 +385,26 @@ fn an_idle_server_sleeps() {
 }
 
 #[test]
+fn a_shutdown_first_completes_what_the_last_turn_began() {
+    // What a turn does for strangers after its commit is committed and released by the next turn.
+    let mut sim = Sim::new();
+    sim.connect("late");
+    sim.settle();
+    sim.world.advance(30 * SECOND_US);
+    sim.connect("new");
+    sim.settle();
+    sim.clear();
+    sim.world.advance(30 * SECOND_US);
+    sim.send("new", "/register new correct-horse\n");
+    sim.turn();
+    sim.net.state().shutdown = true;
+    while sim.turn() == LoopState::Running {}
+    assert_eq!(sim.output("late"), ["! login-timeout: you did not log in within 60 s"]);
+    assert_eq!(sim.output("new"), ["* welcome new", "* the server is shutting down"]);
+    assert!(sim.disk.read("users.txt").starts_with("new:"), "{}", sim.disk.read("users.txt"));
+}
+
+#[test]
 fn a_shutdown_is_told_flushed_and_over() {
     let mut sim = two();
     sim.connect("stranger");
