@@ -21,7 +21,7 @@
 //! | [`client`] | `words` | the client's side of the protocol; the server does not use it |
 //! | [`log`] | `storage`, `directory`, `recovery`, `judge`, `tail`, `journal`, `chunk`, `search`, `replay`, `cursor` | files: appended to, recovered, searched and read |
 //! | [`auth`] | `kdf`, `credential`, `attempt`, `throttle`, `queue` | logins: checked, limited and queued |
-//! | [`state`] | `users`, `accounts`, `users_file`, `marks` | accounts and read markers, and their files |
+//! | [`state`] | `users`, `event`, `accounts`, `durable`, `users_file`, `marks` | the sum of all events; read markers; the files of both |
 //! | [`transport`] | `subnet`, `proxy`, `net`, `feed`, `outbox`, `reactor` | sockets, and the bytes that wait for them; knows nothing of the chat |
 //! | [`session`] | `quota`, `presence`, `effects` | sessions and commands: lines in, effects out |
 //! | [`server`] | `loglimit`, `check`, `repair` | one turn of the loop; the command line and its tools |
@@ -39,13 +39,25 @@
 //! the log, connections without a login, and the hashing of passwords. The turn's messages are sent by then; one that
 //! arrives meanwhile waits for the rest of the turn.
 //!
+//! # Events and the state
+//!
+//! Everything durable is an [event](state::event): a message, or an account record of `users.txt`. The
+//! [state](state::durable) is the sum of all events: the accounts, their tokens and codes, and the reserved names.
+//! [`admit`](state::durable::State::admit) says whether an event may follow those before it, and
+//! [`apply`](state::durable::State::apply) alone changes the state. An account record is admitted when it is staged
+//! and applied when it is committed. A turn takes any number of them, but each name once: whatever else depends on
+//! that name is postponed to the next turn and judged by the new state. So a record that the state refuses is never in
+//! a file. A start, `--check` and `--repair` read the files with the same two functions; a record that is refused there
+//! shows that the file was altered. Messages change nothing, because their authors and recipients have accounts. Only
+//! the log of a server that has lost accounts holds other names, which the scan after a start reserves.
+//!
 //! # The path of a line
 //!
 //! 1. *handle* reads `hello\n` into the connection's [`protocol::line::LineBuffer`], which exists only while it holds
 //!    something.
 //! 2. It cleans the line, [`protocol::command::parse`] turns it into a command, and [`session::Chat::line`] stages the
-//!    message in the turn's [`log::journal::Batch`], which gives it its timestamp and its final bytes. An
-//!    [`session::effects::Effect::Say`] refers to it.
+//!    message, if the state admits it, in the turn's [`log::journal::Batch`], which gives it its timestamp and its
+//!    final bytes. An [`session::effects::Effect::Say`] refers to it.
 //! 3. *commit* appends the whole batch to the log at once and syncs it, and then does the same with the turn's account
 //!    records and `users.txt`. A refused write refuses everything after it. Only commit yields the `Gate` that release
 //!    needs, and only through that is there a [`log::journal::Committed`], the only way to the bytes of a staged line.
@@ -59,6 +71,7 @@
 //!
 //! - No byte of a message is in a feed, an outbox or a chunk before the sync that covers it has succeeded.
 //! - An account record is saved only after all messages of its turn.
+//! - The state is what the committed events add up to; a restart finds the same one.
 //! - When a connection changes between the feed and the log, its position is at the start of a line in both.
 //! - A connection takes no line while an answer to an earlier one is outstanding, or while much output waits for its
 //!   socket. So every queue is bounded by what one line can cause.

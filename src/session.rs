@@ -30,23 +30,25 @@ use crate::limits::{LINE_BYTES_MAX, Micros, SECOND_US, USERS_PAGE_BYTES};
 use crate::log::journal::Staged;
 use crate::protocol::command::{self, Command, HistoryRange, Input};
 use crate::protocol::name::Name;
-use crate::protocol::record::{self, Timestamp};
+use crate::protocol::record::{self, Ends, Timestamp};
 use crate::protocol::reply::{Error, GREETING, Notice};
 use crate::session::effects::{Ask, Context, Effect, Effects};
 use crate::session::presence::Presence;
 use crate::session::quota::{OverQuota, Quotas};
 use crate::state::accounts::{Account, Accounts};
+use crate::state::durable::State;
+use crate::state::event::Event;
 
 /// A connection's state in the chat.
 struct Session {
     peer: SocketAddr,
-    state: State,
+    login: Login,
     /// When its last line was handled, in seconds of the monotonic clock.
     heard_s: u32,
     waiting: Waiting,
 }
 
-enum State {
+enum Login {
     /// Before its login, with the count of a `/replay N`.
     Outside { replay: Option<u32> },
     /// Logged in, with the next older session of the same account.
@@ -65,23 +67,23 @@ enum Waiting {
 
 impl Session {
     fn account(&self) -> Option<AccountId> {
-        match self.state {
-            State::Inside { account, .. } => Some(account),
-            State::Outside { .. } => None,
+        match self.login {
+            Login::Inside { account, .. } => Some(account),
+            Login::Outside { .. } => None,
         }
     }
 
     fn older(&self) -> Option<SessionId> {
-        match self.state {
-            State::Inside { older, .. } => older,
-            State::Outside { .. } => None,
+        match self.login {
+            Login::Inside { older, .. } => older,
+            Login::Outside { .. } => None,
         }
     }
 
     fn replay(&self) -> Option<u32> {
-        match self.state {
-            State::Outside { replay } => replay,
-            State::Inside { .. } => None,
+        match self.login {
+            Login::Outside { replay } => replay,
+            Login::Inside { .. } => None,
         }
     }
 }
@@ -89,13 +91,17 @@ impl Session {
 /// The chat.
 pub struct Chat {
     rules: Rules,
-    /// All accounts.
-    pub accounts: Accounts,
+    /// What is durable. Changed only by what is committed or read from a file.
+    state: State,
     /// Their recent usage.
     pub quotas: Quotas,
     /// By number.
     sessions: Vec<Option<Session>>,
     presence: Presence,
+    /// The newest session of each account that is online. The others follow from that one.
+    newest: HashMap<AccountId, SessionId>,
+    /// `/replay N`, said while logged in. Lasts as long as the server runs.
+    replays: HashMap<AccountId, u32>,
     throttle: Throttle,
     hashing: HashingQueue,
     /// Rounds that the current attempt has used of its quantum.
@@ -105,6 +111,8 @@ pub struct Chat {
     names: Names,
     /// Registrations that wait until all names are known.
     unnamed: Vec<SessionId>,
+    /// Sessions whose line waits for the next turn, because their account has an event in this one.
+    postponed: Vec<SessionId>,
 }
 
 /// Whether the server knows which names occur in the history and may not be registered.
@@ -119,21 +127,41 @@ enum Names {
 
 impl Chat {
     /// Returns a chat without sessions, with room for `sessions` of them. `now` is not earlier than the last message.
-    pub fn new(rules: Rules, accounts: Accounts, sessions: usize, now: Now) -> Chat {
+    pub fn new(rules: Rules, state: State, sessions: usize, now: Now) -> Chat {
         let mut throttle = Throttle::new(!rules.limits_addresses, rules.accounts_per_hour);
-        throttle.registered_earlier(accounts.ages_us(now.wall_us), now.mono_us);
+        throttle.registered_earlier(state.accounts().ages_us(now.wall_us), now.mono_us);
         Chat {
             rules,
-            accounts,
+            state,
             quotas: Quotas::default(),
             sessions: Vec::with_capacity(sessions),
             presence: Presence::default(),
+            newest: HashMap::new(),
+            replays: HashMap::new(),
             throttle,
             hashing: HashingQueue::default(),
             quantum_rounds: 0,
             accepted_codes: HashMap::new(),
             names: Names::Unknown,
             unnamed: Vec::new(),
+            postponed: Vec::new(),
+        }
+    }
+
+    /// What the events came to.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// All accounts.
+    pub fn accounts(&self) -> &Accounts {
+        self.state.accounts()
+    }
+
+    /// Applies a message of the log that is older than this server.
+    pub fn recover_message(&mut self, ends: &Ends<'_>) {
+        if let Some(event) = Event::message(ends) {
+            self.state.apply(&event);
         }
     }
 
@@ -144,8 +172,8 @@ impl Chat {
             self.sessions.resize_with(index + 1, || None);
         }
         assert!(self.sessions[index].is_none(), "a number is given again only after its session is gone");
-        let state = State::Outside { replay: None };
-        self.sessions[index] = Some(Session { peer, state, heard_s: 0, waiting: Waiting::No });
+        let login = Login::Outside { replay: None };
+        self.sessions[index] = Some(Session { peer, login, heard_s: 0, waiting: Waiting::No });
         GREETING.into_iter().for_each(|notice| effects.direct(id, notice));
     }
 
@@ -156,16 +184,17 @@ impl Chat {
             self.unnamed.retain(|&unnamed| unnamed != id);
         }
         self.accepted_codes.remove(&id);
+        self.postponed.retain(|&postponed| postponed != id);
         let session = self.sessions.get_mut(id as usize)?.take()?;
         let peer = session.peer;
-        let State::Inside { account, older } = session.state else {
+        let Login::Inside { account, older } = session.login else {
             info!("{peer}: closed: {reason}");
             return None;
         };
-        info!("{peer}: closed: {reason} ({})", self.accounts[account].name);
+        info!("{peer}: closed: {reason} ({})", self.state.accounts()[account].name);
         self.unlink(id, account, older);
-        if self.accounts[account].newest_session().is_none() {
-            self.presence.left(account, &self.accounts);
+        if self.newest_session(account).is_none() {
+            self.presence.left(account, self.state.accounts());
         }
         Some(account)
     }
@@ -217,7 +246,7 @@ impl Chat {
                 Command::Register { .. } | Command::Login { .. } | Command::Resume { .. } | Command::Code(_),
                 Some(account),
             ) => {
-                let name = self.accounts[account].name;
+                let name = self.state.accounts()[account].name;
                 context.effects.direct(id, Error::AlreadyLoggedIn { name });
             }
             (Command::Register { name, password }, None) => {
@@ -240,9 +269,9 @@ impl Chat {
 
     /// Returns a page of the answer to `/users`: names that follow `after`, and whether there are more.
     pub fn users_page(&self, after: Option<&Name>) -> (Vec<Name>, bool) {
-        let all = self.presence.accounts_after(after, &self.accounts);
+        let all = self.presence.accounts_after(after, self.state.accounts());
         let (mut names, mut bytes) = (Vec::new(), 0);
-        for name in all.iter().map(|&id| self.accounts[id].name) {
+        for name in all.iter().map(|&id| self.state.accounts()[id].name) {
             if bytes > USERS_PAGE_BYTES {
                 break;
             }
@@ -274,11 +303,6 @@ impl Chat {
         self.sessions[id as usize].as_mut().expect("only open sessions are asked for")
     }
 
-    /// Makes a session wait until its record is stored.
-    fn wait_for_save(&mut self, id: SessionId) {
-        self.session_mut(id).waiting = Waiting::ForAnswer;
-    }
-
     fn ask(&mut self, id: SessionId, ask: Ask, effects: &mut Effects) {
         self.session_mut(id).waiting = Waiting::ForAnswer;
         effects.push(Effect::Ask(id, ask));
@@ -302,8 +326,8 @@ impl Chat {
 
     fn set_replay(&mut self, id: SessionId, account: Option<AccountId>, count: u32, effects: &mut Effects) {
         match account {
-            Some(account) => self.accounts.set_replay(account, count),
-            None => self.session_mut(id).state = State::Outside { replay: Some(count) },
+            Some(account) => _ = self.replays.insert(account, count),
+            None => self.session_mut(id).login = Login::Outside { replay: Some(count) },
         }
         effects.direct(id, Notice::Replay { count: count.into() });
     }
@@ -312,7 +336,7 @@ impl Chat {
         let with = with.map(|with| Name::parse(with.as_bytes()).ok_or(with));
         match with {
             Some(Err(_)) => effects.direct(id, Error::NotAName),
-            Some(Ok(name)) if self.names == Names::Known && self.accounts.is_free(&name) => {
+            Some(Ok(name)) if self.names == Names::Known && self.state.accounts().is_free(&name) => {
                 effects.direct(id, Error::NoSuchUser { name });
             }
             _ => self.ask(id, Ask::History(range, with.and_then(Result::ok)), effects),
@@ -336,12 +360,11 @@ impl Chat {
         let Some(name) = Name::parse(to.as_bytes()) else {
             return context.effects.direct(id, Error::NotAName);
         };
-        let Some(to) = self.accounts.find(&name) else {
+        let Some(to) = self.accounts().find(&name) else {
             return context.effects.direct(id, Error::NoSuchUser { name });
         };
-        let recipient = &self.accounts[to];
-        let offline = recipient.newest_session().is_none();
-        let recipient = recipient.name;
+        let offline = self.newest_session(to).is_none();
+        let recipient = self.accounts()[to].name;
         if let Some(line) = self.stage(id, account, Some(&recipient), text, context) {
             context.effects.push(Effect::Whisper { from: id, author: account, to, offline, line });
         }
@@ -356,7 +379,12 @@ impl Chat {
         text: &str,
         context: &mut Context<'_>,
     ) -> Option<Staged> {
-        let Account { name, registered, .. } = self.accounts[account];
+        let Account { name, registered, .. } = self.state.accounts()[account];
+        let event = Event::Message { from: name, to: to.copied() };
+        if let Err(refusal) = self.state.admit(&event, context.batch.time(context.now.wall_us)) {
+            context.effects.direct(id, refusal.to_error());
+            return None;
+        }
         let length = record::line_length(&name, to, text);
         if let Some(over) = length.checked_sub(LINE_BYTES_MAX).filter(|&over| over > 0) {
             context.effects.direct(id, Error::MessageTooLong { over: over as u64 });

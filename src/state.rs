@@ -1,6 +1,8 @@
-//! The accounts and the files that hold them: the sum of what was committed.
+//! The state: events, their sum, and the files that hold those of the accounts.
 
 pub mod accounts;
+pub mod durable;
+pub mod event;
 pub mod marks;
 pub mod users;
 pub mod users_file;

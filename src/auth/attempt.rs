@@ -29,6 +29,8 @@ pub struct Attempt {
     fresh: Fresh,
     /// What the password is or was checked against; `None` where there is nothing.
     checked: Option<Credential>,
+    /// What it came to, if that is judged in a later turn.
+    postponed: Option<Verdict>,
 }
 
 /// How a password is stored from now on.
@@ -158,6 +160,7 @@ impl Attempt {
             derivation,
             fresh,
             checked: None,
+            postponed: None,
         }
     }
 
@@ -204,6 +207,9 @@ impl Attempt {
 
     /// Does up to `rounds` rounds; `None` while there are more to do.
     pub fn step(&mut self, rounds: u32) -> Option<Verdict> {
+        if self.postponed.is_some() {
+            return self.postponed.take();
+        }
         let key = self.derivation.step(rounds)?;
         let missing = self.fresh.rounds.saturating_sub(self.rounds) * self.failures();
         match self.derived(key) {
@@ -215,6 +221,11 @@ impl Attempt {
             }
             verdict => Some(verdict),
         }
+    }
+
+    /// Makes the next step return this again, at no cost.
+    pub fn postpone(&mut self, verdict: Option<Verdict>) {
+        self.postponed = verdict;
     }
 
     fn derived(&mut self, key: Key) -> Verdict {
@@ -298,10 +309,7 @@ mod tests {
 
     fn account(password: &str, rounds: u32) -> (AccountId, Credential) {
         let credential = stored(Attempt::register(name(), password, Fresh { rounds, ..FRESH }).unwrap());
-        let registered = crate::protocol::record::Timestamp::default();
-        let record = crate::state::users::UserRecord::Credential { name: name(), credential, registered };
-        let id = crate::state::accounts::Accounts::default().apply(&record);
-        (id, credential)
+        (AccountId::for_test(&name()), credential)
     }
 
     #[test]

@@ -170,7 +170,7 @@ impl<N: Net, S: Storage> Server<N, S> {
     fn silent_session_of_the_greediest(&mut self) -> Option<ConnectionId> {
         let accounts = self.reactor.ids().filter_map(|id| {
             let account = self.chat.account_of(id)?;
-            (self.chat.accounts[account].newest_session() == Some(id)).then_some(account)
+            (self.chat.newest_session(account) == Some(id)).then_some(account)
         });
         let counts = accounts.map(|account| (self.chat.sessions_of(account).count(), account));
         let (count, account) = counts.max_by_key(|&(count, account)| (count, std::cmp::Reverse(account)))?;

@@ -202,7 +202,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         let Some(account) = self.chat.account_of(id) else {
             unreachable!("only logged-in connections read the log");
         };
-        let name = self.chat.accounts[account].name;
+        let name = self.chat.accounts()[account].name;
         match reading.cursor.step(&self.journal, &name, &mut self.chunk) {
             Ok(Progress::Passed) => {}
             Ok(Progress::Lines) => {

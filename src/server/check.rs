@@ -12,6 +12,7 @@ use crate::log::storage::File;
 use crate::protocol::name::Name;
 use crate::protocol::record::{Audience, Timestamp, message_ends};
 use crate::state::accounts::Accounts;
+use crate::state::durable::State;
 use crate::state::marks::{SEEN_FILE, verify_marks};
 use crate::state::users_file::{End, Form, USERS_FILE, Users, read_users};
 
@@ -48,7 +49,7 @@ pub fn check(directory: &Path, now: Timestamp, out: &mut impl Write) -> io::Resu
     let last = verified.as_ref().map_or(Timestamp::default(), |verified| verified.last);
     let has_messages = verified.is_some_and(|verified| verified.messages > 0);
     // Only a complete list of accounts tells which names have none.
-    let accounts = users.as_ref().and_then(Option::as_ref);
+    let accounts = users.as_ref().and_then(Option::as_ref).map(State::accounts);
     if let Some(marks) = &marks {
         check_marks(marks, accounts, last, &mut report)?;
     }
@@ -114,8 +115,8 @@ fn check_log(file: &RealFile, now: Timestamp, report: &mut Report<'_, impl Write
     Ok(verified)
 }
 
-/// Returns the accounts, or `None` if some may be missing.
-fn check_users(file: &RealFile, report: &mut Report<'_, impl Write>) -> io::Result<Option<Accounts>> {
+/// Returns the sum of the account records, or `None` if some may be missing.
+fn check_users(file: &RealFile, report: &mut Report<'_, impl Write>) -> io::Result<Option<State>> {
     let users = match read_users(file) {
         Ok(users) => users,
         Err(RecoverError::Damaged(damage)) => {
@@ -124,8 +125,8 @@ fn check_users(file: &RealFile, report: &mut Report<'_, impl Write>) -> io::Resu
         }
         Err(RecoverError::Io(error)) => return Err(error),
     };
-    let Users { accounts, form, whole, length, end, passed_over, .. } = users;
-    report.note(format_args!("{USERS_FILE}: accounts: {}, bytes: {length}", accounts.len()))?;
+    let Users { state, form, whole, length, end, passed_over, .. } = users;
+    report.note(format_args!("{USERS_FILE}: accounts: {}, bytes: {length}", state.accounts().len()))?;
     if form == Form::Unchecked {
         report.note(format_args!(
             "{USERS_FILE}: of version 0.1, without checksums; the next start adds them"
@@ -146,7 +147,7 @@ fn check_users(file: &RealFile, report: &mut Report<'_, impl Write>) -> io::Resu
             report.damages(USERS_FILE, &[Damage { offset: whole, what }])?;
         }
     }
-    Ok(Some(accounts))
+    Ok(Some(state))
 }
 
 fn check_marks(

@@ -84,7 +84,7 @@ impl<N: Net, S: Storage> Server<N, S> {
     }
 
     pub(super) fn tell_offline(&mut self, id: ConnectionId, account: AccountId) {
-        let name = self.chat.accounts[account].name;
+        let name = self.chat.accounts()[account].name;
         self.reply(id, Notice::Offline { name });
     }
 

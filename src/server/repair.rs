@@ -15,7 +15,8 @@ use crate::log::tail::Tail;
 use crate::protocol::name::Name;
 use crate::protocol::record::{TIMESTAMP_BYTES, Timestamp};
 use crate::server::check::log_names;
-use crate::state::accounts::Accounts;
+use crate::state::durable::State;
+use crate::state::event::Event;
 use crate::state::marks::{SEEN_FILE, has_marks, mark_names};
 use crate::state::users::{CREDENTIAL_BYTES, Check, SealedLine, UserRecord};
 use crate::state::users_file::{USERS_FILE, UsersFile, names_in, read_users, rewrite_users};
@@ -159,17 +160,18 @@ fn repair_users<S: Storage>(
         for_each_line(&file, |_, line| is_sealed |= SealedLine::parse(trimmed(line)).is_some())?;
         for_each_line(&file, |_, line| salvage.line(trimmed(line), is_sealed))?;
     }
-    let Salvage { mut accounts, dropped, dropped_names, dropped_times, credentials, unexplained, .. } =
-        salvage;
+    let Salvage { mut state, dropped, dropped_names, dropped_times, credentials, unexplained, .. } = salvage;
+    let accounts = state.accounts();
     let missing = names.iter().filter(|name| accounts.find(name).is_none()).copied();
     let registered = accounts.iter().filter(|(_, account)| dropped_times.contains(&account.registered));
     let registered = registered.map(|(_, account)| account.name);
     let reserved: BTreeSet<Name> = dropped_names.into_iter().chain(missing).chain(registered).collect();
     for &name in &reserved {
         // An account keeps its spelling and the time of its registration.
-        let name = accounts.find(&name).map_or(name, |id| accounts[id].name);
-        accounts.apply(&UserRecord::Reserved { name, at: now });
+        let name = spelled(&state, name);
+        state.apply(&Event::Account(UserRecord::Reserved { name, at: now }));
     }
+    let accounts = state.accounts();
     let open = accounts.iter().filter(|(_, account)| account.credential().is_some()).count();
     writeln!(out, "{USERS_FILE}: {dropped} lines are dropped; accounts that can log in: {open}")?;
     if !reserved.is_empty() {
@@ -199,9 +201,14 @@ fn repair_users<S: Storage>(
             let kept = copy_to_new(storage, &file, 0, &format!("{USERS_FILE}.damaged"))?;
             writeln!(out, "{USERS_FILE}: the old one is kept as {kept}")?;
         }
-        rewrite_users(storage, &accounts)?;
+        rewrite_users(storage, &state)?;
     }
     Ok(true)
+}
+
+/// A name as its account spells it.
+fn spelled(state: &State, name: Name) -> Name {
+    state.accounts().find(&name).map_or(name, |id| state.accounts()[id].name)
 }
 
 fn trimmed(line: &[u8]) -> &[u8] {
@@ -212,7 +219,7 @@ fn trimmed(line: &[u8]) -> &[u8] {
 struct Salvage<'a> {
     /// The names in the log and the read marks.
     known: &'a BTreeSet<Name>,
-    accounts: Accounts,
+    state: State,
     /// The CHECK of the last line that verified.
     trusted: Check,
     /// The CHECK as written in the previous line.
@@ -236,7 +243,7 @@ impl<'a> Salvage<'a> {
     fn new(known: &'a BTreeSet<Name>) -> Salvage<'a> {
         Salvage {
             known,
-            accounts: Accounts::default(),
+            state: State::default(),
             trusted: Check::START,
             written: Check::START,
             lines: 0,
@@ -262,15 +269,15 @@ impl<'a> Salvage<'a> {
         } else {
             UserRecord::parse_unchecked(line)
         };
-        match record.filter(|record| self.agrees(record)) {
-            Some(record) => self.keep(&record),
+        match record.filter(|record| self.state.recover(record).is_ok()) {
+            Some(record) => self.note(&record),
             None => self.drop_line(line, is_sealed),
         }
     }
 
-    fn keep(&mut self, record: &UserRecord) {
-        let id = self.accounts.apply(record);
-        let registered = self.accounts[id].registered;
+    fn note(&mut self, record: &UserRecord) {
+        let Some(id) = self.state.accounts().find(record.name()) else { return };
+        let registered = self.state.accounts()[id].registered;
         if registered > Timestamp::default() {
             self.registered.insert(registered);
         }
@@ -283,11 +290,13 @@ impl<'a> Salvage<'a> {
     /// tokens and codes.
     fn drop_line(&mut self, line: &[u8], is_sealed: bool) {
         self.dropped += 1;
-        self.accounts.revoke_all();
+        for name in self.state.holders().collect::<Vec<_>>() {
+            self.state.apply(&Event::Account(UserRecord::Revoked { name, at: Timestamp::default() }));
+        }
         let names = names_in(line);
         let times = line.windows(TIMESTAMP_BYTES).filter_map(Timestamp::parse);
         let times: Vec<Timestamp> = times.filter(|time| self.registered.contains(time)).collect();
-        let is_known = |name: &Name| self.known.contains(name) || self.accounts.find(name).is_some();
+        let is_known = |name: &Name| self.known.contains(name) || self.state.accounts().find(name).is_some();
         let is_matched = !times.is_empty() || names.iter().any(is_known);
         // A line that is too long may contain other lines. Before one with only a wrong CHECK, lines may be missing.
         let hides_none = line.len() <= NAME_BYTES_MAX + CREDENTIAL_BYTES && SealedLine::parse(line).is_none();
@@ -297,18 +306,6 @@ impl<'a> Salvage<'a> {
         }
         self.dropped_names.extend(names);
         self.dropped_times.extend(times);
-    }
-
-    /// Whether a record is of a new account, or of one with the same spelling and registration.
-    fn agrees(&self, record: &UserRecord) -> bool {
-        let Some(id) = self.accounts.find(record.name()) else { return true };
-        let account = &self.accounts[id];
-        let is_same = account.name.as_bytes() == record.name().as_bytes();
-        let registered = match record {
-            UserRecord::Credential { registered, .. } => *registered,
-            _ => account.registered,
-        };
-        is_same && registered == account.registered
     }
 }
 
@@ -325,9 +322,9 @@ pub fn reset<S: Storage>(
 ) -> io::Result<()> {
     let names = known_names(storage)?;
     let last = last_message(storage)?;
-    let (mut users, accounts) = open_users(storage)?;
+    let (mut users, state) = open_users(storage)?;
     // An account keeps its spelling.
-    let known = accounts.find(&name).map(|id| accounts[id].name);
+    let known = state.accounts().find(&name).map(|id| state.accounts()[id].name);
     if known.is_none() && !names.contains(&name) {
         let why = format!("{name}: there is no such account, and the name is free: anyone can register it");
         return Err(io::Error::new(io::ErrorKind::NotFound, why));
@@ -339,7 +336,7 @@ pub fn reset<S: Storage>(
         records.push(UserRecord::Reserved { name, at: issued });
     }
     records.push(UserRecord::Code { name, hash: secret_hash(code), issued });
-    append(&mut users, storage, &records)?;
+    append(&mut users, storage, state, &records)?;
     writeln!(out, "a code for {name}, valid for one day and once:\n\n  {code}\n")?;
     writeln!(
         out,
@@ -353,10 +350,11 @@ pub fn reset<S: Storage>(
 /// That the accounts cannot be read, or those of the storage.
 pub fn new_history<S: Storage>(storage: &mut S, now: Timestamp, out: &mut impl Write) -> io::Result<()> {
     let names = known_names(storage)?;
-    let (mut users, accounts) = open_users(storage)?;
-    let missing = names.into_iter().filter(|name| accounts.find(name).is_none());
+    let (mut users, state) = open_users(storage)?;
+    let accounts = state.accounts().len();
+    let missing = names.into_iter().filter(|name| state.accounts().find(name).is_none());
     let records: Vec<_> = missing.map(|name| UserRecord::Reserved { name, at: now }).collect();
-    append(&mut users, storage, &records)?;
+    append(&mut users, storage, state, &records)?;
     // Marks first: after a crash in between, the old history is only replayed again. The other way round, the next
     // start would refuse marks without messages.
     for name in [SEEN_FILE, LOG_FILE] {
@@ -367,7 +365,7 @@ pub fn new_history<S: Storage>(storage: &mut S, now: Timestamp, out: &mut impl W
         }
     }
     storage.open(LOG_FILE)?;
-    writeln!(out, "accounts: {}; newly reserved names: {}", accounts.len(), records.len())
+    writeln!(out, "accounts: {}; newly reserved names: {}", accounts, records.len())
 }
 
 fn last_message<S: Storage>(storage: &mut S) -> io::Result<Timestamp> {
@@ -379,7 +377,7 @@ fn last_message<S: Storage>(storage: &mut S) -> io::Result<Timestamp> {
     Ok(Tail::read(&log, length)?.map_or(Timestamp::default(), |tail| tail.last))
 }
 
-fn open_users<S: Storage>(storage: &mut S) -> io::Result<(UsersFile<S::File>, Accounts)> {
+fn open_users<S: Storage>(storage: &mut S) -> io::Result<(UsersFile<S::File>, State)> {
     UsersFile::recover(storage, false).map_err(|error| match error {
         RecoverError::Io(error) => error,
         damaged @ RecoverError::Damaged(_) => {
@@ -388,11 +386,18 @@ fn open_users<S: Storage>(storage: &mut S) -> io::Result<(UsersFile<S::File>, Ac
     })
 }
 
+/// Appends records that follow from a state, which each of them changes.
 fn append<S: Storage>(
     users: &mut UsersFile<S::File>,
     storage: &mut S,
+    mut state: State,
     records: &[UserRecord],
 ) -> io::Result<()> {
+    for record in records {
+        let event = Event::Account(*record);
+        state.admit(&event, record.time()).expect("a name is reserved before it is given a code");
+        state.apply(&event);
+    }
     for records in records.chunks(RECORDS_PER_APPEND) {
         users.commit(storage, records.iter()).map_err(|error| match error {
             AppendError::Refused(error) | AppendError::Fatal(error) => {
@@ -451,14 +456,14 @@ mod tests {
     }
 
     /// What a start knows of accounts and reserved names, the log having been read; `None` if it is refused.
-    fn start(path: &Path) -> Option<Accounts> {
+    fn start(path: &Path) -> Option<State> {
         let mut storage = Directory::open(path).unwrap();
-        let (_, mut accounts) = UsersFile::recover(&mut storage, true).ok()?;
+        let (_, mut state) = UsersFile::recover(&mut storage, true).ok()?;
         let last = last_message(&mut storage).unwrap();
-        SeenFile::recover(&mut storage, &mut accounts, last).ok()?;
+        SeenFile::recover(&mut storage, &mut state, last).ok()?;
         let log = storage.open(LOG_FILE).unwrap();
-        log_names(&log).unwrap().into_iter().for_each(|name| _ = accounts.reserve(name));
-        Some(accounts)
+        log_names(&log).unwrap().into_iter().for_each(|name| state.apply(&Event::Trace(name)));
+        Some(state)
     }
 
     fn passes_check(path: &Path) -> bool {
@@ -466,7 +471,8 @@ mod tests {
     }
 
     /// No name is free, and each password opens its own account or none.
-    fn assert_safe(accounts: &Accounts, what: &str) {
+    fn assert_safe(state: &State, what: &str) {
+        let accounts = state.accounts();
         for (number, text) in NAMES.iter().enumerate() {
             assert!(!accounts.is_free(&name(text)), "{what}: {text} is free");
             let standing = accounts.find(&name(text)).and_then(|id| accounts[id].credential());
@@ -512,9 +518,9 @@ mod tests {
             fs::write(&users, &bytes).unwrap();
             assert!(!passes_check(path), "{what}: the check sees nothing");
             match start(path) {
-                Some(accounts) => {
+                Some(state) => {
                     assert!(!is_flip, "{what}: a changed file is used");
-                    assert_safe(&accounts, &what);
+                    assert_safe(&state, &what);
                 }
                 None => {
                     refused += 1;
@@ -542,9 +548,9 @@ mod tests {
         assert_eq!(fs::read_to_string(&users).unwrap(), bad, "nothing was changed");
         assert!(run(path, true).0);
         assert_eq!(fs::read_to_string(path.join("users.txt.damaged")).unwrap(), bad);
-        let accounts = start(path).unwrap();
-        assert_safe(&accounts, "repaired");
-        let open = accounts.iter().filter(|(_, account)| account.credential().is_some()).count();
+        let state = start(path).unwrap();
+        assert_safe(&state, "repaired");
+        let open = state.accounts().iter().filter(|(_, account)| account.credential().is_some()).count();
         assert_eq!(open, NAMES.len() - 1, "the line behind the bad one counts");
         assert!(passes_check(path));
     }
@@ -608,16 +614,19 @@ mod tests {
             change(&mut lines[4]);
             fs::write(path.join(USERS_FILE), lines.concat()).unwrap();
             let (done, said) = run(path, true);
-            let accounts = start(path).expect(what);
+            let state = start(path).expect(what);
+            let accounts = state.accounts();
             let find = |text| accounts.find(&name(text)).expect(what);
             let (anna, bob, carol) = (find("anna"), find("bob"), find("carol"));
             assert!(done, "{what}");
             assert_eq!(accounts[anna].credential().is_none(), is_told, "{what}: {said}");
             assert_eq!(accounts[bob].credential(), Some(credential(5)), "{what}");
             assert_eq!(accounts[carol].credential(), Some(credential(6)), "{what}");
-            assert_eq!(accounts.token(anna, &secret_hash("anna")), None, "{what}");
-            assert_eq!(accounts.token(bob, &secret_hash("bob")), None, "{what}");
-            assert!(accounts.token(carol, &secret_hash("carol")).is_some(), "{what}: it is newer");
+            let soon = Timestamp::from_micros(1_700_000_000_001_000);
+            let has_token = |id, token| state.has_token(id, &secret_hash(token), soon);
+            assert!(!has_token(anna, "anna"), "{what}");
+            assert!(!has_token(bob, "bob"), "{what}");
+            assert!(has_token(carol, "carol"), "{what}: it is newer");
             let expected = if is_told { "valid again: bob\n" } else { "valid again: anna bob\n" };
             assert_eq!(said.contains(expected), is_warned_of, "{what}: {said}");
             assert_eq!(said.contains("warning"), is_warned_of, "{what}: {said}");
@@ -734,10 +743,11 @@ mod tests {
             assert_eq!(outcome.is_ok(), is_known, "{text}");
             let said = String::from_utf8(out).unwrap();
             assert_eq!(said.contains(&format!("/code {code}")), is_known, "{said}");
-            let accounts = start(path).unwrap();
+            let state = start(path).unwrap();
+            let accounts = state.accounts();
             if is_known {
-                let (id, issued) = accounts.code(&secret_hash(code)).unwrap();
-                assert_eq!((&accounts[id].name, issued), (&name(text), NOW));
+                let id = state.account_of_code(&secret_hash(code), NOW).unwrap();
+                assert_eq!(accounts[id].name, name(text));
                 assert!(!accounts.is_free(&name(text)));
             }
         }
@@ -758,9 +768,9 @@ mod tests {
         }
         assert_eq!(fs::read(path.join("chat_history.txt.old")).unwrap(), log);
         assert!(path.join("seen.txt.old").exists() && fs::read(path.join(LOG_FILE)).unwrap().is_empty());
-        let accounts = start(path).unwrap();
-        assert_safe(&accounts, "a new history");
-        assert_eq!(accounts.len(), NAMES.len());
+        let state = start(path).unwrap();
+        assert_safe(&state, "a new history");
+        assert_eq!(state.accounts().len(), NAMES.len());
         assert!(passes_check(path));
     }
 }

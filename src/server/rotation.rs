@@ -62,11 +62,10 @@ mod tests {
 
     #[test]
     fn an_account_with_many_connections_gets_no_more_turns_than_one_with_one() {
-        let mut accounts = crate::state::accounts::Accounts::default();
+        let mut state = crate::state::durable::State::default();
         let mut account = |name: &[u8]| {
             let name = crate::protocol::name::Name::parse(name).unwrap();
-            let at = crate::protocol::record::Timestamp::default();
-            Some(accounts.apply(&crate::state::users::UserRecord::Reserved { name, at }))
+            Some(state.add_for_test(name))
         };
         let (many, one) = (account(b"many"), account(b"one"));
         let mut rotation = Rotation::default();

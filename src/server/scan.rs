@@ -12,8 +12,9 @@ use crate::log::judge::Judge;
 use crate::log::storage::{File, Storage};
 use crate::protocol::name::Name;
 use crate::protocol::record::{Audience, Timestamp};
+use crate::session::Chat;
 use crate::session::effects::Context;
-use crate::state::accounts::Accounts;
+use crate::state::durable::State;
 use crate::transport::net::Net;
 
 /// A scan in progress.
@@ -28,7 +29,6 @@ pub(super) struct Scan {
     first_damaged: Option<u64>,
     /// Whether the last byte read was damaged.
     is_in_damage: bool,
-    has_too_many_names: bool,
     /// After an error, the time of the next attempt; 0 before the first one.
     retry_us: Micros,
     /// Names that were handled already, by a hash of their bytes.
@@ -46,7 +46,6 @@ impl Scan {
             places: 0,
             first_damaged: None,
             is_in_damage: false,
-            has_too_many_names: false,
             retry_us: 0,
             known: Box::new([None; 256]),
         })
@@ -57,7 +56,8 @@ impl Scan {
         self.retry_us
     }
 
-    fn look_at(&mut self, chunk: &Chunk, accounts: &mut Accounts) {
+    /// Applies the messages of a chunk. This reserves the names in them.
+    fn look_at(&mut self, chunk: &Chunk, chat: &mut Chat) {
         let mut judge = self.judge;
         for judged in chunk.lines(&mut judge) {
             let Ok(message) = judged.verdict else {
@@ -68,33 +68,33 @@ impl Scan {
                 continue;
             };
             self.is_in_damage = false;
-            self.reserve(message.ends.from, accounts);
-            if let Audience::Private(to) = message.ends.to {
-                self.reserve(to, accounts);
+            let to = match message.ends.to {
+                Audience::Private(to) => Some(to),
+                Audience::Public => None,
+            };
+            // What has names that were applied already changes nothing, and nearly every message is such a one.
+            let is_from_new = self.is_new(message.ends.from);
+            if to.is_some_and(|to| self.is_new(to)) || is_from_new {
+                chat.recover_message(&message.ends);
             }
         }
         self.judge = judge;
         self.next = chunk.end();
     }
 
-    fn reserve(&mut self, bytes: &[u8], accounts: &mut Accounts) {
-        let hash = bytes.iter().fold(0_u8, |hash, &byte| hash.wrapping_mul(31).wrapping_add(byte));
+    /// Whether a name was not seen a short while ago. It is not new the next time.
+    fn is_new(&mut self, name: &[u8]) -> bool {
+        let hash = name.iter().fold(0_u8, |hash, &byte| hash.wrapping_mul(31).wrapping_add(byte));
         let known = &mut self.known[usize::from(hash)];
-        if known.is_some_and(|name| name.as_bytes() == bytes) {
-            return;
+        if known.is_some_and(|known| known.as_bytes() == name) {
+            return false;
         }
-        let Some(name) = Name::parse(bytes) else { return };
-        *known = Some(name);
-        if accounts.is_free(&name) {
-            if accounts.reserved_len() < RESERVED_NAMES_MAX {
-                accounts.reserve(name);
-            } else {
-                self.has_too_many_names = true;
-            }
-        }
+        *known = Name::parse(name);
+        true
     }
 
-    fn report(&self, reserved: usize) {
+    fn report(&self, state: &State) {
+        let reserved = state.accounts().reserved().len();
         match self.first_damaged {
             None => info!("{LOG_FILE}: all {} bytes are good; names reserved: {reserved}", self.end),
             Some(first) => warn!(
@@ -103,7 +103,7 @@ impl Scan {
                 self.damaged, self.places
             ),
         }
-        if self.has_too_many_names {
+        if state.has_lost_names() {
             warn!(
                 "{LOG_FILE}: it holds more than {RESERVED_NAMES_MAX} names without an account, which cannot all be \
                  reserved: registration stays closed"
@@ -119,13 +119,13 @@ impl<N: Net, S: Storage> Server<N, S> {
         scan.judge.set_latest(self.journal.last());
         for _ in 0..SCAN_CHUNKS_PER_TURN {
             if scan.next >= scan.end {
-                scan.report(self.chat.accounts.reserved_len());
+                scan.report(self.chat.state());
                 let (now, batch, effects) = (self.now, &mut self.batch, &mut self.effects);
                 let mut context = Context { now, world, batch, effects };
-                return self.chat.names_known(!scan.has_too_many_names, &mut context);
+                return self.chat.names_known(&mut context);
             }
             match self.chunk.read(&self.journal, scan.next, scan.end, CATCH_UP_CHUNK_BYTES) {
-                Ok(()) => scan.look_at(&self.chunk, &mut self.chat.accounts),
+                Ok(()) => scan.look_at(&self.chunk, &mut self.chat),
                 Err(why) => {
                     if scan.retry_us == 0 {
                         error!("{LOG_FILE}: cannot be read, so that nobody can register: {why}");

@@ -28,7 +28,8 @@ impl<N: Net, S: Storage> Server<N, S> {
         let Some(certain) = received.max(self.certain(account, Some(id))) else { return };
         self.share_certain(account, certain);
         let seen = self.reach(account, Some(id), certain, |it| it.delivered_now(mark));
-        if std::mem::replace(&mut self.chat.accounts[account].seen, seen) != seen {
+        if seen != self.seen.mark(account) {
+            self.seen.set_mark(account, seen);
             self.save_seen_soon(account);
         }
     }
@@ -42,7 +43,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         is_new: bool,
     ) -> Timestamp {
         if is_new {
-            self.chat.accounts[account].seen = self.journal.last();
+            self.seen.set_mark(account, self.journal.last());
         } else {
             self.note_seen(account);
         }
@@ -51,7 +52,7 @@ impl<N: Net, S: Storage> Server<N, S> {
             self.save_seen_soon(account);
         }
         let (mark, now_us) = (self.flushed_last, self.now.mono_us);
-        let certain = self.certain(account, Some(id)).unwrap_or(self.chat.accounts[account].seen);
+        let certain = self.certain(account, Some(id)).unwrap_or(self.seen.mark(account));
         let from = self.reach(account, Some(id), certain, |it| {
             if it.is_silent(now_us) { it.heard } else { it.delivered_now(mark) }
         });
@@ -68,9 +69,8 @@ impl<N: Net, S: Storage> Server<N, S> {
         self.share_certain(account, certain);
         let reach = self.reach(account, None, certain, |it| it.delivered_now(mark));
         // Only an end moves it back.
-        let seen = &mut self.chat.accounts[account].seen;
-        if reach > *seen {
-            *seen = reach;
+        if reach > self.seen.mark(account) {
+            self.seen.set_mark(account, reach);
             self.save_seen_soon(account);
         }
     }
@@ -143,13 +143,13 @@ impl<N: Net, S: Storage> Server<N, S> {
         self.save_seen();
         let has_more = self.seen_next > 0 || !self.seen_pending.is_empty();
         self.seen_due_us = has_more.then_some(self.now.mono_us + SEEN_PAUSE_US);
-        self.seen.compact(&mut self.storage, &self.chat.accounts);
+        self.seen.compact(&mut self.storage, self.chat.accounts());
     }
 
     /// Appends the marks that have changed, all at once. If that fails, they are saved later: a mark that has moved
     /// back must not be forgotten.
     pub(super) fn save_seen(&mut self) {
-        if self.seen.append(&self.chat.accounts, self.seen_pending.iter().copied()) {
+        if self.seen.append(self.chat.accounts(), self.seen_pending.iter().copied()) {
             self.seen_pending.clear();
         }
     }

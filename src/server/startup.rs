@@ -41,13 +41,15 @@ impl<N: Net, S: Storage> Server<N, S> {
         };
         require_log(&mut storage).map_err(fatal("the data directory"))?;
         let journal = Journal::recover(&mut storage, options.sync).map_err(recovering(LOG_FILE))?;
-        let (users, mut accounts) =
+        let (users, mut state) =
             UsersFile::recover(&mut storage, journal.end() > 0).map_err(recovering(USERS_FILE))?;
-        let seen = SeenFile::recover(&mut storage, &mut accounts, journal.last())
+        let seen = SeenFile::recover(&mut storage, &mut state, journal.last())
             .map_err(fatal("the data directory"))?;
         match journal.end() {
-            0 => info!("accounts: {}; history: empty", accounts.len()),
-            end => info!("accounts: {}; history: {end} bytes, up to {}", accounts.len(), journal.last()),
+            0 => info!("accounts: {}; history: empty", state.accounts().len()),
+            end => {
+                info!("accounts: {}; history: {end} bytes, up to {}", state.accounts().len(), journal.last())
+            }
         }
         let mut rules = options.rules;
         if options.rate.is_none() {
@@ -55,7 +57,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         }
         let reserved = options.max_connections.min(CONNECTIONS_RESERVED_MAX);
         let wall_us = now.wall_us.max(journal.last().micros());
-        let mut chat = Chat::new(rules, accounts, reserved, Now { wall_us, ..now });
+        let mut chat = Chat::new(rules, state, reserved, Now { wall_us, ..now });
         let scan = Scan::new(&journal);
         if scan.is_none() {
             chat.history_is_empty();

@@ -2,6 +2,7 @@
 
 use super::Server;
 use crate::log::storage::Storage;
+use crate::state::durable::State;
 use crate::transport::net::Net;
 
 /// Of what belongs to single connections, the most that one of them has.
@@ -24,6 +25,11 @@ pub struct Usage {
 }
 
 impl<N: Net, S: Storage> Server<N, S> {
+    /// What the events came to that are committed.
+    pub fn state(&self) -> &State {
+        self.chat.state()
+    }
+
     /// What it holds now. Looks at every connection.
     pub fn usage(&self) -> Usage {
         let mut usage = Usage {

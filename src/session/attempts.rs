@@ -13,6 +13,7 @@ use crate::protocol::name::Name;
 use crate::protocol::record::Timestamp;
 use crate::protocol::reply::{Error, Notice};
 use crate::session::effects::{Context, Effects, Save};
+use crate::state::event::{Event, Refusal};
 use crate::state::users::UserRecord;
 use crate::state::users_file::RecordsSaved;
 
@@ -32,8 +33,9 @@ impl Chat {
         self.hashing.len()
     }
 
-    /// Hashes passwords for a bounded time.
+    /// Handles lines that waited for this turn, and hashes passwords for a bounded time.
     pub fn work(&mut self, context: &mut Context<'_>) {
+        self.handle_postponed(context);
         if self.hashing.is_empty() {
             return;
         }
@@ -45,6 +47,11 @@ impl Chat {
                 unreachable!("sessions in the queue have an attempt");
             };
             let verdict = attempt.step(WORK_STEP_ROUNDS);
+            if verdict.is_some() && context.effects.is_staged(attempt.name()) {
+                // Judged in the next turn, by what becomes of the name in this one.
+                attempt.postpone(verdict);
+                break;
+            }
             self.quantum_rounds = self.quantum_rounds.saturating_add(WORK_STEP_ROUNDS);
             match verdict {
                 None if self.quantum_rounds < self.rules.kdf_rounds => {}
@@ -120,11 +127,10 @@ impl Chat {
         };
         let name = *attempt.name();
         let mut verdict = verdict;
-        // Another session may have changed the password since this attempt began, or be about to.
-        if let Some(account) = self.accounts.find(&name).filter(|_| attempt.checked().is_some()) {
-            let standing = self.accounts[account].credential();
-            let is_changing = context.effects.saves().iter().any(|save| save.changes(&name));
-            if is_changing || attempt.checked() != standing.as_ref() {
+        // Another session may have changed the password since this attempt began.
+        if let Some(account) = self.accounts().find(&name).filter(|_| attempt.checked().is_some()) {
+            let standing = self.accounts()[account].credential();
+            if attempt.checked() != standing.as_ref() {
                 if standing.is_some_and(|standing| attempt.check_again(account, standing)) {
                     self.session_mut(id).waiting = Waiting::ForHash(attempt);
                     return self.hashing.turn_over();
@@ -138,32 +144,48 @@ impl Chat {
             Verdict::Wrong => self.wrong(id, &claim, &name, attempt.failures(), context),
             Verdict::Right(account) => self.enter(id, account, false, context.now, context.effects),
             Verdict::Store(credential, reason) => {
-                if reason == SaveReason::Registered {
-                    // Another session may have registered the name while this password was hashed.
-                    if let Err(refusal) = self.check_registration(&claim, &name, context) {
-                        context.effects.direct(id, refusal);
-                        return self.resume(id, context.effects);
-                    }
-                    self.throttle.registered(claim.origin, context.now.mono_us);
+                if let Err(error) = self.store(id, &claim, name, credential, reason, context) {
+                    context.effects.direct(id, error);
+                    self.resume(id, context.effects);
                 }
-                if reason == SaveReason::Reset && !self.take_code(id, context) {
-                    context.effects.direct(id, Error::BadCode);
-                    return self.resume(id, context.effects);
-                }
-                let at = context.batch.time(context.now.wall_us);
-                let mut records = vec![self.credential_record(name, credential, at)];
-                if matches!(reason, SaveReason::PasswordChanged | SaveReason::Reset) {
-                    // First, so that it revokes what was issued before and nothing that follows.
-                    records.insert(0, UserRecord::Revoked { name: *records[0].name(), at });
-                }
-                context.effects.save(Save { session: id, name, records, reason });
             }
         }
     }
 
+    /// Stages what an attempt stores.
+    fn store(
+        &mut self,
+        id: SessionId,
+        claim: &Claim,
+        name: Name,
+        credential: Credential,
+        reason: SaveReason,
+        context: &mut Context<'_>,
+    ) -> Result<(), Error<'static>> {
+        if reason == SaveReason::Registered {
+            // Another session may have registered the name while this password was hashed.
+            self.check_registration(claim, &name, context)?;
+        }
+        if reason == SaveReason::Reset && !self.take_code(id, context) {
+            return Err(Error::BadCode);
+        }
+        let at = context.batch.time(context.now.wall_us);
+        let mut records = vec![self.credential_record(name, credential, at)];
+        if matches!(reason, SaveReason::PasswordChanged | SaveReason::Reset) {
+            // First, so that it revokes what was issued before and nothing that follows.
+            records.insert(0, UserRecord::Revoked { name: *records[0].name(), at });
+        }
+        let save = Save { session: id, name, records, reason };
+        context.effects.stage(save, &self.state, at).map_err(Refusal::to_error)?;
+        if reason == SaveReason::Registered {
+            self.throttle.registered(claim.origin, context.now.mono_us);
+        }
+        Ok(())
+    }
+
     /// The record of a new password. An account keeps its spelling and the time of its registration.
     fn credential_record(&self, name: Name, credential: Credential, now: Timestamp) -> UserRecord {
-        let account = self.accounts.find(&name).map(|id| &self.accounts[id]);
+        let account = self.accounts().find(&name).map(|id| &self.accounts()[id]);
         let (name, registered) = account.map_or((name, now), |it| (it.name, it.registered));
         UserRecord::Credential { name, credential, registered }
     }
@@ -189,10 +211,10 @@ impl Chat {
     ) {
         let id = save.session;
         let (name, is_new) = (save.name, save.reason == SaveReason::Registered);
-        let account = match outcome {
-            Ok(_) => save.records.iter().map(|record| self.accounts.apply(record)).last(),
-            Err(_) => self.accounts.find(&name),
-        };
+        if outcome.is_ok() {
+            save.records.iter().for_each(|record| self.state.apply(&Event::Account(*record)));
+        }
+        let account = self.accounts().find(&name);
         if matches!(save.reason, SaveReason::PasswordChanged | SaveReason::Reset)
             && outcome.is_ok()
             && let Some(account) = account

@@ -7,7 +7,10 @@ use crate::limits::USER_RECORDS_PER_TURN_MAX;
 use crate::log::journal::{Batch, Staged};
 use crate::protocol::command::HistoryRange;
 use crate::protocol::name::Name;
+use crate::protocol::record::Timestamp;
 use crate::protocol::reply::Reply;
+use crate::state::durable::State;
+use crate::state::event::{Event, Refusal};
 use crate::state::users::UserRecord;
 
 /// What a turn gives to everything that happens in it.
@@ -87,7 +90,8 @@ pub enum Ask {
     Quit,
 }
 
-/// Records of one name to be stored with the turn's batch, all or none of them.
+/// Records of one name to be stored with the turn's batch, all or none of them. A turn has at most one of each name, so
+/// each is admitted by the state that all earlier ones produced.
 #[derive(Debug)]
 pub struct Save {
     /// Whose attempt it comes of.
@@ -98,14 +102,6 @@ pub struct Save {
     pub records: Vec<UserRecord>,
     /// And why.
     pub reason: SaveReason,
-}
-
-impl Save {
-    /// Whether the name has another password after these records.
-    pub fn changes(&self, name: &Name) -> bool {
-        let is_credential = |record: &UserRecord| matches!(record, UserRecord::Credential { .. });
-        self.name == *name && self.records.iter().any(is_credential)
-    }
 }
 
 impl Effects {
@@ -173,11 +169,23 @@ impl Effects {
         self.list.push(effect);
     }
 
-    /// Adds what is to be stored. What voids tokens comes last, so that it also voids those of the same turn.
-    pub fn save(&mut self, save: Save) {
-        let revokes = |save: &Save| save.records.iter().any(|it| matches!(it, UserRecord::Revoked { .. }));
-        let first = self.saves.iter().position(revokes).filter(|_| !revokes(&save));
-        self.saves.insert(first.unwrap_or(self.saves.len()), save);
+    /// Whether there are records to be stored of this name, or of one that looks like it. Whatever else depends on the
+    /// name has to wait for the next turn.
+    pub fn is_staged(&self, name: &Name) -> bool {
+        self.saves.iter().any(|save| save.name == *name || save.name.looks_like(name))
+    }
+
+    /// Adds what is to be stored, if the state admits all of it at this moment.
+    ///
+    /// # Errors
+    /// Why it does not; then nothing is stored.
+    pub fn stage(&mut self, save: Save, state: &State, at: Timestamp) -> Result<(), Refusal> {
+        assert!(!self.is_staged(&save.name), "a turn takes each name once");
+        for record in &save.records {
+            state.admit(&Event::Account(*record), at)?;
+        }
+        self.saves.push(save);
+        Ok(())
     }
 
     /// Adds a notice for everyone.

@@ -12,7 +12,6 @@ use crate::protocol::command::{is_password, password_splits};
 use crate::protocol::name::Name;
 use crate::protocol::reply::{Error, Notice};
 use crate::session::effects::Context;
-use crate::state::accounts::taken_by;
 
 impl Chat {
     pub(super) fn register(
@@ -72,7 +71,8 @@ impl Chat {
 
     /// Notes that the history has been read. Either every name in it without an account is reserved, or there are too
     /// many of them. Waiting registrations continue.
-    pub fn names_known(&mut self, are_reserved: bool, context: &mut Context<'_>) {
+    pub fn names_known(&mut self, context: &mut Context<'_>) {
+        let are_reserved = !self.state.has_lost_names();
         self.names = if are_reserved { Names::Known } else { Names::TooMany };
         for id in std::mem::take(&mut self.unnamed) {
             let waiting = std::mem::replace(&mut self.session_mut(id).waiting, Waiting::ForAnswer);
@@ -106,7 +106,7 @@ impl Chat {
         if !self.rules.is_registration_open {
             return Err(Error::RegistrationClosed);
         }
-        if self.accounts.len() >= self.rules.accounts_max {
+        if self.accounts().len() >= self.rules.accounts_max {
             return Err(Error::AccountsFull { limit: self.rules.accounts_max as u64 });
         }
         if let Err(too_many) = self.throttle.may_register(claim.origin, context.now.mono_us) {
@@ -115,21 +115,18 @@ impl Chat {
                 TooMany::OfHour => Error::RegisteredOnServer,
             });
         }
-        let of_this_turn = context.effects.saves().iter().find(|it| it.name.looks_like(name));
-        let of_this_turn = of_this_turn.map(|other| taken_by(name, &other.name));
-        if let Some(why) = self.accounts.why_taken(name).or(of_this_turn) {
+        self.state.admit_name(name).map_err(|refusal| {
             self.throttle.failed(claim, 1, context.now.mono_us);
-            return Err(why);
-        }
-        Ok(())
+            refusal.to_error()
+        })
     }
 
     pub(super) fn login(&mut self, id: SessionId, name: &str, password: &str, context: &mut Context<'_>) {
         let Some(name) = Name::parse(name.as_bytes()) else {
             return context.effects.direct(id, Error::BadLogin);
         };
-        let account = self.accounts.find(&name);
-        let account = account.and_then(|account| Some((account, self.accounts[account].credential()?)));
+        let account = self.accounts().find(&name);
+        let account = account.and_then(|account| Some((account, self.accounts()[account].credential()?)));
         let attempt = Attempt::login(name, account, password, self.fresh(context.world));
         let claim = self.claim(id, Some(name));
         if !self.is_delayed_for_long(id, &claim, context) {
@@ -148,9 +145,9 @@ impl Chat {
         if replaced || password_splits(passwords).next().is_none() {
             return context.effects.direct(id, Error::BAD_PASSWORDS);
         }
-        let name = self.accounts[account].name;
+        let name = self.accounts()[account].name;
         let credential =
-            self.accounts[account].credential().expect("the account of a session has a password");
+            self.accounts()[account].credential().expect("the account of a session has a password");
         let claim = self.claim(id, Some(name));
         if self.is_delayed_for_long(id, &claim, context) {
             return;
@@ -197,7 +194,7 @@ impl Chat {
 
     pub(super) fn claim(&self, id: SessionId, account: Option<Name>) -> Claim {
         let session = self.session(id);
-        let known = account.and_then(|name| self.accounts.find(&name));
+        let known = account.and_then(|name| self.accounts().find(&name));
         Claim { origin: session.peer.ip().into(), account, known, is_inside: session.account().is_some() }
     }
 

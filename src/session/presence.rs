@@ -88,7 +88,7 @@ fn crowd(names: &BTreeSet<Name>) -> Crowd<'static> {
 mod tests {
     use super::*;
 
-    use crate::state::users::UserRecord;
+    use crate::state::durable::State;
 
     fn name(text: &str) -> Name {
         Name::parse(text.as_bytes()).unwrap()
@@ -97,24 +97,24 @@ mod tests {
     /// A presence of accounts that exist once they are named.
     #[derive(Default)]
     struct Crowd {
-        accounts: Accounts,
+        state: State,
         presence: Presence,
     }
 
     impl Crowd {
         fn account(&mut self, text: &str) -> AccountId {
-            let reserved = UserRecord::Reserved { name: name(text), at: Default::default() };
-            self.accounts.find(&name(text)).unwrap_or_else(|| self.accounts.apply(&reserved))
+            let known = self.state.accounts().find(&name(text));
+            known.unwrap_or_else(|| self.state.add_for_test(name(text)))
         }
 
         fn joined(&mut self, text: &str) {
             let account = self.account(text);
-            self.presence.joined(account, &self.accounts);
+            self.presence.joined(account, self.state.accounts());
         }
 
         fn left(&mut self, text: &str) {
             let account = self.account(text);
-            self.presence.left(account, &self.accounts);
+            self.presence.left(account, self.state.accounts());
         }
 
         fn tell(&mut self, now_us: Micros) -> Option<String> {
@@ -172,8 +172,8 @@ mod tests {
         }
         let after = |after: Option<&str>| {
             let after = after.map(name);
-            let ids = crowd.presence.accounts_after(after.as_ref(), &crowd.accounts);
-            ids.iter().map(|&id| crowd.accounts[id].name.as_str()).collect::<Vec<_>>().join(" ")
+            let ids = crowd.presence.accounts_after(after.as_ref(), crowd.state.accounts());
+            ids.iter().map(|&id| crowd.state.accounts()[id].name.as_str()).collect::<Vec<_>>().join(" ")
         };
         assert_eq!(after(None), "Alice bob carol");
         assert_eq!(after(Some("ALICE")), "bob carol");

@@ -121,16 +121,14 @@ pub fn line_due_after(rate: u32, line_due_us: Micros) -> Micros {
 mod tests {
     use super::*;
     use crate::protocol::name::Name;
-    use crate::state::accounts::Accounts;
-    use crate::state::users::UserRecord;
+    use crate::state::durable::State;
 
     const LIMITS: ByteLimits = ByteLimits { daily: Some(1000), first_day: Some(100) };
 
     fn accounts(count: u32) -> Vec<AccountId> {
-        let mut accounts = Accounts::default();
+        let mut state = State::default();
         let name = |number| Name::parse(format!("n{number}").as_bytes()).expect("it is a name");
-        let at = Timestamp::default();
-        (0..count).map(|number| accounts.apply(&UserRecord::Reserved { name: name(number), at })).collect()
+        (0..count).map(|number| state.add_for_test(name(number))).collect()
     }
 
     fn at(seconds: u64) -> Now {

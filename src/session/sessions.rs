@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use log::info;
 
-use super::{Chat, State, Waiting};
+use super::{Chat, Login, Waiting};
 use crate::clock::Now;
 use crate::ids::{AccountId, SessionId};
 use crate::limits::{LOGIN_GRACE_US, SECOND_US, SESSIONS_PER_ACCOUNT_MAX};
@@ -12,9 +12,14 @@ use crate::protocol::reply::{Error, Notice};
 use crate::session::effects::{Effect, Effects};
 
 impl Chat {
+    /// Returns the newest session of an account, or `None` while it is offline.
+    pub fn newest_session(&self, account: AccountId) -> Option<SessionId> {
+        self.newest.get(&account).copied()
+    }
+
     /// Returns the sessions of an account, the newest first.
     pub fn sessions_of(&self, account: AccountId) -> impl Iterator<Item = SessionId> {
-        std::iter::successors(self.accounts[account].newest_session(), |&id| self.session(id).older())
+        std::iter::successors(self.newest_session(account), |&id| self.session(id).older())
     }
 
     /// Logs a session in. If the account has too many sessions then, the one that has been silent longest ends, so that
@@ -27,7 +32,7 @@ impl Chat {
         now: Now,
         effects: &mut Effects,
     ) {
-        let (name, peer) = (self.accounts[account].name, self.session(id).peer);
+        let (name, peer) = (self.accounts()[account].name, self.session(id).peer);
         self.throttle.succeeded(peer.ip().into(), (account, &name), now.mono_us);
         let staying: Vec<SessionId> =
             self.sessions_of(account).filter(|&other| !self.is_ending(other)).collect();
@@ -41,15 +46,15 @@ impl Chat {
                 .for_each(|other| self.end(other, error, "replaced by a newer session", now, effects));
         }
         info!("{peer}: {name} {}", if is_new { "registered" } else { "logged in" });
-        let older = self.accounts[account].set_newest_session(Some(id));
+        let older = self.newest.insert(account, id);
         if older.is_none() {
-            self.presence.joined(account, &self.accounts);
+            self.presence.joined(account, self.state.accounts());
         }
         let rules_replay = self.rules.replay;
-        let account_replay = self.accounts.replay(account);
+        let account_replay = self.replays.get(&account).copied();
         let session = self.session_mut(id);
         let replay = session.replay().or(account_replay).unwrap_or(rules_replay);
-        session.state = State::Inside { account, older };
+        session.login = Login::Inside { account, older };
         session.heard_s = (now.mono_us / SECOND_US) as u32;
         session.waiting = Waiting::ForAnswer;
         effects.direct(id, Notice::Welcome { name });
@@ -99,12 +104,15 @@ impl Chat {
 
     /// Removes a session from its account's list.
     pub(super) fn unlink(&mut self, id: SessionId, account: AccountId, older: Option<SessionId>) {
-        if self.accounts[account].newest_session() == Some(id) {
-            self.accounts[account].set_newest_session(older);
+        if self.newest_session(account) == Some(id) {
+            match older {
+                Some(older) => self.newest.insert(account, older),
+                None => self.newest.remove(&account),
+            };
             return;
         }
         let newer = self.sessions_of(account).find(|&other| self.session(other).older() == Some(id));
         let newer = newer.expect("it is one of the account's");
-        self.session_mut(newer).state = State::Inside { account, older };
+        self.session_mut(newer).login = Login::Inside { account, older };
     }
 }

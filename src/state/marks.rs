@@ -7,7 +7,7 @@
 //! Losing a mark repeats messages and never hides any. So bad lines are ignored, and so is a mark that is later than
 //! the last message of the log: the name's previous mark counts instead, if it has one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write;
 use std::io;
 
@@ -20,13 +20,39 @@ use crate::log::storage::{AppendError, AppendFile, File, Storage, SyncPolicy, re
 use crate::protocol::name::Name;
 use crate::protocol::record::{TIMESTAMP_BYTES, Timestamp};
 use crate::state::accounts::Accounts;
+use crate::state::durable::State;
+use crate::state::event::Event;
 
 /// The file name of how far each account has read.
 pub const SEEN_FILE: &str = "seen.txt";
 
+/// How far each account has read: the last message that was delivered to any of its sessions.
+#[derive(Debug, Default)]
+struct Marks {
+    /// By the accounts' numbers; those at the end that have no mark are left out.
+    by_account: Vec<Timestamp>,
+    /// Of names that have a mark and no account.
+    others: HashMap<Name, Timestamp>,
+}
+
+impl Marks {
+    fn of(&self, id: AccountId) -> Timestamp {
+        self.by_account.get(id.0 as usize).copied().unwrap_or_default()
+    }
+
+    fn set(&mut self, id: AccountId, mark: Timestamp) {
+        let index = id.0 as usize;
+        if self.by_account.len() <= index {
+            self.by_account.resize(index + 1, Timestamp::default());
+        }
+        self.by_account[index] = mark;
+    }
+}
+
 /// `seen.txt`.
 #[derive(Debug)]
 pub struct SeenFile<F> {
+    marks: Marks,
     file: AppendFile<F>,
     /// Its length when it was last read or rewritten.
     compact_bytes: u64,
@@ -43,7 +69,7 @@ impl<F: File> SeenFile<F> {
     /// The system's.
     pub fn recover<S: Storage<File = F>>(
         storage: &mut S,
-        accounts: &mut Accounts,
+        state: &mut State,
         last: Timestamp,
     ) -> io::Result<SeenFile<F>> {
         let mut file = storage.open(SEEN_FILE)?;
@@ -54,6 +80,8 @@ impl<F: File> SeenFile<F> {
         }
         // A torn end is truncated, which works even if the disk is full.
         let (mut lines, mut bad, mut late, mut whole) = (0_usize, 0, 0, 0);
+        let mut marks = Marks::default();
+        marks.by_account.reserve_exact(state.accounts().len());
         for_each_line(&file, |offset, line| {
             lines += 1;
             if line.ends_with(b"\n") {
@@ -65,10 +93,15 @@ impl<F: File> SeenFile<F> {
             };
             let is_late = seen > last;
             late += u64::from(is_late);
-            match accounts.find(&name) {
+            match state.accounts().find(&name) {
                 Some(_) if is_late => {}
-                Some(id) => accounts[id].seen = seen,
-                None => accounts.reserve_marked(name, if is_late { Timestamp::default() } else { seen }),
+                Some(id) => marks.set(id, seen),
+                None => {
+                    state.apply(&Event::Trace(name));
+                    if !is_late {
+                        marks.others.insert(name, seen);
+                    }
+                }
             }
         })?;
         if bad > 0 {
@@ -81,8 +114,8 @@ impl<F: File> SeenFile<F> {
             );
         }
         // A late mark must not take effect once the log has grown past it.
-        if bad > 0 || late > 0 || (lines > 1000 && lines > 2 * accounts.len()) {
-            match rewrite_seen(storage, accounts) {
+        if bad > 0 || late > 0 || (lines > 1000 && lines > 2 * state.accounts().len()) {
+            match rewrite_seen(storage, &marks, state.accounts()) {
                 Ok(()) => {
                     file = storage.open(SEEN_FILE)?;
                     whole = file.len()?;
@@ -91,6 +124,7 @@ impl<F: File> SeenFile<F> {
             }
         }
         Ok(SeenFile {
+            marks,
             file: AppendFile::new(file, whole)?,
             compact_bytes: whole,
             failing: false,
@@ -98,11 +132,21 @@ impl<F: File> SeenFile<F> {
         })
     }
 
+    /// The last message that was delivered to any session of an account.
+    pub fn mark(&self, id: AccountId) -> Timestamp {
+        self.marks.of(id)
+    }
+
+    /// Notes how far an account has read. [`SeenFile::append`] saves it.
+    pub fn set_mark(&mut self, id: AccountId, mark: Timestamp) {
+        self.marks.set(id, mark);
+    }
+
     /// Appends how far some accounts have read, and returns whether it is saved.
     pub fn append(&mut self, accounts: &Accounts, ids: impl Iterator<Item = AccountId>) -> bool {
         let mut batch = String::new();
         for id in ids {
-            write_mark(&mut batch, &accounts[id].name, accounts[id].seen);
+            write_mark(&mut batch, &accounts[id].name, self.marks.of(id));
         }
         if batch.is_empty() {
             return true;
@@ -133,8 +177,9 @@ impl<F: File> SeenFile<F> {
         }
         // Set even if the rewrite fails, so that it is not retried in every turn.
         self.compact_bytes = grown;
-        let rewritten =
-            rewrite_seen(storage, accounts).and_then(|()| storage.open(SEEN_FILE)).and_then(|file| {
+        let rewritten = rewrite_seen(storage, &self.marks, accounts)
+            .and_then(|()| storage.open(SEEN_FILE))
+            .and_then(|file| {
                 let length = file.len()?;
                 AppendFile::new(file, length)
             });
@@ -161,11 +206,12 @@ pub fn has_marks(file: &impl File) -> io::Result<bool> {
     Ok(has_marks)
 }
 
-fn rewrite_seen<S: Storage>(storage: &mut S, accounts: &Accounts) -> io::Result<()> {
-    let marks = accounts.iter().map(|(_, account)| (&account.name, account.seen));
-    let marks = marks.filter(|(_, seen)| *seen != Timestamp::default());
+fn rewrite_seen<S: Storage>(storage: &mut S, marks: &Marks, accounts: &Accounts) -> io::Result<()> {
+    let of_accounts = accounts.iter().map(|(id, account)| (&account.name, marks.of(id)));
     // A mark reserves its name, so that one without an account stays.
-    let lines = marks.chain(accounts.marked()).map(|(name, seen)| {
+    let others = marks.others.iter().map(|(name, seen)| (name, *seen));
+    let all = of_accounts.chain(others).filter(|(_, seen)| *seen != Timestamp::default());
+    let lines = all.map(|(name, seen)| {
         let mut line = String::new();
         write_mark(&mut line, name, seen);
         line
@@ -223,9 +269,8 @@ pub fn mark_names(file: &impl File) -> io::Result<BTreeSet<Name>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::credential::Credential;
     use crate::log::directory::Directory;
-    use crate::state::users::UserRecord;
+    use crate::state::users::UserRecord::Reserved;
     use std::fs;
 
     const LAST: Timestamp = Timestamp::from_micros(1000);
@@ -234,33 +279,31 @@ mod tests {
         Name::parse(text.as_bytes()).unwrap()
     }
 
-    fn account(accounts: &mut Accounts, text: &str) -> AccountId {
-        let credential = Credential { rounds: 1, salt: [1; 16], key: [1; 32] };
-        let registered = Timestamp::default();
-        accounts.apply(&UserRecord::Credential { name: name(text), credential, registered })
+    fn account(state: &mut State, text: &str) -> AccountId {
+        state.apply(&Event::Account(Reserved { name: name(text), at: Timestamp::default() }));
+        state.accounts().find(&name(text)).unwrap()
     }
 
     #[test]
     fn seen_is_the_last_line_of_a_name_and_a_bad_line_is_left_out() {
         let directory = tempfile::tempdir().unwrap();
-        let mut accounts = Accounts::default();
-        let (alice, bob) = (account(&mut accounts, "alice"), account(&mut accounts, "bob"));
+        let mut state = State::default();
+        let (alice, bob) = (account(&mut state, "alice"), account(&mut state, "bob"));
         let stamp = |micros| Timestamp::from_micros(micros);
         let mut storage = Directory::open(directory.path()).unwrap();
-        let mut file = SeenFile::recover(&mut storage, &mut accounts, LAST).unwrap();
+        let mut file = SeenFile::recover(&mut storage, &mut state, LAST).unwrap();
         for micros in [1, 2, 3] {
-            accounts[alice].seen = stamp(micros);
-            accounts[bob].seen = stamp(10 * micros);
-            file.append(&accounts, [alice, bob].into_iter());
+            file.set_mark(alice, stamp(micros));
+            file.set_mark(bob, stamp(10 * micros));
+            file.append(state.accounts(), [alice, bob].into_iter());
         }
         let path = directory.path().join(SEEN_FILE);
         fs::write(&path, fs::read_to_string(&path).unwrap() + "carol 2026-11-22T12:03:11.042317Z\nbob 2026-")
             .unwrap();
-        (accounts[alice].seen, accounts[bob].seen) = (stamp(0), stamp(0));
         drop(file);
-        let mut file = SeenFile::recover(&mut storage, &mut accounts, LAST).unwrap();
-        assert_eq!((accounts[alice].seen, accounts[bob].seen), (stamp(3), stamp(30)));
-        file.append(&accounts, std::iter::once(alice));
+        let mut file = SeenFile::recover(&mut storage, &mut state, LAST).unwrap();
+        assert_eq!((file.mark(alice), file.mark(bob)), (stamp(3), stamp(30)));
+        file.append(state.accounts(), std::iter::once(alice));
         let text = format!("alice {0}\nbob {1}\nalice {0}\n", stamp(3), stamp(30));
         assert_eq!(
             fs::read_to_string(&path).unwrap(),
@@ -273,17 +316,17 @@ mod tests {
     fn a_seen_file_that_has_grown_is_rewritten_while_in_use() {
         let directory = tempfile::tempdir().unwrap();
         let mut storage = Directory::open(directory.path()).unwrap();
-        let mut accounts = Accounts::default();
-        let alice = account(&mut accounts, "alice");
-        accounts[alice].seen = Timestamp::from_micros(1);
-        let mut file = SeenFile::recover(&mut storage, &mut accounts, LAST).unwrap();
+        let mut state = State::default();
+        let alice = account(&mut state, "alice");
+        let mut file = SeenFile::recover(&mut storage, &mut state, LAST).unwrap();
+        file.set_mark(alice, Timestamp::from_micros(1));
         let path = directory.path().join(SEEN_FILE);
         for _ in 0..SEEN_COMPACT_BYTES / 30_000 {
-            file.append(&accounts, std::iter::repeat_n(alice, 1000));
-            file.compact(&mut storage, &accounts);
+            file.append(state.accounts(), std::iter::repeat_n(alice, 1000));
+            file.compact(&mut storage, state.accounts());
         }
-        accounts[alice].seen = Timestamp::from_micros(2);
-        file.append(&accounts, std::iter::once(alice));
+        file.set_mark(alice, Timestamp::from_micros(2));
+        file.append(state.accounts(), std::iter::once(alice));
         let length = fs::metadata(&path).unwrap().len();
         assert!(length < SEEN_COMPACT_BYTES, "{length}");
         let text = fs::read_to_string(&path).unwrap();

@@ -20,7 +20,8 @@ use crate::log::storage::{
 };
 use crate::protocol::name::Name;
 use crate::protocol::record::Timestamp;
-use crate::state::accounts::{Accounts, Place};
+use crate::state::durable::State;
+use crate::state::event::Event;
 use crate::state::users::{CREDENTIAL_BYTES, Check, SealedLine, UserRecord, is_beginning, write_line};
 
 /// The accounts' file name.
@@ -29,8 +30,8 @@ pub const USERS_FILE: &str = "users.txt";
 /// The contents of a `users.txt`, and its condition.
 #[derive(Debug)]
 pub struct Users {
-    /// The accounts that result from its records.
-    pub accounts: Accounts,
+    /// The sum of its records.
+    pub state: State,
     /// How it is written.
     pub form: Form,
     /// The CHECK of its last line.
@@ -77,7 +78,7 @@ pub fn read_users(file: &impl File) -> Result<Users, RecoverError> {
     let count = usize::try_from(file.len()?).unwrap_or(0) / CREDENTIAL_BYTES;
     let mut reading = Reading {
         users: Users {
-            accounts: Accounts::with_capacity(count),
+            state: State::with_capacity(count),
             form,
             check: Check::START,
             lines: 0,
@@ -131,9 +132,8 @@ impl Reading {
         let is_proven = self.bad.is_none() || self.users.form == Form::Sealed;
         match self.parse(text) {
             Ok((record, check)) if is_proven => {
-                let place = self.users.accounts.look_up(record.name());
-                self.damage = self.pass_over().and_then(|()| self.admit(&record, &place, offset)).err();
-                self.users.accounts.apply_at(&place, &record);
+                let recovered = self.users.state.recover(&record).map_err(|what| Damage { offset, what });
+                self.damage = self.pass_over().and(recovered).err();
                 self.users.check = check;
                 self.users.lines += 1;
                 self.users.whole = offset + line.len() as u64;
@@ -177,21 +177,6 @@ impl Reading {
         // The beginning of a line can look like all of one of version 0.1, which somebody may have put there.
         let is_left_over = is_torn(torn, bad.first.offset) && UserRecord::parse_unchecked(torn).is_none();
         if is_left_over { Ok(()) } else { Err(bad.first) }
-    }
-
-    /// Checks that the record agrees with the earlier ones of its name.
-    fn admit(&self, record: &UserRecord, place: &Place, offset: u64) -> Result<(), Damage> {
-        let Some(id) = place.account else { return Ok(()) };
-        let account = &self.users.accounts[id];
-        if account.name.as_bytes() != record.name().as_bytes() {
-            return Err(Damage { offset, what: "a second account of a name, spelled differently" });
-        }
-        match record {
-            UserRecord::Credential { registered, .. } if *registered != account.registered => {
-                Err(Damage { offset, what: "a second registration of a name" })
-            }
-            _ => Ok(()),
-        }
     }
 
     fn end(mut self, length: u64) -> Result<Users, Damage> {
@@ -247,7 +232,7 @@ impl<F: File> UsersFile<F> {
     pub fn recover<S: Storage<File = F>>(
         storage: &mut S,
         has_messages: bool,
-    ) -> Result<(UsersFile<F>, Accounts), RecoverError> {
+    ) -> Result<(UsersFile<F>, State), RecoverError> {
         if has_messages && !storage.exists(USERS_FILE)? {
             let why = "users.txt is missing beside a history; restore it from a backup, or make an empty one to \
                        begin without accounts: the names in the history stay reserved";
@@ -258,7 +243,7 @@ impl<F: File> UsersFile<F> {
         if users.passed_over > 0 {
             info!("{USERS_FILE}: {} bytes of torn writes are passed over", users.passed_over);
         }
-        if has_messages && users.accounts.is_empty() {
+        if has_messages && users.state.accounts().is_empty() {
             warn!(
                 "{USERS_FILE}: no account in it, although there is a history: nobody can log in, and the names in the \
                  history stay reserved. If that is not meant, stop the server and restore the file from a backup, or \
@@ -277,20 +262,20 @@ impl<F: File> UsersFile<F> {
             End::Torn(_) => AppendFile::unended(file, users.length, b"\n")?,
         };
         let mut recovered = UsersFile { file, check: users.check, is_unchecked: false };
-        if users.lines > 1000 && users.lines > 2 * users.accounts.records_len() {
-            match recovered.replace(storage, &users.accounts) {
+        if users.lines > 1000 && users.lines > 2 * users.state.records_len() {
+            match recovered.replace(storage, &users.state) {
                 Ok(()) => {
                     info!(
                         "{USERS_FILE}: rewritten, {} lines are {} now",
                         users.lines,
-                        users.accounts.records_len()
+                        users.state.records_len()
                     );
                 }
                 Err(error) => warn!("{USERS_FILE}: not rewritten: {error}"),
             }
         }
-        users.accounts.shrink();
-        Ok((recovered, users.accounts))
+        users.state.shrink();
+        Ok((recovered, users.state))
     }
 
     /// Appends and syncs a turn's records, whatever the sync policy for messages is.
@@ -342,25 +327,27 @@ impl<F: File> UsersFile<F> {
     /// Replaces a file of version 0.1 by one with checksums, and keeps the old one.
     fn convert<S: Storage<File = F>>(&mut self, storage: &mut S) -> io::Result<()> {
         let users = read_users(self.file.file()).map_err(|error| io::Error::other(error.to_string()))?;
-        let mut accounts = users.accounts;
-        if let End::Torn(names) = users.end {
-            for name in names.into_iter().filter(|name| accounts.find(name).is_none()).collect::<Vec<_>>() {
+        let mut state = users.state;
+        if let End::Torn(mut names) = users.end {
+            names.retain(|name| state.accounts().find(name).is_none());
+            for name in names {
                 warn!(
                     "{USERS_FILE}: the last line is torn, and {name} is reserved; --reset {name} gives it back"
                 );
-                accounts.apply(&UserRecord::Reserved { name, at: Timestamp::default() });
+                let at = Timestamp::default();
+                state.apply(&Event::Account(UserRecord::Reserved { name, at }));
             }
         }
         let kept = copy_to_new(storage, self.file.file(), 0, &format!("{USERS_FILE}.0.1"))?;
-        self.replace(storage, &accounts)?;
+        self.replace(storage, &state)?;
         self.is_unchecked = false;
         info!("{USERS_FILE}: rewritten with checksums; the file of version 0.1 is kept as {kept}");
         Ok(())
     }
 
     /// Replaces the file by one with only the records that count.
-    fn replace<S: Storage<File = F>>(&mut self, storage: &mut S, accounts: &Accounts) -> io::Result<()> {
-        let check = rewrite_users(storage, accounts)?;
+    fn replace<S: Storage<File = F>>(&mut self, storage: &mut S, state: &State) -> io::Result<()> {
+        let check = rewrite_users(storage, state)?;
         let file = storage.open(USERS_FILE)?;
         let length = file.len()?;
         self.file = AppendFile::new(file, length)?;
@@ -369,13 +356,13 @@ impl<F: File> UsersFile<F> {
     }
 }
 
-/// Atomically replaces `users.txt` by the records of `accounts`. Returns the CHECK of its last line.
+/// Atomically replaces `users.txt` by the fewest records that make up a state. Returns the CHECK of its last line.
 ///
 /// # Errors
 /// The system's.
-pub fn rewrite_users(storage: &mut impl Storage, accounts: &Accounts) -> io::Result<Check> {
+pub fn rewrite_users(storage: &mut impl Storage, state: &State) -> io::Result<Check> {
     let mut check = Check::START;
-    let lines = accounts.records().map(|record| {
+    let lines = state.records().map(|record| {
         let mut line = String::new();
         check = write_line(&mut line, &record, check);
         line
@@ -389,21 +376,19 @@ fn recover_unchecked<S: Storage>(
     storage: &mut S,
     file: S::File,
     users: Users,
-) -> Result<(UsersFile<S::File>, Accounts), RecoverError> {
+) -> Result<(UsersFile<S::File>, State), RecoverError> {
     let file = AppendFile::new(file, users.length)?;
     let mut recovered = UsersFile { file, check: Check::START, is_unchecked: true };
     if let Err(error) = recovered.convert(storage) {
         warn!("{USERS_FILE}: not rewritten with checksums, so that no account can be changed: {error}");
     }
     // Names in the torn end are reserved even before their records are written.
-    let mut accounts = users.accounts;
-    accounts.shrink();
+    let mut state = users.state;
+    state.shrink();
     if let End::Torn(names) = users.end {
-        for name in names {
-            accounts.reserve(name);
-        }
+        names.into_iter().for_each(|name| state.apply(&Event::Trace(name)));
     }
-    Ok((recovered, accounts))
+    Ok((recovered, state))
 }
 
 #[cfg(test)]
@@ -435,7 +420,7 @@ mod tests {
         text
     }
 
-    fn recover(directory: &Path) -> Result<(UsersFile<RealFile>, Accounts), RecoverError> {
+    fn recover(directory: &Path) -> Result<(UsersFile<RealFile>, State), RecoverError> {
         UsersFile::recover(&mut Directory::open(directory).unwrap(), false)
     }
 
@@ -444,13 +429,13 @@ mod tests {
     }
 
     /// The accounts after a start on this file, and the file then; or where the start finds damage.
-    fn start(text: &[u8]) -> Result<(Accounts, String, tempfile::TempDir), Damage> {
+    fn start(text: &[u8]) -> Result<(State, String, tempfile::TempDir), Damage> {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join(USERS_FILE), text).unwrap();
         match recover(directory.path()) {
-            Ok((_, accounts)) => {
+            Ok((_, state)) => {
                 let text = read(directory.path(), USERS_FILE);
-                Ok((accounts, text, directory))
+                Ok((state, text, directory))
             }
             Err(RecoverError::Damaged(damage)) => {
                 assert_eq!(fs::read(directory.path().join(USERS_FILE)).unwrap(), text, "nothing is touched");
@@ -471,7 +456,8 @@ mod tests {
                 [*record, UserRecord::Revoked { name: *record.name(), at: Timestamp::from_micros(9) }];
             file.commit(&mut storage, twice.iter()).unwrap();
         }
-        let (_, accounts) = recover(directory.path()).unwrap();
+        let (_, state) = recover(directory.path()).unwrap();
+        let accounts = state.accounts();
         assert_eq!(accounts.len(), 2);
         let alice = accounts.find(&name("ALICE")).unwrap();
         assert_eq!(accounts[alice].credential().unwrap().salt, [3; 16]);
@@ -481,8 +467,8 @@ mod tests {
     #[test]
     fn users_of_version_0_1_are_given_checksums_once_and_kept() {
         let old = old_line("alice", 1) + &old_line("Bob", 2) + &old_line("alice", 3);
-        let (accounts, text, directory) = start(old.as_bytes()).unwrap();
-        assert_eq!(accounts.len(), 2);
+        let (state, text, directory) = start(old.as_bytes()).unwrap();
+        assert_eq!(state.accounts().len(), 2);
         let record = |text: &str, number| match registration(text, number) {
             UserRecord::Credential { name, credential, .. } => {
                 UserRecord::Credential { name, credential, registered: Timestamp::default() }
@@ -526,10 +512,10 @@ mod tests {
         let (good, last) = (old_line("alice", 1), old_line("bob", 2));
         for length in 1..last.len() {
             let text = good.clone() + &last[..length];
-            let (accounts, kept, directory) = start(text.as_bytes()).unwrap();
+            let (state, kept, directory) = start(text.as_bytes()).unwrap();
             assert_eq!(read(directory.path(), "users.txt.0.1"), text);
             let (_, again) = recover(directory.path()).unwrap();
-            for accounts in [accounts, again] {
+            for accounts in [state.accounts(), again.accounts()] {
                 let bob = accounts.find(&name("bob"));
                 if length <= 3 {
                     // Who was meant cannot be read.
@@ -550,17 +536,17 @@ mod tests {
         let text = sealed(&records);
         let last = text.trim_end().rfind('\n').unwrap() + 1;
         for length in last + 1..text.len() - 1 {
-            let (accounts, kept, directory) = start(&text.as_bytes()[..length]).unwrap();
-            assert_eq!((accounts.len(), kept.as_str()), (39, &text[..last]), "{length}");
+            let (state, kept, directory) = start(&text.as_bytes()[..length]).unwrap();
+            assert_eq!((state.accounts().len(), kept.as_str()), (39, &text[..last]), "{length}");
             assert_eq!(read(directory.path(), &format!("users.txt.torn-at-{last}")), text[last..length]);
         }
-        let (accounts, kept, _) = start(&text.as_bytes()[..text.len() - 1]).unwrap();
-        assert_eq!((accounts.len(), kept), (40, text.clone()), "only the newline was missing");
+        let (state, kept, _) = start(&text.as_bytes()[..text.len() - 1]).unwrap();
+        assert_eq!((state.accounts().len(), kept), (40, text.clone()), "only the newline was missing");
 
         let changed = |change: &dyn Fn(&mut Vec<u8>)| {
             let mut bytes = text.clone().into_bytes();
             change(&mut bytes);
-            start(&bytes).map(|(accounts, ..)| accounts.len()).map_err(|damage| damage.offset)
+            start(&bytes).map(|(state, ..)| state.accounts().len()).map_err(|damage| damage.offset)
         };
         // Sectors of the last append that were never written.
         let sector = last.next_multiple_of(512).min(text.len() - 512) / 512 * 512;
@@ -592,7 +578,7 @@ mod tests {
                 check = write_line(&mut lines, &record, check);
             }
             fs::write(&path, [text.as_bytes(), torn, b"\n", lines.as_bytes()].concat()).unwrap();
-            assert_eq!(recover(directory.path()).unwrap().1.len(), 2);
+            assert_eq!(recover(directory.path()).unwrap().1.accounts().len(), 2);
         }
     }
 
@@ -615,6 +601,6 @@ mod tests {
         let records: Vec<_> = (0..9000).map(|number| registration(&format!("n{number}"), 1)).collect();
         let text = sealed(&records);
         assert!(text.len() > 4 * 256 * 1024);
-        assert_eq!(start(text.as_bytes()).unwrap().0.len(), 9000);
+        assert_eq!(start(text.as_bytes()).unwrap().0.accounts().len(), 9000);
     }
 }

@@ -245,6 +245,7 @@ impl Run {
         let failures = self.world.random_failures;
         self.model.look(&self.net, &self.disk, self.world.mono_us, failures, is_last);
         if !is_last {
+            self.model.assert_knows_the_accounts(self.server.state());
             assert_within_limits(&self.server.usage());
         }
         match outcome {
@@ -327,6 +328,7 @@ impl Run {
         self.visitors.are_cut_off();
         self.absentees.are_cut_off();
         self.model.restarted(&self.disk);
+        self.model.assert_knows_the_accounts(self.server.state());
         if self.turn.is_multiple_of(2) {
             self.bit_rot.examine(&self.disk, &self.model, &self.world, &mut self.tally);
         } else {

@@ -36,11 +36,13 @@ fn answer(sim: &mut Sim, client: &str, line: &str) -> Vec<String> {
 fn restart_with_code(sim: Sim, name: &str) -> Sim {
     let Sim { mut disk, mut world, options, server, .. } = sim;
     drop(server);
-    let (mut users, _) = UsersFile::recover(&mut disk, false).unwrap();
+    let (mut users, state) = UsersFile::recover(&mut disk, false).unwrap();
     let name = Name::parse(name.as_bytes()).unwrap();
     let issued = Timestamp::from_micros(chinwag::clock::World::now(&mut world).wall_us);
-    let record = UserRecord::Code { name, hash: secret_hash(CODE), issued };
-    users.commit(&mut disk, std::iter::once(&record)).unwrap();
+    let is_known = state.accounts().find(&name).is_some();
+    let reserved = Some(UserRecord::Reserved { name, at: issued }).filter(|_| !is_known);
+    let code = UserRecord::Code { name, hash: secret_hash(CODE), issued };
+    users.commit(&mut disk, reserved.iter().chain([&code])).unwrap();
     let mut sim = Sim::on(disk, options);
     sim.world = world;
     sim
@@ -153,6 +155,22 @@ fn tokens_are_revoked_by_a_new_password_also_one_of_the_same_turn() {
     sim.say("c", "/login alice battery-staple");
     assert!(sim.output("c").contains(&"* welcome alice".to_owned()));
     token_of(&mut sim, "c");
+}
+
+#[test]
+fn tokens_that_two_sessions_ask_for_in_one_turn_count_one_after_the_other() {
+    let mut sim = Sim::new();
+    sim.join("alice");
+    (0..15).for_each(|_| _ = token_of(&mut sim, "alice"));
+    sim.connect("again");
+    sim.enter("again", "alice");
+    sim.send("alice", "/token\n");
+    sim.send("again", "/token\n");
+    sim.settle();
+    let answers = [sim.output("alice"), sim.output("again")].concat();
+    let given = answers.iter().filter(|line| line.starts_with("* token ")).count();
+    let refused = answers.iter().filter(|line| line.starts_with("! too-many-tokens")).count();
+    assert_eq!((given, refused), (1, 1), "{answers:?}");
 }
 
 #[test]

@@ -74,21 +74,21 @@ fn accounts(users: &[u8], seen: &[u8]) {
     let mut disk = SimDisk::default();
     disk.put(USERS, users);
     disk.put(SEEN, seen);
-    let Ok((_, mut accounts)) = UsersFile::recover(&mut disk, false) else {
+    let Ok((_, mut state)) = UsersFile::recover(&mut disk, false) else {
         assert_eq!(disk.bytes_from(USERS, 0), users, "what is refused is not touched");
         return;
     };
-    SeenFile::recover(&mut disk, &mut accounts, LATEST).expect("what was seen may be forgotten");
+    let marks = SeenFile::recover(&mut disk, &mut state, LATEST).expect("what was seen may be forgotten");
     let kept = (disk.bytes_from(USERS, 0), disk.bytes_from(SEEN, 0));
     let (_, mut again) = UsersFile::recover(&mut disk, false).expect("it is well now");
     SeenFile::recover(&mut disk, &mut again, LATEST).expect("it is well now");
     assert_eq!((disk.bytes_from(USERS, 0), disk.bytes_from(SEEN, 0)), kept);
-    assert!(accounts.records().eq(again.records()), "the second start knows the same accounts");
+    assert!(state.records().eq(again.records()), "the second start knows the same accounts");
     // Everyone whose mark can be read has it, or keeps the name reserved.
     for (name, mark) in last_of_seen(seen) {
-        match accounts.find(&name) {
-            Some(id) => assert_eq!(accounts[id].seen, mark, "{name}"),
-            None => assert!(accounts.is_reserved(&name), "{name}"),
+        match state.accounts().find(&name) {
+            Some(id) => assert_eq!(marks.mark(id), mark, "{name}"),
+            None => assert!(state.accounts().is_reserved(&name), "{name}"),
         }
     }
 }

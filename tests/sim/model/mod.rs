@@ -15,6 +15,7 @@ mod deadlines;
 mod facts;
 mod guesses;
 pub mod hostile;
+mod ledger;
 mod log;
 mod logins;
 mod marks;
@@ -27,6 +28,8 @@ mod tokens;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
+use chinwag::state::durable::State;
+
 use super::disk::{LOG, SEEN, SimDisk, USERS};
 use super::net::SimNet;
 
@@ -37,6 +40,7 @@ use commits::Commits;
 use connection::{Client, Connection, Waiting};
 use guesses::Guesses;
 use hostile::{AUTHOR, DIRECT_NAMES, is_own_name};
+use ledger::Ledger;
 use log::{Log, Tag};
 use logins::Logins;
 use paces::Paces;
@@ -156,6 +160,7 @@ pub struct Model {
     paces: Paces,
     bounds: Bounds,
     commits: Commits,
+    ledger: Ledger,
     is_shutting_down: bool,
     /// Turns made, of all servers.
     turn: u64,
@@ -186,6 +191,7 @@ impl Model {
             paces: Paces::default(),
             bounds: Bounds::from(disk),
             commits: Commits::from(disk),
+            ledger: Ledger::read_whole(disk),
             is_shutting_down: false,
             turn: 1,
             first_turn: 1,
@@ -343,6 +349,9 @@ impl Model {
         self.now_us = now_us;
         self.note_trouble(net, disk, random_failures);
         self.commits.look(disk);
+        if !is_last {
+            self.ledger.look(disk);
+        }
         let appended = self.read_log(disk, is_last);
         for &id in &self.open {
             let connection = &mut self.connections[id];
@@ -421,9 +430,15 @@ impl Model {
         self.paces = Paces::default();
         self.bounds = Bounds::from(disk);
         self.commits = Commits::from(disk);
+        self.ledger = Ledger::read_whole(disk);
         self.is_shutting_down = false;
         self.turn += 1;
         self.first_turn = self.turn;
+    }
+
+    /// Checks that the server knows what `users.txt` says.
+    pub fn assert_knows_the_accounts(&self, state: &State) {
+        self.ledger.assert_equals(state);
     }
 
     /// All that was asked is answered, and all that there is to see is seen, by all who stayed.
