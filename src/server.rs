@@ -50,7 +50,7 @@ use crate::session::Chat;
 use crate::session::effects::{Context, Effects};
 use crate::state::marks::SeenFile;
 use crate::state::users_file::UsersFile;
-use crate::transport::feed::Feed;
+use crate::transport::feed::{Feed, Position};
 use crate::transport::net::{ConnectionId, Net};
 use crate::transport::reactor::{Attention, Reactor};
 
@@ -91,7 +91,7 @@ pub struct Server<N: Net, S: Storage> {
     chat: Chat,
     feed: Feed,
     /// The end of the feed after the last flush.
-    flushed: u64,
+    flushed: Position,
     /// The timestamp of the last message at that time.
     flushed_last: Timestamp,
     /// This turn's messages. Commit takes the batch and release puts it back.

@@ -58,6 +58,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         let reserved = options.max_connections.min(CONNECTIONS_RESERVED_MAX);
         let wall_us = now.wall_us.max(journal.last().micros());
         let mut chat = Chat::new(rules, state, reserved, Now { wall_us, ..now });
+        let feed = Feed::default();
         let scan = Scan::new(&journal);
         if scan.is_none() {
             chat.history_is_empty();
@@ -72,8 +73,8 @@ impl<N: Net, S: Storage> Server<N, S> {
             users,
             seen,
             chat,
-            feed: Feed::default(),
-            flushed: 0,
+            flushed: feed.end(),
+            feed,
             effects: Effects::default(),
             tasks: HashMap::new(),
             logins: Rotation::default(),

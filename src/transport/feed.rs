@@ -6,26 +6,47 @@
 //!               ^ a blocked connection's position   ^ everyone else's
 //! ```
 //!
-//! A position is an offset in all that was ever published. A connection holds its own and nothing else, so a
+//! A [`Position`] is an offset in all that was ever published. A connection holds its own and nothing else, so a
 //! message costs one copy, however many get it. The feed forgets what everyone has taken, and in any case what is
 //! more than [`OUTBOX_BYTES_MAX`] old: who is further behind reads the file.
 
 use crate::limits::OUTBOX_BYTES_MAX;
+
+/// A place in all that was ever published. It is not an offset in the log: notices are in the feed only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position(u64);
+
+impl Position {
+    /// The position so many bytes further on.
+    pub fn after(self, bytes: usize) -> Position {
+        Position(self.0 + bytes as u64)
+    }
+
+    /// The byte before this one, of which there must be one.
+    pub fn previous(self) -> Position {
+        Position(self.0 - 1)
+    }
+
+    /// How many bytes there are from here to a later position.
+    pub fn bytes_to(self, later: Position) -> usize {
+        (later.0 - self.0) as usize
+    }
+}
 
 /// The shared bytes of the last turns.
 #[derive(Default)]
 pub struct Feed {
     bytes: Vec<u8>,
     /// The position of the first of `bytes`.
-    base: u64,
+    base: Position,
     /// Notices published so far. They are not in the log, so who reads the file meanwhile misses them.
     notices: u32,
 }
 
 impl Feed {
     /// Where the next published byte will stand.
-    pub fn end(&self) -> u64 {
-        self.base + self.bytes.len() as u64
+    pub fn end(&self) -> Position {
+        self.base.after(self.bytes.len())
     }
 
     /// How many bytes it holds.
@@ -50,9 +71,9 @@ impl Feed {
     }
 
     /// The bytes from one position to another, both of which it must still hold.
-    pub fn range(&self, from: u64, to: u64) -> &[u8] {
+    pub fn range(&self, from: Position, to: Position) -> &[u8] {
         assert!(self.base <= from && from <= to, "nobody keeps a position that the feed has forgotten");
-        &self.bytes[(from - self.base) as usize..(to - self.base) as usize]
+        &self.bytes[self.base.bytes_to(from)..self.base.bytes_to(to)]
     }
 
     /// Forgets what nobody needs. `all_taken`: nobody is behind the end.
@@ -65,7 +86,7 @@ impl Feed {
             // At twice the bound, so that a byte is moved once in its life and not every turn.
             let gone = self.bytes.len() - OUTBOX_BYTES_MAX;
             self.bytes.drain(..gone);
-            self.base += gone as u64;
+            self.base = self.base.after(gone);
         }
     }
 }
@@ -92,9 +113,10 @@ mod tests {
             feed.publish_message(&line);
             feed.trim(false);
             assert!(feed.bytes.len() < 2 * OUTBOX_BYTES_MAX);
-            let held = (feed.end() as usize).min(OUTBOX_BYTES_MAX) as u64;
-            assert_eq!(feed.range(feed.end() - held, feed.end()).len() as u64, held);
+            let held = (feed.end().0 as usize).min(OUTBOX_BYTES_MAX);
+            let from = Position(feed.end().0 - held as u64);
+            assert_eq!(feed.range(from, feed.end()).len(), held);
         }
-        assert_eq!(feed.end(), 10_000_000);
+        assert_eq!(feed.end(), Position(10_000_000));
     }
 }

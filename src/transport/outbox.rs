@@ -18,7 +18,7 @@ use crate::limits::{
 };
 use crate::protocol::line::skip_line;
 use crate::protocol::record::Timestamp;
-use crate::transport::feed::Feed;
+use crate::transport::feed::{Feed, Position};
 
 /// Own bytes and where in the feed they stand. Pooled between two uses.
 #[derive(Default)]
@@ -32,7 +32,7 @@ pub struct Own {
 /// A run of own bytes.
 struct Cut {
     /// The position in the feed that it stands at; never falls from one cut to the next.
-    at: u64,
+    at: Position,
     length: usize,
 }
 
@@ -43,7 +43,7 @@ pub type OwnPool = Vec<Box<Own>>;
 #[derive(Default)]
 pub struct Outbox {
     /// The next byte of the feed to send. While not live: the position that the own bytes stand at.
-    position: u64,
+    position: Position,
     /// Whether it goes on to the end of the feed, whatever is published.
     live: bool,
     /// The last byte sent was not the end of a line.
@@ -96,7 +96,7 @@ impl Outbox {
 
     /// Bytes that are not sent yet.
     pub fn pending(&self, feed: &Feed) -> usize {
-        let shared = if self.live { (feed.end() - self.position) as usize } else { 0 };
+        let shared = if self.live { self.position.bytes_to(feed.end()) } else { 0 };
         shared + self.pending_direct()
     }
 
@@ -174,11 +174,11 @@ impl Outbox {
             while count > 0
                 && let Some(cut) = own.cuts.front_mut()
             {
-                let shared = (cut.at - self.position) as usize;
+                let shared = self.position.bytes_to(cut.at);
                 let shared_now = shared.min(count);
                 if shared_now > 0 {
-                    self.position += shared_now as u64;
-                    last_sent = feed.range(self.position - 1, self.position)[0];
+                    self.position = self.position.after(shared_now);
+                    last_sent = feed.range(self.position.previous(), self.position)[0];
                     count -= shared_now;
                 }
                 let own_now = cut.length.min(count);
@@ -202,8 +202,8 @@ impl Outbox {
         }
         if count > 0 {
             assert!(self.live);
-            self.position += count as u64;
-            last_sent = feed.range(self.position - 1, self.position)[0];
+            self.position = self.position.after(count);
+            last_sent = feed.range(self.position.previous(), self.position)[0];
         }
         self.mid_line = last_sent != b'\n';
         self.recycle(pool);
