@@ -15,8 +15,9 @@ use log::warn;
 
 use crate::ids::AccountId;
 use crate::limits::SEEN_COMPACT_BYTES;
+use crate::log::cache::CacheFile;
 use crate::log::recovery::{Damage, for_each_line};
-use crate::log::storage::{AppendError, AppendFile, File, Storage, SyncPolicy, rewrite};
+use crate::log::storage::{File, Storage};
 use crate::protocol::name::Name;
 use crate::protocol::record::{TIMESTAMP_BYTES, Timestamp};
 use crate::state::accounts::Accounts;
@@ -53,13 +54,7 @@ impl Marks {
 #[derive(Debug)]
 pub struct SeenFile<F> {
     marks: Marks,
-    file: AppendFile<F>,
-    /// Its length when it was last read or rewritten.
-    compact_bytes: u64,
-    /// Whether the last append failed, which is logged once.
-    failing: bool,
-    /// Whether a failed append could not be truncated: anything appended now would continue its line.
-    torn: bool,
+    file: CacheFile<F>,
 }
 
 impl<F: File> SeenFile<F> {
@@ -72,13 +67,12 @@ impl<F: File> SeenFile<F> {
         state: &mut State,
         last: Timestamp,
     ) -> io::Result<SeenFile<F>> {
-        let mut file = storage.open(SEEN_FILE)?;
+        let file = storage.open(SEEN_FILE)?;
         if last == Timestamp::default() && has_marks(&file)? {
             let why = "there are read marks in seen.txt, but no messages: is the disk with the log not mounted? Put \
                        chat_history.txt back, or begin a new history with `chinwagd --new-history --data DIR`";
             return Err(io::Error::new(io::ErrorKind::NotFound, why));
         }
-        // A torn end is truncated, which works even if the disk is full.
         let (mut lines, mut bad, mut late, mut whole) = (0_usize, 0, 0, 0);
         let mut marks = Marks::default();
         marks.by_account.reserve_exact(state.accounts().len());
@@ -113,23 +107,12 @@ impl<F: File> SeenFile<F> {
                  their accounts may be shown messages again"
             );
         }
+        let mut file = CacheFile::new(SEEN_FILE, "something may be shown again", file, whole)?;
         // A late mark must not take effect once the log has grown past it.
         if bad > 0 || late > 0 || (lines > 1000 && lines > 2 * state.accounts().len()) {
-            match rewrite_seen(storage, &marks, state.accounts()) {
-                Ok(()) => {
-                    file = storage.open(SEEN_FILE)?;
-                    whole = file.len()?;
-                }
-                Err(error) => warn!("{SEEN_FILE}: not rewritten: {error}"),
-            }
+            file.rewrite(storage, lines_of(&marks, state.accounts()));
         }
-        Ok(SeenFile {
-            marks,
-            file: AppendFile::new(file, whole)?,
-            compact_bytes: whole,
-            failing: false,
-            torn: false,
-        })
+        Ok(SeenFile { marks, file })
     }
 
     /// The last message that was delivered to any session of an account.
@@ -148,48 +131,13 @@ impl<F: File> SeenFile<F> {
         for id in ids {
             write_mark(&mut batch, &accounts[id].name, self.marks.of(id));
         }
-        if batch.is_empty() {
-            return true;
-        }
-        let cut = if self.torn { self.file.cut().map_err(AppendError::Fatal) } else { Ok(()) };
-        let appended = cut.and_then(|()| self.file.append(batch.as_bytes(), SyncPolicy::Never));
-        self.torn = matches!(appended, Err(AppendError::Fatal(_)));
-        match appended {
-            Ok(()) => {
-                self.failing = false;
-                true
-            }
-            Err(AppendError::Refused(error) | AppendError::Fatal(error)) => {
-                if !self.failing {
-                    warn!("{SEEN_FILE}: not saved, so something may be shown again: {error}");
-                }
-                self.failing = true;
-                false
-            }
-        }
+        self.file.append(batch.as_bytes())
     }
 
     /// Rewrites the file if it has grown to several times its compact size.
     pub fn compact<S: Storage<File = F>>(&mut self, storage: &mut S, accounts: &Accounts) {
-        let grown = self.file.committed();
-        if grown < self.compact_bytes + SEEN_COMPACT_BYTES || grown < 4 * self.compact_bytes {
-            return;
-        }
-        // Set even if the rewrite fails, so that it is not retried in every turn.
-        self.compact_bytes = grown;
-        let rewritten = rewrite_seen(storage, &self.marks, accounts)
-            .and_then(|()| storage.open(SEEN_FILE))
-            .and_then(|file| {
-                let length = file.len()?;
-                AppendFile::new(file, length)
-            });
-        match rewritten {
-            Ok(file) => {
-                self.compact_bytes = file.committed();
-                self.file = file;
-                self.torn = false;
-            }
-            Err(error) => warn!("{SEEN_FILE}: not rewritten: {error}"),
+        if self.file.takes_note_of_growth(SEEN_COMPACT_BYTES) {
+            self.file.rewrite(storage, lines_of(&self.marks, accounts));
         }
     }
 }
@@ -206,17 +154,16 @@ pub fn has_marks(file: &impl File) -> io::Result<bool> {
     Ok(has_marks)
 }
 
-fn rewrite_seen<S: Storage>(storage: &mut S, marks: &Marks, accounts: &Accounts) -> io::Result<()> {
+fn lines_of(marks: &Marks, accounts: &Accounts) -> impl Iterator<Item = String> {
     let of_accounts = accounts.iter().map(|(id, account)| (&account.name, marks.of(id)));
     // A mark reserves its name, so that one without an account stays.
     let others = marks.others.iter().map(|(name, seen)| (name, *seen));
     let all = of_accounts.chain(others).filter(|(_, seen)| *seen != Timestamp::default());
-    let lines = all.map(|(name, seen)| {
+    all.map(|(name, seen)| {
         let mut line = String::new();
         write_mark(&mut line, name, seen);
         line
-    });
-    rewrite(storage, SEEN_FILE, lines)
+    })
 }
 
 fn write_mark(text: &mut String, name: &Name, seen: Timestamp) {
