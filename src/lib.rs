@@ -19,9 +19,9 @@
 //! | `src/` | `limits`, `clock`, `ids` | every bound; time and randomness, as arguments; what numbers stand for |
 //! | [`protocol`] | `name`, `line`, `text`, `record`, `reply`, `command` | bytes to values and back, for everyone |
 //! | [`client`] | `words` | the client's side of the protocol; the server does not use it |
-//! | [`log`] | `storage`, `directory`, `cache`, `recovery`, `judge`, `tail`, `journal`, `chunk`, `search`, `replay`, `cursor` | files: appended to, recovered, searched and read |
+//! | [`log`] | `storage`, `directory`, `cache`, `recovery`, `judge`, `mark`, `tail`, `journal`, `chunk`, `search`, `replay`, `cursor` | files: appended to, recovered, searched and read |
 //! | [`auth`] | `kdf`, `credential`, `attempt`, `throttle`, `queue` | logins: checked, limited and queued |
-//! | [`state`] | `users`, `event`, `accounts`, `durable`, `users_file`, `marks` | the sum of all events; read markers; the files of both |
+//! | [`state`] | `users`, `event`, `accounts`, `checkpoint`, `durable`, `users_file`, `marks` | the sum of all events, read markers and what is known of the files; the files of these |
 //! | [`transport`] | `subnet`, `proxy`, `net`, `feed`, `outbox`, `reactor` | sockets, and the bytes that wait for them; knows nothing of the chat |
 //! | [`session`] | `quota`, `presence`, `effects` | sessions and commands: lines in, effects out |
 //! | [`server`] | `loglimit`, `check`, `repair` | one turn of the loop; the command line and its tools |

@@ -221,6 +221,10 @@ pub const SEEN_PER_SAVE_MAX: usize = 256;
 pub const LOOK_PAUSE_US: Micros = SECOND_US;
 /// Growth of `seen.txt` after which it is rewritten, if it is also four times as long as after the last rewrite.
 pub const SEEN_COMPACT_BYTES: u64 = 8 << 20;
+/// Lines of `users.txt` from which on a start rewrites it if most of them are outdated.
+pub const USERS_COMPACT_LINES: usize = 100;
+/// The same as [`SEEN_COMPACT_BYTES`] for `state.txt`.
+pub const STATE_COMPACT_BYTES: u64 = 1 << 20;
 
 /// Time after which a socket that accepts none of its pending output is closed.
 pub const STALL_US: Micros = 600 * SECOND_US;

@@ -10,6 +10,7 @@ pub mod cursor;
 pub mod directory;
 pub mod journal;
 pub mod judge;
+pub mod mark;
 pub mod recovery;
 pub mod replay;
 pub mod search;

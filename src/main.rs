@@ -99,9 +99,9 @@ fn serve(flags: Flags) -> Result<(), String> {
     );
     let net = MioNet::new(listeners).map_err(|error| format!("waiting for the network: {error}"))?;
     let mut options = flags.options;
-    // Three files of the data directory are still to be opened; connections that yield to others in a turn are closed
+    // Four files of the data directory are still to be opened; connections that yield to others in a turn are closed
     // at its end.
-    options.max_connections = connection_limit(flags.max_connections, 3 + EVICTIONS_PER_TURN_MAX);
+    options.max_connections = connection_limit(flags.max_connections, 4 + EVICTIONS_PER_TURN_MAX);
     warn_of_weak(&options);
     let mut world = System { started: Instant::now() };
     let mut server =

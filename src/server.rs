@@ -3,6 +3,7 @@
 mod admission;
 mod answers;
 pub mod check;
+mod checkpoint;
 mod clock;
 mod closing;
 mod commit;
@@ -48,6 +49,7 @@ use crate::log::storage::Storage;
 use crate::protocol::record::Timestamp;
 use crate::session::Chat;
 use crate::session::effects::{Context, Effects};
+use crate::state::checkpoint::CheckpointFile;
 use crate::state::marks::SeenFile;
 use crate::state::users_file::UsersFile;
 use crate::transport::feed::{Feed, Position};
@@ -88,6 +90,7 @@ pub struct Server<N: Net, S: Storage> {
     journal: Journal<S::File>,
     users: UsersFile<S::File>,
     seen: SeenFile<S::File>,
+    checkpoint: CheckpointFile<S::File>,
     chat: Chat,
     feed: Feed,
     /// The end of the feed after the last flush.
@@ -111,7 +114,7 @@ pub struct Server<N: Net, S: Storage> {
     now: Now,
     /// Accounts whose marks have changed since they were saved.
     seen_pending: BTreeSet<AccountId>,
-    /// When `seen.txt` is to be brought up to date; `None` while it is.
+    /// When `seen.txt` and `state.txt` are to be brought up to date; `None` while they are.
     seen_due_us: Option<Micros>,
     /// Where among the connections that goes on.
     seen_next: usize,

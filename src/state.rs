@@ -1,6 +1,7 @@
 //! The state: events, their sum, and the files that hold those of the accounts.
 
 pub mod accounts;
+pub mod checkpoint;
 pub mod durable;
 pub mod event;
 pub mod marks;

@@ -13,8 +13,11 @@ use std::io;
 
 use crate::limits::{BATCH_BYTES_MAX, CATCH_UP_CHUNK_BYTES, Micros};
 use crate::log::judge::{Judge, judgeable};
+use crate::log::mark::{Ending, LogMark};
 use crate::log::recovery::{Damage, RecoverError};
-use crate::log::storage::{AppendError, AppendFile, File, Storage, SyncPolicy, read_full, set_aside};
+use crate::log::storage::{
+    AppendError, AppendFile, File, Storage, SyncPolicy, open_if_there, read_full, set_aside,
+};
 use crate::log::tail::Tail;
 use crate::protocol::name::Name;
 use crate::protocol::record::{self, Stamper, Timestamp};
@@ -98,27 +101,54 @@ pub struct Journal<F> {
     sync: SyncPolicy,
     /// The timestamp of the last committed message; the epoch in an empty log.
     last: Timestamp,
+    /// The end of the last committed message.
+    written: Option<LogMark>,
+    /// The end of the last message that is known to be synced.
+    synced: Option<LogMark>,
 }
 
 impl<F: File> Journal<F> {
-    /// Opens the log, looks at its tail and sets aside what a crash has torn.
+    /// Opens the log, compares it with its mark, looks at its tail and sets aside what a crash has torn.
     ///
     /// # Errors
     /// See [`RecoverError`].
     pub fn recover<S: Storage<File = F>>(
         storage: &mut S,
         sync: SyncPolicy,
+        mark: Option<LogMark>,
     ) -> Result<Journal<F>, RecoverError> {
+        let ending = match mark {
+            Some(mark) => {
+                let file = open_if_there(storage, LOG_FILE)?;
+                let compared = mark.compare(file.as_ref(), LOG_FILE)?;
+                compared.map_err(|why| if why.is_gone { why.refusal_of_lost_log() } else { why.refusal() })?
+            }
+            None => Ending::Whole,
+        };
         let mut file = storage.open(LOG_FILE)?;
         let length = file.len()?;
-        let tail = Tail::read(&file, length)?.map_err(RecoverError::Damaged)?;
-        let log = if tail.whole == length || set_aside(storage, &mut file, LOG_FILE, tail.whole)? {
-            AppendFile::new(file, tail.whole)?
+        let Tail { whole, last } = Tail::read(&file, length)?.map_err(RecoverError::Damaged)?;
+        if let (Ending::NoNewline, Some(mark)) = (ending, mark) {
+            let log = AppendFile::unended(file, length, b"\n")?;
+            return Ok(Journal {
+                log,
+                sync,
+                last: last.max(mark.time),
+                written: Some(mark),
+                synced: Some(mark),
+            });
+        }
+        // Behind the last message there may be bad lines.
+        let end = LogMark { length: whole, time: last };
+        let is_message = whole > 0 && end.compare(Some(&file), LOG_FILE)?.is_ok();
+        let synced = if is_message { Some(end) } else { mark };
+        let log = if whole == length || set_aside(storage, &mut file, LOG_FILE, whole)? {
+            AppendFile::new(file, whole)?
         } else {
             // The beginning of a message looks like a shorter one. A zero makes sure that nobody is shown it.
             AppendFile::unended(file, length, b"\0\n")?
         };
-        Ok(Journal { log, sync, last: tail.last })
+        Ok(Journal { log, sync, last, written: synced, synced })
     }
 
     /// A log that may be damaged in any way.
@@ -126,7 +156,7 @@ impl<F: File> Journal<F> {
     pub fn as_it_is(file: F, last: Timestamp) -> Journal<F> {
         let length = file.len().expect("it can be looked at");
         let log = AppendFile::new(file, length).expect("it can be cut");
-        Journal { log, sync: SyncPolicy::Always, last }
+        Journal { log, sync: SyncPolicy::Always, last, written: None, synced: None }
     }
 
     /// A batch that goes on after the last message.
@@ -141,7 +171,13 @@ impl<F: File> Journal<F> {
     pub fn commit(&mut self, mut batch: Batch) -> io::Result<Commit> {
         if !batch.lines.is_empty() {
             match self.log.append(&batch.lines, self.sync) {
-                Ok(()) => self.last = batch.stamper.last(),
+                Ok(()) => {
+                    self.last = batch.stamper.last();
+                    self.written = Some(LogMark { length: self.log.committed(), time: self.last });
+                    if !self.log.is_unsynced() {
+                        self.synced = self.written;
+                    }
+                }
                 Err(AppendError::Fatal(error)) => return Err(error),
                 Err(AppendError::Refused(error)) => {
                     batch.lines.clear();
@@ -179,7 +215,14 @@ impl<F: File> Journal<F> {
     /// # Errors
     /// The system's; the process must end then.
     pub fn sync(&mut self) -> io::Result<()> {
-        self.log.sync()
+        self.log.sync()?;
+        self.synced = self.written;
+        Ok(())
+    }
+
+    /// The end of the last message that is known to be synced; `None` if there is none.
+    pub fn mark(&self) -> Option<LogMark> {
+        self.synced
     }
 
     /// The length of the log: where the next message will begin.
@@ -263,7 +306,7 @@ mod tests {
     }
 
     fn recover(directory: &Path) -> Result<Journal<crate::log::directory::RealFile>, RecoverError> {
-        Journal::recover(&mut Directory::open(directory).unwrap(), SyncPolicy::Always)
+        Journal::recover(&mut Directory::open(directory).unwrap(), SyncPolicy::Always, None)
     }
 
     #[test]

@@ -95,6 +95,14 @@ pub trait File {
     }
 }
 
+/// Opens a file, unless there is none.
+///
+/// # Errors
+/// Those of the storage.
+pub fn open_if_there<S: Storage>(storage: &mut S, name: &str) -> io::Result<Option<S::File>> {
+    if storage.exists(name)? { storage.open(name).map(Some) } else { Ok(None) }
+}
+
 /// Reads as much at `offset` as there is, up to all of `bytes`; returns how much.
 ///
 /// # Errors

@@ -12,6 +12,7 @@ use crate::log::storage::File;
 use crate::protocol::name::Name;
 use crate::protocol::record::{Audience, Timestamp, message_ends};
 use crate::state::accounts::Accounts;
+use crate::state::checkpoint::{Known, STATE_FILE, UsersMark};
 use crate::state::durable::State;
 use crate::state::marks::{SEEN_FILE, verify_marks};
 use crate::state::users_file::{End, Form, USERS_FILE, Users, read_users};
@@ -32,20 +33,39 @@ pub fn check(directory: &Path, now: Timestamp, out: &mut impl Write) -> io::Resu
         return Err(io::Error::new(io::ErrorKind::NotFound, why));
     }
     let open = |name| RealFile::open_read_only(&directory.join(name));
+    // First, because a running server may add to the others meanwhile.
+    let state = open(STATE_FILE)?;
+    let known = Known::read(state.as_ref())?;
     let (log, users, marks) = (open(LOG_FILE)?, open(USERS_FILE)?, open(SEEN_FILE)?);
     if log.is_none() && users.is_none() {
         let why = format!("{}: there is neither {LOG_FILE} nor {USERS_FILE}", directory.display());
         return Err(io::Error::new(io::ErrorKind::NotFound, why));
     }
     let mut report = Report { out, is_well: true };
-    for (name, expected) in [("", 0o700), (LOG_FILE, 0o600), (USERS_FILE, 0o600), (SEEN_FILE, 0o600)] {
+    let files = [LOG_FILE, USERS_FILE, SEEN_FILE, STATE_FILE].map(|name| (name, 0o600));
+    for (name, expected) in std::iter::once(("", 0o700)).chain(files) {
         if let Some(mode) = mode_of(&directory.join(name))?.filter(|&mode| mode != expected) {
             let name = if name.is_empty() { "the directory" } else { name };
             report.note(format_args!("{name}: mode {mode:o} instead of {expected:o}"))?;
         }
     }
     let verified = log.as_ref().map(|log| check_log(log, now, &mut report)).transpose()?;
-    let users = users.as_ref().map(|users| check_users(users, &mut report)).transpose()?;
+    let checkpoint = known.checkpoint;
+    let users_mark = checkpoint.users.unwrap_or(UsersMark::NOTHING);
+    let users = users.as_ref().map(|users| check_users(users, users_mark, &mut report)).transpose()?;
+    if let Some(state) = &state {
+        report.note(format_args!("{STATE_FILE}: bytes: {}", state.len()?))?;
+        report.damages(STATE_FILE, known.damage.as_slice())?;
+    }
+    let log_agrees = checkpoint.log.map(|mark| mark.compare(log.as_ref(), LOG_FILE)).transpose()?;
+    if let Some(Err(disagreement)) = log_agrees {
+        report.problem(format_args!("{disagreement}"))?;
+    }
+    if users.is_none()
+        && let Err(disagreement) = users_mark.compare(None::<&RealFile>, None)?
+    {
+        report.problem(format_args!("{disagreement}"))?;
+    }
     let last = verified.as_ref().map_or(Timestamp::default(), |verified| verified.last);
     let has_messages = verified.is_some_and(|verified| verified.messages > 0);
     // Only a complete list of accounts tells which names have none.
@@ -116,7 +136,11 @@ fn check_log(file: &RealFile, now: Timestamp, report: &mut Report<'_, impl Write
 }
 
 /// Returns the sum of the account records, or `None` if some may be missing.
-fn check_users(file: &RealFile, report: &mut Report<'_, impl Write>) -> io::Result<Option<State>> {
+fn check_users(
+    file: &RealFile,
+    mark: UsersMark,
+    report: &mut Report<'_, impl Write>,
+) -> io::Result<Option<State>> {
     let users = match read_users(file) {
         Ok(users) => users,
         Err(RecoverError::Damaged(damage)) => {
@@ -125,6 +149,7 @@ fn check_users(file: &RealFile, report: &mut Report<'_, impl Write>) -> io::Resu
         }
         Err(RecoverError::Io(error)) => return Err(error),
     };
+    let agrees = mark.compare(Some(file), Some(&users))?;
     let Users { state, form, whole, length, end, passed_over, .. } = users;
     report.note(format_args!("{USERS_FILE}: accounts: {}, bytes: {length}", state.accounts().len()))?;
     if form == Form::Unchecked {
@@ -147,7 +172,10 @@ fn check_users(file: &RealFile, report: &mut Report<'_, impl Write>) -> io::Resu
             report.damages(USERS_FILE, &[Damage { offset: whole, what }])?;
         }
     }
-    Ok(Some(state))
+    match agrees {
+        Ok(()) => Ok(Some(state)),
+        Err(disagreement) => report.problem(format_args!("{disagreement}")).map(|()| None),
+    }
 }
 
 fn check_marks(

@@ -10,7 +10,7 @@ use std::io;
 use log::error;
 
 use super::{Fatal, Server, fatal};
-use crate::limits::{LOOK_PAUSE_US, SECOND_US, SEEN_PAUSE_US};
+use crate::limits::{LOOK_PAUSE_US, SECOND_US};
 use crate::log::journal::{Batch, Commit, Committed, LOG_FILE};
 use crate::log::storage::{AppendError, Storage};
 use crate::protocol::reply::Error;
@@ -55,8 +55,8 @@ impl<N: Net, S: Storage> Server<N, S> {
 
     /// Commits the batch, and syncs the log if that is due.
     fn commit_messages(&mut self) -> Result<Result<Committed, Error<'static>>, Fatal> {
-        if self.seen_due_us.is_none() && !self.batch.is_empty() {
-            self.seen_due_us = Some(self.now.mono_us + SEEN_PAUSE_US);
+        if !self.batch.is_empty() {
+            self.keep_checkpoint_soon();
         }
         let batch = std::mem::take(&mut self.batch);
         let messages = match self
@@ -73,6 +73,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         if self.sync_due_us.is_some_and(|due_us| due_us <= self.now.mono_us) {
             self.journal.sync().map_err(fatal("chat_history.txt cannot be synced"))?;
             self.sync_due_us = None;
+            self.keep_checkpoint_soon();
         } else if self.sync_due_us.is_none() && self.journal.is_unsynced() {
             self.sync_due_us = Some(self.now.mono_us + SECOND_US);
         }
@@ -80,6 +81,9 @@ impl<N: Net, S: Storage> Server<N, S> {
     }
 
     fn commit_accounts(&mut self) -> Result<Result<RecordsSaved, Error<'static>>, Fatal> {
+        if !self.effects.saves().is_empty() {
+            self.keep_checkpoint_soon();
+        }
         let records = self.effects.saves().iter().flat_map(|save| &save.records);
         match self.users.commit(&mut self.storage, records) {
             Ok(saved) => Ok(Ok(saved)),

@@ -2,9 +2,12 @@
 //!
 //! None of them frees a name or discards anything: a replaced file is kept beside the new one under another name.
 
+mod agreement;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::{self, Write};
 
+use self::agreement::{accept_as_they_are, open_users};
 use crate::auth::credential::secret_hash;
 use crate::ids::AccountId;
 use crate::limits::NAME_BYTES_MAX;
@@ -15,6 +18,7 @@ use crate::log::tail::Tail;
 use crate::protocol::name::Name;
 use crate::protocol::record::{TIMESTAMP_BYTES, Timestamp};
 use crate::server::check::log_names;
+use crate::state::checkpoint::{Known, forget};
 use crate::state::durable::State;
 use crate::state::event::Event;
 use crate::state::marks::{SEEN_FILE, has_marks, mark_names};
@@ -38,9 +42,11 @@ pub fn repair<S: Storage>(
     out: &mut impl Write,
 ) -> io::Result<bool> {
     let names = known_names(storage)?;
+    // Whether the log is gone is known from its mark, among others.
+    let lost = lost_log(storage)?;
+    let are_older = accept_as_they_are(storage, is_agreed, out)?;
     let log_is_bad = repair_log(storage, is_agreed, out)?;
     let users_are_bad = repair_users(storage, &names, is_agreed, now, out)?;
-    let lost = lost_log(storage)?;
     if let Some(what) = lost {
         writeln!(
             out,
@@ -48,37 +54,41 @@ pub fn repair<S: Storage>(
              or begin a new history with --new-history"
         )?;
     }
-    match (log_is_bad || users_are_bad, is_agreed) {
+    let is_bad = log_is_bad || users_are_bad || are_older;
+    match (is_bad, is_agreed) {
         (false, _) if lost.is_some() => {}
         (false, _) => writeln!(out, "nothing needs a repair")?,
         (true, true) => writeln!(out, "done")?,
         (true, false) => writeln!(out, "nothing was changed; --repair --yes does it")?,
     }
-    Ok(lost.is_none() && (is_agreed || !(log_is_bad || users_are_bad)))
+    Ok(lost.is_none() && (is_agreed || !is_bad))
 }
 
 /// Returns what is wrong if a start would refuse the directory because its log is gone.
 fn lost_log<S: Storage>(storage: &mut S) -> io::Result<Option<&'static str>> {
     let has_accounts = storage.exists(USERS_FILE)? && storage.open(USERS_FILE)?.len()? > 0;
     let has_marks = storage.exists(SEEN_FILE)? && has_marks(&storage.open(SEEN_FILE)?)?;
+    let has_mark = Known::of(storage)?.checkpoint.log.is_some();
     if !storage.exists(LOG_FILE)? {
-        let is_expected = has_accounts || has_marks;
-        return Ok(is_expected.then_some("missing, although there are accounts or read marks"));
+        let is_expected = has_accounts || has_marks || has_mark;
+        return Ok(
+            is_expected.then_some("missing, although there are accounts or something was read or saved")
+        );
     }
     let mut is_damaged = false;
     let is_empty = verify(&storage.open(LOG_FILE)?, |_| is_damaged = true)?.messages == 0;
-    Ok(match (is_empty, is_damaged, has_marks) {
+    Ok(match (is_empty, is_damaged, has_marks || has_mark) {
         (true, true, _) => Some("damaged, and there is no message in it"),
-        (true, false, true) => Some("empty, although there are read marks"),
+        (true, false, true) => Some("empty, although something was read or saved"),
         _ => None,
     })
 }
 
-/// Returns the names that occur in the log or have a read mark.
+/// Returns the names that occur in the log, have a read mark or are reserved.
 fn known_names<S: Storage>(storage: &mut S) -> io::Result<BTreeSet<Name>> {
-    let mut names = BTreeSet::new();
+    let mut names: BTreeSet<Name> = Known::of(storage)?.reserved.into_iter().collect();
     if storage.exists(LOG_FILE)? {
-        names = log_names(&storage.open(LOG_FILE)?)?;
+        names.extend(log_names(&storage.open(LOG_FILE)?)?);
     }
     if storage.exists(SEEN_FILE)? {
         names.extend(mark_names(&storage.open(SEEN_FILE)?)?);
@@ -127,6 +137,7 @@ fn repair_log<S: Storage>(storage: &mut S, is_agreed: bool, out: &mut impl Write
     outcome?;
     moved.sync()?;
     kept.sync()?;
+    forget(storage)?;
     storage.rename(&temporary, LOG_FILE)?;
     Ok(true)
 }
@@ -201,6 +212,7 @@ fn repair_users<S: Storage>(
             let kept = copy_to_new(storage, &file, 0, &format!("{USERS_FILE}.damaged"))?;
             writeln!(out, "{USERS_FILE}: the old one is kept as {kept}")?;
         }
+        forget(storage)?;
         rewrite_users(storage, &state)?;
     }
     Ok(true)
@@ -355,6 +367,7 @@ pub fn new_history<S: Storage>(storage: &mut S, now: Timestamp, out: &mut impl W
     let missing = names.into_iter().filter(|name| state.accounts().find(name).is_none());
     let records: Vec<_> = missing.map(|name| UserRecord::Reserved { name, at: now }).collect();
     append(&mut users, storage, state, &records)?;
+    forget(storage)?;
     // Marks first: after a crash in between, the old history is only replayed again. The other way round, the next
     // start would refuse marks without messages.
     for name in [SEEN_FILE, LOG_FILE] {
@@ -377,16 +390,6 @@ fn last_message<S: Storage>(storage: &mut S) -> io::Result<Timestamp> {
     Ok(Tail::read(&log, length)?.map_or(Timestamp::default(), |tail| tail.last))
 }
 
-fn open_users<S: Storage>(storage: &mut S) -> io::Result<(UsersFile<S::File>, State)> {
-    UsersFile::recover(storage, false).map_err(|error| match error {
-        RecoverError::Io(error) => error,
-        damaged @ RecoverError::Damaged(_) => {
-            io::Error::new(io::ErrorKind::InvalidData, format!("{USERS_FILE}: {damaged}"))
-        }
-    })
-}
-
-/// Appends records that follow from a state, which each of them changes.
 fn append<S: Storage>(
     users: &mut UsersFile<S::File>,
     storage: &mut S,
@@ -458,7 +461,8 @@ mod tests {
     /// What a start knows of accounts and reserved names, the log having been read; `None` if it is refused.
     fn start(path: &Path) -> Option<State> {
         let mut storage = Directory::open(path).unwrap();
-        let (_, mut state) = UsersFile::recover(&mut storage, true).ok()?;
+        let known = Known::of(&mut storage).unwrap();
+        let (_, mut state) = UsersFile::recover(&mut storage, true, known.checkpoint.users).ok()?;
         let last = last_message(&mut storage).unwrap();
         SeenFile::recover(&mut storage, &mut state, last).ok()?;
         let log = storage.open(LOG_FILE).unwrap();

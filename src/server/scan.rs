@@ -1,5 +1,8 @@
 //! The scan of the whole log after startup, a slice in each turn. It verifies every line and reserves every name
 //! without an account, so that nobody can register the name and receive its private messages.
+//!
+//! If `state.txt` knows the names up to some place, the scan begins there, and once it has come to the end,
+//! registration is open. Then it verifies the log from the beginning on.
 
 use log::{error, info, warn};
 
@@ -19,6 +22,9 @@ use crate::transport::net::Net;
 
 /// A scan in progress.
 pub(super) struct Scan {
+    /// All names before this place were known when the server started. The scan begins there, and then once more at the
+    /// beginning of the log; 0 in this second part.
+    scanned: u64,
     next: u64,
     /// The end of the log at startup. Later messages were written by existing accounts.
     end: u64,
@@ -36,10 +42,11 @@ pub(super) struct Scan {
 }
 
 impl Scan {
-    /// Starts at the beginning of the log. Returns `None` if the log is empty.
-    pub fn new<F: File>(journal: &Journal<F>) -> Option<Scan> {
+    /// Starts behind the first `scanned` bytes of the log, whose names are known. Returns `None` if the log is empty.
+    pub fn new<F: File>(journal: &Journal<F>, scanned: u64) -> Option<Scan> {
         (journal.end() > 0).then(|| Scan {
-            next: 0,
+            scanned,
+            next: scanned,
             end: journal.end(),
             judge: Judge::after(Timestamp::default()),
             damaged: 0,
@@ -49,6 +56,30 @@ impl Scan {
             retry_us: 0,
             known: Box::new([None; 256]),
         })
+    }
+
+    /// Whether it has nothing to look at before all names are known.
+    pub fn knows_names(&self) -> bool {
+        self.scanned >= self.end
+    }
+
+    /// Up to where all names are known.
+    pub fn scanned(&self) -> u64 {
+        self.scanned
+    }
+
+    /// The second part, which verifies everything from the beginning on.
+    fn verification(self) -> Scan {
+        Scan {
+            scanned: 0,
+            next: 0,
+            judge: Judge::after(Timestamp::default()),
+            damaged: 0,
+            places: 0,
+            first_damaged: None,
+            is_in_damage: false,
+            ..self
+        }
     }
 
     /// When it continues.
@@ -119,16 +150,16 @@ impl<N: Net, S: Storage> Server<N, S> {
         scan.judge.set_latest(self.journal.last());
         for _ in 0..SCAN_CHUNKS_PER_TURN {
             if scan.next >= scan.end {
-                scan.report(self.chat.state());
-                let (now, batch, effects) = (self.now, &mut self.batch, &mut self.effects);
-                let mut context = Context { now, world, batch, effects };
-                return self.chat.names_known(&mut context);
+                self.scan = self.end_scan(scan, world);
+                return;
             }
             match self.chunk.read(&self.journal, scan.next, scan.end, CATCH_UP_CHUNK_BYTES) {
                 Ok(()) => scan.look_at(&self.chunk, &mut self.chat),
                 Err(why) => {
                     if scan.retry_us == 0 {
-                        error!("{LOG_FILE}: cannot be read, so that nobody can register: {why}");
+                        let effect =
+                            if self.chat.knows_names() { "" } else { ", so that nobody can register" };
+                        error!("{LOG_FILE}: cannot be read{effect}: {why}");
                     }
                     scan.retry_us = self.now.mono_us + SCAN_RETRY_US;
                     break;
@@ -136,5 +167,18 @@ impl<N: Net, S: Storage> Server<N, S> {
             }
         }
         self.scan = Some(scan);
+    }
+
+    /// Acts on the end of the scan, or of its first part; returns the second part then.
+    fn end_scan(&mut self, scan: Scan, world: &mut dyn World) -> Option<Scan> {
+        let is_first_part = scan.scanned > 0;
+        if !is_first_part {
+            scan.report(self.chat.state());
+        }
+        let (now, batch, effects) = (self.now, &mut self.batch, &mut self.effects);
+        let mut context = Context { now, world, batch, effects };
+        self.chat.names_known(&mut context);
+        self.keep_names();
+        is_first_part.then(|| scan.verification())
     }
 }

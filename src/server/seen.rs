@@ -144,6 +144,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         let has_more = self.seen_next > 0 || !self.seen_pending.is_empty();
         self.seen_due_us = has_more.then_some(self.now.mono_us + SEEN_PAUSE_US);
         self.seen.compact(&mut self.storage, self.chat.accounts());
+        self.keep_checkpoint();
     }
 
     /// Appends the marks that have changed, all at once. If that fails, they are saved later: a mark that has moved

@@ -19,6 +19,8 @@ use crate::log::storage::{File, Storage};
 use crate::session::Chat;
 use crate::session::effects::Effects;
 use crate::session::quota::ByteLimits;
+use crate::state::checkpoint::{Checkpoint, CheckpointFile, Known};
+use crate::state::event::Event;
 use crate::state::marks::SeenFile;
 use crate::state::users_file::{USERS_FILE, UsersFile};
 use crate::transport::feed::Feed;
@@ -39,12 +41,20 @@ impl<N: Net, S: Storage> Server<N, S> {
                 RecoverError::Damaged(_) => Fatal { what: file, why },
             }
         };
+        let known = Known::of(&mut storage).map_err(fatal("the data directory"))?;
+        let Checkpoint { log, users, scanned } = known.checkpoint;
         require_log(&mut storage).map_err(fatal("the data directory"))?;
-        let journal = Journal::recover(&mut storage, options.sync).map_err(recovering(LOG_FILE))?;
+        let journal = Journal::recover(&mut storage, options.sync, log).map_err(recovering(LOG_FILE))?;
         let (users, mut state) =
-            UsersFile::recover(&mut storage, journal.end() > 0).map_err(recovering(USERS_FILE))?;
+            UsersFile::recover(&mut storage, journal.end() > 0, users).map_err(recovering(USERS_FILE))?;
         let seen = SeenFile::recover(&mut storage, &mut state, journal.last())
             .map_err(fatal("the data directory"))?;
+        known.reserved.iter().for_each(|name| state.apply(&Event::Trace(*name)));
+        let scan = Scan::new(&journal, scanned);
+        let are_names_known = scan.as_ref().is_none_or(Scan::knows_names);
+        let scanned = if are_names_known { journal.mark().map_or(0, |log| log.length) } else { scanned };
+        let checkpoint = Checkpoint::new(journal.mark(), users.mark(), scanned);
+        let checkpoint = CheckpointFile::recover(&mut storage, known, checkpoint, state.accounts());
         match journal.end() {
             0 => info!("accounts: {}; history: empty", state.accounts().len()),
             end => {
@@ -59,9 +69,8 @@ impl<N: Net, S: Storage> Server<N, S> {
         let wall_us = now.wall_us.max(journal.last().micros());
         let mut chat = Chat::new(rules, state, reserved, Now { wall_us, ..now });
         let feed = Feed::default();
-        let scan = Scan::new(&journal);
-        if scan.is_none() {
-            chat.history_is_empty();
+        if are_names_known {
+            chat.names_known_at_start();
         }
         Ok(Server {
             options,
@@ -72,6 +81,7 @@ impl<N: Net, S: Storage> Server<N, S> {
             journal,
             users,
             seen,
+            checkpoint,
             chat,
             flushed: feed.end(),
             feed,

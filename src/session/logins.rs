@@ -90,9 +90,14 @@ impl Chat {
         }
     }
 
-    /// Notes that the history is empty, so that no name needs to be reserved.
-    pub fn history_is_empty(&mut self) {
+    /// Notes before the first turn that every name in the history has an account or is reserved.
+    pub fn names_known_at_start(&mut self) {
         self.names = Names::Known;
+    }
+
+    /// Whether every name in the history has an account or is reserved.
+    pub fn knows_names(&self) -> bool {
+        self.names == Names::Known
     }
 
     /// Checks that an account of this name may be created now. A taken name counts as a failure: otherwise probing for

@@ -556,7 +556,7 @@ mod tests {
             let mut storage = Directory::open(directory.path()).unwrap();
             fs::write(directory.path().join(USERS_FILE), text).unwrap();
             for what in ["the file", "a compacted file"] {
-                let (_, recovered) = UsersFile::recover(&mut storage, false).unwrap();
+                let (_, recovered) = UsersFile::recover(&mut storage, false, None).unwrap();
                 assert_eq!(facts(&recovered), facts(&live), "seed {seed}, {what}");
                 rewrite_users(&mut storage, &recovered).unwrap();
             }

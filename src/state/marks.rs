@@ -154,7 +154,7 @@ pub fn has_marks(file: &impl File) -> io::Result<bool> {
     Ok(has_marks)
 }
 
-fn lines_of(marks: &Marks, accounts: &Accounts) -> impl Iterator<Item = String> {
+fn lines_of<'a>(marks: &'a Marks, accounts: &'a Accounts) -> impl Iterator<Item = String> + 'a {
     let of_accounts = accounts.iter().map(|(id, account)| (&account.name, marks.of(id)));
     // A mark reserves its name, so that one without an account stays.
     let others = marks.others.iter().map(|(name, seen)| (name, *seen));

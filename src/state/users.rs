@@ -216,6 +216,28 @@ impl Check {
         (text.ends_with(b":") && check.iter().all(is_hex)).then_some(Check(check))
     }
 
+    /// Ends a line of which `out` holds everything from `start` on, up to and including the colon before its CHECK.
+    /// Returns its CHECK; this one is that of the line before it.
+    pub fn seal(self, out: &mut String, start: usize) -> Check {
+        let check = self.next(&out.as_bytes()[start..]);
+        out.push_str(check.as_str());
+        out.push('\n');
+        check
+    }
+
+    /// Returns what stands before the last colon of a line without its ending, and the line's CHECK, if the line was
+    /// written after the one with this CHECK and not changed since.
+    pub fn unseal(self, line: &[u8]) -> Option<(&[u8], Check)> {
+        let check = Check::at_end(line)?;
+        let text = &line[..line.len() - CHECK_BYTES];
+        (self.next(text) == check).then(|| (&text[..text.len() - 1], check))
+    }
+
+    /// Its digits.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("hex digits")
+    }
+
     /// The CHECK of a line after this one, given the line up to and including the colon before its CHECK.
     fn next(self, line: &[u8]) -> Check {
         let digest = Sha256::new().chain_update(self.0).chain_update(line).finalize();
@@ -229,10 +251,7 @@ impl Check {
 pub fn write_line(out: &mut String, record: &UserRecord, previous: Check) -> Check {
     let start = out.len();
     record.write(out);
-    let check = previous.next(&out.as_bytes()[start..]);
-    out.push_str(std::str::from_utf8(&check.0).expect("hex digits"));
-    out.push('\n');
-    check
+    previous.seal(out, start)
 }
 
 /// A line in the form of one with a CHECK, which may be wrong; see [`SealedLine::follows`].

@@ -7,19 +7,26 @@
 //!   append starts with a newline. The chain skips them, which proves that no line was lost there.
 //! - A last line that lacks only its newline is complete if its CHECK is right.
 //! - A file of version 0.1 has no checksums. It is replaced by one that does, and kept as `users.txt.0.1`.
+//! - Everything that the mark in `state.txt` covers has to be there (see [`crate::state::checkpoint`]).
+
+mod agreement;
+mod unchecked;
 
 use std::io;
 use std::ops::ControlFlow;
 
 use log::{info, warn};
 
-use crate::limits::USERS_APPEND_BYTES_MAX;
+use self::unchecked::recover_unchecked;
+use crate::limits::{USERS_APPEND_BYTES_MAX, USERS_COMPACT_LINES};
+use crate::log::mark::Disagreement;
 use crate::log::recovery::{Damage, RecoverError, for_each_line, has_unwritten_sectors, try_each_line};
 use crate::log::storage::{
-    AppendError, AppendFile, File, Storage, SyncPolicy, copy_to_new, rewrite, set_aside,
+    AppendError, AppendFile, File, Storage, SyncPolicy, copy_to_new, open_if_there, rewrite, set_aside,
 };
 use crate::protocol::name::Name;
 use crate::protocol::record::Timestamp;
+use crate::state::checkpoint::{UsersMark, forget};
 use crate::state::durable::State;
 use crate::state::event::Event;
 use crate::state::users::{CREDENTIAL_BYTES, Check, SealedLine, UserRecord, is_beginning, write_line};
@@ -220,19 +227,24 @@ pub struct UsersFile<F> {
     file: AppendFile<F>,
     /// The CHECK of its last line.
     check: Check,
+    /// Where that line ends; `None` without checksums.
+    mark: Option<UsersMark>,
     /// Whether it is still without checksums, because there was no room for a new file. Nothing is appended to it.
     is_unchecked: bool,
 }
 
 impl<F: File> UsersFile<F> {
-    /// Reads all accounts and repairs what a crash left.
+    /// Reads all accounts, compares the file with its mark and repairs what a crash left.
     ///
     /// # Errors
-    /// See [`RecoverError`]. A missing file is an error if there are messages.
+    /// See [`RecoverError`]. A missing file is an error if there are messages or a mark.
     pub fn recover<S: Storage<File = F>>(
         storage: &mut S,
         has_messages: bool,
+        mark: Option<UsersMark>,
     ) -> Result<(UsersFile<F>, State), RecoverError> {
+        let mark = mark.unwrap_or(UsersMark::NOTHING);
+        mark.compare(open_if_there(storage, USERS_FILE)?.as_ref(), None)?.map_err(Disagreement::refusal)?;
         if has_messages && !storage.exists(USERS_FILE)? {
             let why = "users.txt is missing beside a history; restore it from a backup, or make an empty one to \
                        begin without accounts: the names in the history stay reserved";
@@ -240,6 +252,7 @@ impl<F: File> UsersFile<F> {
         }
         let mut file = storage.open(USERS_FILE)?;
         let mut users = read_users(&file)?;
+        mark.compare(Some(&file), Some(&users))?.map_err(Disagreement::refusal)?;
         if users.passed_over > 0 {
             info!("{USERS_FILE}: {} bytes of torn writes are passed over", users.passed_over);
         }
@@ -253,6 +266,7 @@ impl<F: File> UsersFile<F> {
         if users.form == Form::Unchecked {
             return recover_unchecked(storage, file, users);
         }
+        let end = users.mark();
         let file = match users.end {
             End::Whole => AppendFile::new(file, users.length)?,
             End::NoNewline => AppendFile::unended(file, users.length, b"\n")?,
@@ -261,9 +275,9 @@ impl<F: File> UsersFile<F> {
             }
             End::Torn(_) => AppendFile::unended(file, users.length, b"\n")?,
         };
-        let mut recovered = UsersFile { file, check: users.check, is_unchecked: false };
-        if users.lines > 1000 && users.lines > 2 * users.state.records_len() {
-            match recovered.replace(storage, &users.state) {
+        let mut recovered = UsersFile { file, check: users.check, mark: end, is_unchecked: false };
+        if users.lines > USERS_COMPACT_LINES && users.lines > 2 * users.state.records_len() {
+            match forget(storage).and_then(|()| recovered.replace(storage, &users.state)) {
                 Ok(()) => {
                     info!(
                         "{USERS_FILE}: rewritten, {} lines are {} now",
@@ -303,8 +317,14 @@ impl<F: File> UsersFile<F> {
         if !batch.is_empty() {
             self.file.append(batch.as_bytes(), SyncPolicy::Always)?;
             self.check = check;
+            self.mark = Some(UsersMark { length: self.file.committed(), check });
         }
         Ok(RecordsSaved { _only_made_by_commit: () })
+    }
+
+    /// The end of the last saved line; `None` while there are no checksums.
+    pub fn mark(&self) -> Option<UsersMark> {
+        self.mark
     }
 
     /// Checks that the file is still at its path, and refuses all records from then on if it is not. Returns whether
@@ -352,6 +372,7 @@ impl<F: File> UsersFile<F> {
         let length = file.len()?;
         self.file = AppendFile::new(file, length)?;
         self.check = check;
+        self.mark = Some(UsersMark { length, check });
         Ok(())
     }
 }
@@ -369,26 +390,6 @@ pub fn rewrite_users(storage: &mut impl Storage, state: &State) -> io::Result<Ch
     });
     rewrite(storage, USERS_FILE, lines)?;
     Ok(check)
-}
-
-/// Converts a file of version 0.1, or leaves that to the first commit if there is no room.
-fn recover_unchecked<S: Storage>(
-    storage: &mut S,
-    file: S::File,
-    users: Users,
-) -> Result<(UsersFile<S::File>, State), RecoverError> {
-    let file = AppendFile::new(file, users.length)?;
-    let mut recovered = UsersFile { file, check: Check::START, is_unchecked: true };
-    if let Err(error) = recovered.convert(storage) {
-        warn!("{USERS_FILE}: not rewritten with checksums, so that no account can be changed: {error}");
-    }
-    // Names in the torn end are reserved even before their records are written.
-    let mut state = users.state;
-    state.shrink();
-    if let End::Torn(names) = users.end {
-        names.into_iter().for_each(|name| state.apply(&Event::Trace(name)));
-    }
-    Ok((recovered, state))
 }
 
 #[cfg(test)]
@@ -421,7 +422,7 @@ mod tests {
     }
 
     fn recover(directory: &Path) -> Result<(UsersFile<RealFile>, State), RecoverError> {
-        UsersFile::recover(&mut Directory::open(directory).unwrap(), false)
+        UsersFile::recover(&mut Directory::open(directory).unwrap(), false, None)
     }
 
     fn read(directory: &Path, file: &str) -> String {
@@ -451,7 +452,7 @@ mod tests {
         let records = [registration("alice", 1), registration("Bob", 2), registration("alice", 3)];
         for record in &records {
             let mut storage = Directory::open(directory.path()).unwrap();
-            let (mut file, _) = UsersFile::recover(&mut storage, false).unwrap();
+            let (mut file, _) = UsersFile::recover(&mut storage, false, None).unwrap();
             let twice =
                 [*record, UserRecord::Revoked { name: *record.name(), at: Timestamp::from_micros(9) }];
             file.commit(&mut storage, twice.iter()).unwrap();
@@ -588,7 +589,7 @@ mod tests {
         let old: Vec<_> = (0..3000).map(|number| registration("alice", number as u8)).collect();
         fs::write(directory.path().join(USERS_FILE), sealed(&old)).unwrap();
         let mut storage = Directory::open(directory.path()).unwrap();
-        let (mut file, _) = UsersFile::recover(&mut storage, false).unwrap();
+        let (mut file, _) = UsersFile::recover(&mut storage, false, None).unwrap();
         let token =
             UserRecord::Token { name: name("alice"), hash: secret_hash("x"), issued: Timestamp::default() };
         file.commit(&mut storage, [token].iter()).unwrap();

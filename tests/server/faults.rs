@@ -72,6 +72,8 @@ fn a_history_without_its_accounts_is_refused_and_named() {
     refuses_to_start(&stopped.data, &["users.txt"]);
     assert!(!stopped.data.join("users.txt").exists(), "or the next start would take it for wanted");
     fs::write(stopped.data.join("users.txt"), "").unwrap();
+    refuses_to_start(&stopped.data, &["users.txt: empty", "state.txt", "--repair"]);
+    fs::remove_file(stopped.data.join("state.txt")).unwrap();
     let (status, said) = check(&stopped.data);
     assert!(status == Some(1) && said.contains("the first is alice"), "{said}");
     let server = stopped.start(&QUICK);
@@ -223,6 +225,8 @@ fn damage_before_the_tail_stays_and_is_found_by_a_check_and_damaged_accounts_are
     ] {
         assert_ne!(bad, good, "{what}");
         fs::write(&log, &bad).unwrap();
+        // It knows of what was said after the damage before this one.
+        fs::remove_file(stopped.data.join("state.txt")).unwrap();
         let (status, said) = check(&stopped.data);
         let damaged = format!("chat_history.txt: damaged at byte {offset}: ");
         assert!(status == Some(1) && said.contains(&damaged), "{what}: {said}");
@@ -233,6 +237,7 @@ fn damage_before_the_tail_stays_and_is_found_by_a_check_and_damaged_accounts_are
         assert!(fs::read_to_string(&log).unwrap().starts_with(&bad), "{what}: nothing was touched");
     }
     fs::write(&log, &good).unwrap();
+    fs::remove_file(stopped.data.join("state.txt")).unwrap();
 
     let users = stopped.data.join("users.txt");
     let text = fs::read_to_string(&users).unwrap();

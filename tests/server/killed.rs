@@ -237,7 +237,7 @@ fn kill_at_each(call: &str, calls_min: usize) {
         let fault = format!("inject={call}:signal=SIGKILL:when={when}");
         let mut strace: Vec<_> =
             ["strace", "-D", "-f", "-o", "/dev/null", "-e", &fault].map(String::from).into();
-        for name in ["", "chat_history.txt", "users.txt", "seen.txt"] {
+        for name in ["", "chat_history.txt", "users.txt", "seen.txt", "state.txt"] {
             let path = data.path().join(name).to_str().unwrap().trim_end_matches('/').to_owned();
             strace.extend(["-P".to_owned(), path]);
         }

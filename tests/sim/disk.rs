@@ -13,6 +13,7 @@ use super::world::XorShift;
 pub const LOG: &str = "chat_history.txt";
 pub const USERS: &str = "users.txt";
 pub const SEEN: &str = "seen.txt";
+pub const STATE: &str = "state.txt";
 
 /// The files, and what is wrong with them at the moment. A fault named after a file is of that file only.
 #[derive(Default)]

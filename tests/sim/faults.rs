@@ -2,13 +2,13 @@
 
 use std::io::ErrorKind;
 
-use super::disk::{Disk, LOG, SEEN, SimDisk, USERS};
+use super::disk::{Disk, LOG, SEEN, STATE, SimDisk, USERS};
 use super::net::SimNet;
 use super::tally::Tally;
 use super::world::{SimWorld, XorShift};
 
 /// Every kind of trouble, by the name that it is counted by where it comes about.
-pub const KINDS: [&str; 68] = [
+pub const KINDS: [&str; 69] = [
     "connection through a proxy",
     "short read",
     "short write",
@@ -75,6 +75,7 @@ pub const KINDS: [&str; 68] = [
     "older copy of a file",
     "removed file",
     "two files damaged at once",
+    "state cut off at a line",
     "start that damage refused",
     "start on a damaged directory",
 ];
@@ -147,10 +148,10 @@ pub fn befall_disk(disk: &mut Disk, random: &mut XorShift) {
             disk.room = Some(random.below(6_000) as usize);
             disk.refusal = random.one_of(&[None, Some(ErrorKind::FileTooLarge)]);
         }
-        5..8 => disk.full = random.one_of(&[Some(LOG), Some(USERS), Some(SEEN)]),
+        5..8 => disk.full = random.one_of(&[Some(LOG), Some(USERS), Some(SEEN), Some(STATE)]),
         8..11 => disk.append_max = Some(1 + random.below(400) as usize),
         11..14 => disk.sync_us = random.below(300_000),
-        14 => disk.sync_fails = random.one_of(&[Some(LOG), Some(USERS)]),
+        14 => disk.sync_fails = random.one_of(&[Some(LOG), Some(USERS), Some(STATE)]),
         15 => {
             disk.truncate_fails = true;
             disk.room = Some(random.below(500) as usize);

@@ -6,6 +6,9 @@
 //!
 //! # What holds under which damage
 //!
+//! `state.txt` tells that the log or `users.txt` is shorter than it was: then the server must refuse to start, and
+//! starts after a repair. Any damage to `state.txt` itself leaves everything as it is without it: the server starts.
+//!
 //! | | `seen.txt`, any | `users.txt`, any | the log: flips, zeroes | the log: cut, older, removed |
 //! |---|---|---|---|---|
 //! | the server starts | yes | it may refuse | it may refuse | it may refuse |
@@ -41,7 +44,7 @@ use chinwag::protocol::record::Timestamp;
 use chinwag::server::Options;
 use chinwag::server::repair::repair;
 
-use super::disk::{LOG, SEEN, SimDisk, USERS};
+use super::disk::{LOG, SEEN, STATE, SimDisk, USERS};
 use super::harness::{Sim, options};
 use super::model::{Guarantee, Model, broken, hold};
 use super::tally::Tally;
@@ -63,7 +66,7 @@ enum Rot {
     Zeroed(Range<usize>),
     /// It ends here, at the end of a line or not.
     Cut(usize),
-    /// It is what it was at some earlier start.
+    /// It is what it was at some earlier start, and not empty.
     Older,
     Removed,
 }
@@ -72,6 +75,8 @@ enum Rot {
 pub struct BitRot {
     random: XorShift,
     older: BTreeMap<&'static str, Vec<u8>>,
+    /// What `users.txt` was at the time of the older `state.txt`.
+    users_of_older_state: Vec<u8>,
 }
 
 /// A file, and what happened to it.
@@ -87,7 +92,7 @@ struct Case(Vec<Spoilt>);
 
 impl BitRot {
     pub fn new(random: XorShift) -> BitRot {
-        BitRot { random, older: BTreeMap::new() }
+        BitRot { random, older: BTreeMap::new(), users_of_older_state: Vec::new() }
     }
 
     /// Lets files of a copy of the directory rot, between two servers, and examines what comes of it.
@@ -102,12 +107,44 @@ impl BitRot {
             tally.count("two files damaged at once");
         }
         if !case.0.is_empty() {
-            examine(&copy, &case, model, world, tally);
+            let known = examine(&copy, &case, model, world, tally);
+            if let Some(sim) = known {
+                self.lose_state(&sim, &case, tally);
+            }
         }
-        for file in [LOG, USERS, SEEN] {
+        for file in FILES {
             if self.random.below(3) == 0 && disk.has(file) {
                 self.older.insert(file, disk.bytes_from(file, 0));
+                if file == STATE {
+                    self.users_of_older_state = disk.bytes_from(USERS, 0);
+                }
             }
+        }
+    }
+
+    /// Cuts `state.txt` off at the end of a line, and takes the read marks away, which know names as well. What is left
+    /// of it and the log must tell all names that are reserved.
+    fn lose_state(&mut self, sim: &Sim, case: &Case, tally: &mut Tally) {
+        let disk = sim.disk.crash(|_, unsynced| unsynced.to_vec());
+        let state = disk.read(STATE);
+        let ends: Vec<usize> = state.match_indices('\n').map(|(at, _)| at + 1).collect();
+        if ends.is_empty() {
+            return;
+        }
+        disk.put(STATE, &state.as_bytes()[..self.random.one_of(&ends)]);
+        disk.remove(SEEN);
+        let known = known_names(&disk, case);
+        let accounts = disk.read(USERS).to_ascii_lowercase();
+        let mut options = options();
+        options.rate = None;
+        let mut sim = match Sim::try_on(disk, options) {
+            Ok(sim) => sim,
+            Err(error) => broken(Guarantee::Durable, format!("{case}, and with less state: {error}")),
+        };
+        tally.count("state cut off at a line");
+        sim.disk.state().read_fails = true;
+        for name in known.iter().filter(|name| !accounts.contains(&format!("{name}:"))) {
+            take_a_name(&mut sim, case, name);
         }
     }
 
@@ -145,8 +182,12 @@ impl BitRot {
             }
             8 => {
                 bytes = self.older.get(file)?.clone();
+                // This is the one thing that an older state.txt does not survive.
+                if file == STATE && !disk.bytes_from(USERS, 0).starts_with(&self.users_of_older_state) {
+                    return None;
+                }
                 tally.count("older copy of a file");
-                Rot::Older
+                if bytes.is_empty() { Rot::Cut(0) } else { Rot::Older }
             }
             _ => {
                 disk.remove(file);
@@ -162,16 +203,21 @@ impl BitRot {
     }
 }
 
-const FILES: [&str; 3] = [LOG, USERS, SEEN];
+const FILES: [&str; 4] = [LOG, USERS, SEEN, STATE];
 
 impl Spoilt {
     /// Whether a server may refuse to start.
     fn may_refuse(&self) -> bool {
-        self.file != SEEN
+        [LOG, USERS].contains(&self.file)
     }
 
-    /// Whether the damage breaks the chain of `users.txt` where nothing can be taken for a torn append.
-    fn must_refuse(&self) -> bool {
+    /// Whether the damage breaks the chain of `users.txt` where nothing can be taken for a torn append, or leaves less
+    /// of a file than `state.txt` says.
+    fn must_refuse(&self, disk: &SimDisk) -> bool {
+        // The last newline may be missing.
+        if self.may_refuse() && disk.length(self.file) + 1 < marked(&disk.read(STATE), self.file) {
+            return true;
+        }
         let body = self.before.strip_suffix(b"\n").unwrap_or(&self.before);
         let last = body.iter().rposition(|&byte| byte == b'\n').unwrap_or(0);
         match &self.rot {
@@ -182,7 +228,7 @@ impl Spoilt {
 
     /// Whether a file is gone, or empty: that is no damage that could be repaired.
     fn needs_a_backup(&self) -> bool {
-        matches!(self.rot, Rot::Removed | Rot::Cut(0) | Rot::Older)
+        matches!(self.rot, Rot::Removed | Rot::Cut(0))
     }
 
     /// Whether an account may have lost its password, or have an earlier one.
@@ -240,8 +286,9 @@ impl Case {
         self.any(Spoilt::may_refuse)
     }
 
-    fn must_refuse(&self) -> bool {
-        self.any(Spoilt::must_refuse)
+    fn must_refuse(&self, disk: &SimDisk) -> bool {
+        let is_in_state = self.any(|spoilt| spoilt.file == STATE);
+        !is_in_state && self.any(|spoilt| spoilt.must_refuse(disk))
     }
 
     fn needs_a_backup(&self) -> bool {
@@ -273,21 +320,31 @@ impl Case {
     }
 }
 
-fn examine(disk: &SimDisk, case: &Case, model: &Model, world: &SimWorld, tally: &mut Tally) {
+/// The length in the last mark of a file, or 0. If something in `state.txt` is torn, nobody knows which mark counts.
+fn marked(state: &str, file: &str) -> usize {
+    let kind = if file == LOG { "log:" } else { "users:" };
+    let is_line =
+        |line: &str| ["log:", "users:", "reserved:", "scanned:"].iter().any(|it| line.starts_with(it));
+    if state.contains('\0') || !state.lines().all(is_line) {
+        return 0;
+    }
+    let last = state.lines().rev().find_map(|line| line.strip_prefix(kind));
+    last.and_then(|line| line.split(':').next()?.parse().ok()).unwrap_or(0)
+}
+
+/// Returns the server that started in the end, unless only a backup helps.
+fn examine(disk: &SimDisk, case: &Case, model: &Model, world: &SimWorld, tally: &mut Tally) -> Option<Sim> {
     let mut options = options();
     // Whoever examines comes from addresses of its own, and has much to ask.
     options.rate = None;
     let spoilt = disk.crash(|_, unsynced| unsynced.to_vec());
     let mut sim = match Sim::try_on(disk.crash(|_, unsynced| unsynced.to_vec()), options.clone()) {
-        Ok(_) if case.must_refuse() => broken(Guarantee::Accounts, format!("{case}, and it starts")),
+        Ok(_) if case.must_refuse(&spoilt) => broken(Guarantee::Accounts, format!("{case}, and it starts")),
         Ok(sim) => sim,
         Err(error) => {
             tally.count("start that damage refused");
             hold(Guarantee::Durable, case.may_refuse(), || format!("{case}, and it does not start: {error}"));
-            match start_repaired(disk, case, options, tally) {
-                Some(sim) => sim,
-                None => return,
-            }
+            start_repaired(disk, case, options, tally)?
         }
     };
     tally.count("start on a damaged directory");
@@ -314,6 +371,7 @@ fn examine(disk: &SimDisk, case: &Case, model: &Model, world: &SimWorld, tally: 
         }
         look_around(&mut sim, case, model, &spoilt, name, password);
     }
+    Some(sim)
 }
 
 /// Repairs a directory that a server refused, and starts one on it; `None` if only a backup helps.

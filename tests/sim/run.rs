@@ -308,11 +308,12 @@ impl Run {
             self.world.advance(us);
             let now = self.world.now();
             match Server::new(self.net.clone(), self.disk.clone(), self.options.clone(), now) {
+                // Even if it started: the last thing that a start does is to write what may be lost.
+                _ if self.disk.is_dead() => is_dead = true,
                 Ok(server) => {
                     self.server = server;
                     break;
                 }
-                Err(_) if self.disk.is_dead() => is_dead = true,
                 Err(_) if may_fail => {
                     self.tally.count("start that a broken disk refused");
                     self.tally.take_from(&mut self.disk.state().tally);

@@ -2,7 +2,7 @@
 
 use chinwag::limits::{RESERVED_NAMES_MAX, SECOND_US};
 
-use crate::sim::disk::{LOG, USERS};
+use crate::sim::disk::{LOG, STATE, USERS};
 use crate::sim::harness::{Sim, options, text_of, without_presence};
 
 fn chatty(names: &[&str]) -> Sim {
@@ -110,6 +110,8 @@ fn without_newest_account(sim: Sim) -> Sim {
     let first = users.split_inclusive('\n').next().unwrap();
     disk.put(USERS, first.as_bytes());
     disk.remove("seen.txt");
+    // It would tell.
+    disk.remove(STATE);
     sim.restart_on(disk)
 }
 

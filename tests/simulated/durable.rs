@@ -3,7 +3,7 @@
 use chinwag::log::storage::{Storage, SyncPolicy};
 use chinwag::server::LoopState;
 
-use crate::sim::disk::{LOG, SEEN, SimDisk, USERS};
+use crate::sim::disk::{LOG, SEEN, STATE, SimDisk, USERS};
 use crate::sim::harness::{Sim, options, text_of, without_presence};
 
 fn two() -> Sim {
@@ -248,7 +248,7 @@ fn damage_at_the_end_and_in_the_accounts_is_refused_and_its_place_named() {
         assert_eq!(disk.read(LOG), before, "nothing is changed");
     }
     for users in [Some("junk\n"), None] {
-        let disk = sim.disk.crash(|_, unsynced| unsynced.to_vec());
+        let disk = without_state(&sim);
         users.map_or_else(|| disk.remove(USERS), |users| disk.put(USERS, users.as_bytes()));
         let error = Sim::try_on(disk.clone(), options()).err().expect("their names could be taken");
         assert!(error.contains(USERS), "{error}");
@@ -535,7 +535,7 @@ fn a_full_disk_never_hinders_a_start_and_what_is_torn_stays() {
 #[test]
 fn accounts_of_version_0_1_that_a_full_disk_does_not_let_be_rewritten_log_in_and_do_not_change() {
     let sim = two();
-    let disk = sim.disk.crash(|_, unsynced| unsynced.to_vec());
+    let disk = without_state(&sim);
     let before = in_version_0_1(&disk.read(USERS));
     disk.put(USERS, before.as_bytes());
     disk.state().room = Some(100);
@@ -552,6 +552,13 @@ fn accounts_of_version_0_1_that_a_full_disk_does_not_let_be_rewritten_log_in_and
     assert_eq!(sim.disk.read("users.txt.0.1"), before);
     let mut sim = sim.restart();
     ["alice", "bob", "carol"].iter().for_each(|name| sim.join(name));
+}
+
+/// The directory of a killed server, without `state.txt`.
+fn without_state(sim: &Sim) -> SimDisk {
+    let disk = sim.disk.crash(|_, unsynced| unsynced.to_vec());
+    disk.remove(STATE);
+    disk
 }
 
 /// Accounts as version 0.1 wrote them: without the time and the checksum.
@@ -581,7 +588,7 @@ fn whenever_the_power_fails_in_rewriting_the_accounts_they_are_there() {
     let mut sim = two();
     sim.say("bob", "hello");
     sim.run_seconds(10);
-    let disk = sim.disk.crash(|_, unsynced| unsynced.to_vec());
+    let disk = without_state(&sim);
     let old = in_version_0_1(&disk.read(USERS));
     let bob = old.lines().find(|line| line.starts_with("bob:")).unwrap().to_owned() + "\n";
     disk.put(USERS, (old + &bob.repeat(2_000)).as_bytes());
@@ -663,12 +670,13 @@ fn a_history_that_is_gone_although_there_are_marks_prevents_a_start() {
     let mut sim = two();
     sim.say("alice", "one");
     sim.run_seconds(10);
-    for (is_missing, file) in [(true, LOG), (false, LOG)] {
-        let disk = sim.disk.crash(|_, unsynced| unsynced.to_vec());
+    for (is_missing, has_state) in [(true, true), (false, true), (true, false), (false, false)] {
+        let disk =
+            if has_state { sim.disk.crash(|_, unsynced| unsynced.to_vec()) } else { without_state(&sim) };
         if is_missing {
-            disk.remove(file)
+            disk.remove(LOG)
         } else {
-            disk.put(file, b"")
+            disk.put(LOG, b"")
         }
         let error = Sim::try_on(disk, options()).err().expect("it does not start");
         assert!(error.contains("--new-history") && error.contains("chat_history.txt"), "{error}");
@@ -680,7 +688,7 @@ fn names_with_marks_and_without_an_account_stay_reserved() {
     let mut sim = two();
     sim.say("alice", "/msg bob for bob only");
     sim.run_seconds(10);
-    let disk = sim.disk.crash(|_, unsynced| unsynced.to_vec());
+    let disk = without_state(&sim);
     // An older copy of the accounts, from before bob registered.
     let users = disk.read(USERS);
     disk.put(USERS, (users.lines().next().unwrap().to_owned() + "\n").as_bytes());

@@ -4,6 +4,7 @@
 #[path = "../sim/mod.rs"]
 mod sim;
 
+mod checkpoint;
 mod commands;
 mod damage;
 mod durable;

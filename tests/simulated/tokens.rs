@@ -36,7 +36,7 @@ fn answer(sim: &mut Sim, client: &str, line: &str) -> Vec<String> {
 fn restart_with_code(sim: Sim, name: &str) -> Sim {
     let Sim { mut disk, mut world, options, server, .. } = sim;
     drop(server);
-    let (mut users, state) = UsersFile::recover(&mut disk, false).unwrap();
+    let (mut users, state) = UsersFile::recover(&mut disk, false, None).unwrap();
     let name = Name::parse(name.as_bytes()).unwrap();
     let issued = Timestamp::from_micros(chinwag::clock::World::now(&mut world).wall_us);
     let is_known = state.accounts().find(&name).is_some();

@@ -27,7 +27,7 @@ fn aside(disk: &SimDisk, name: &str, length: usize) -> Vec<u8> {
 fn log(bytes: &[u8]) {
     let mut disk = SimDisk::default();
     disk.put(LOG, bytes);
-    let Ok(journal) = Journal::recover(&mut disk, SyncPolicy::Always) else {
+    let Ok(journal) = Journal::recover(&mut disk, SyncPolicy::Always, None) else {
         assert_eq!(disk.bytes_from(LOG, 0), bytes, "what is refused is not touched");
         return;
     };
@@ -36,7 +36,7 @@ fn log(bytes: &[u8]) {
     assert_eq!(kept.len() as u64, end);
     assert_eq!([kept.clone(), aside(&disk, LOG, kept.len())].concat(), bytes, "it is all still there");
     assert!(kept.is_empty() || kept.ends_with(b"\n"), "no line is torn");
-    let again = Journal::recover(&mut disk, SyncPolicy::Always).expect("it is well now");
+    let again = Journal::recover(&mut disk, SyncPolicy::Always, None).expect("it is well now");
     assert_eq!((again.end(), again.last()), (end, last));
     // Where all of it is well, every message is found at its place.
     let file = disk.open(LOG).expect("it opens");
@@ -74,13 +74,13 @@ fn accounts(users: &[u8], seen: &[u8]) {
     let mut disk = SimDisk::default();
     disk.put(USERS, users);
     disk.put(SEEN, seen);
-    let Ok((_, mut state)) = UsersFile::recover(&mut disk, false) else {
+    let Ok((_, mut state)) = UsersFile::recover(&mut disk, false, None) else {
         assert_eq!(disk.bytes_from(USERS, 0), users, "what is refused is not touched");
         return;
     };
     let marks = SeenFile::recover(&mut disk, &mut state, LATEST).expect("what was seen may be forgotten");
     let kept = (disk.bytes_from(USERS, 0), disk.bytes_from(SEEN, 0));
-    let (_, mut again) = UsersFile::recover(&mut disk, false).expect("it is well now");
+    let (_, mut again) = UsersFile::recover(&mut disk, false, None).expect("it is well now");
     SeenFile::recover(&mut disk, &mut again, LATEST).expect("it is well now");
     assert_eq!((disk.bytes_from(USERS, 0), disk.bytes_from(SEEN, 0)), kept);
     assert!(state.records().eq(again.records()), "the second start knows the same accounts");

@@ -1,0 +1,45 @@
+//! Saving what the files are known to hold; see [`crate::state::checkpoint`].
+
+use super::Server;
+use crate::limits::SEEN_PAUSE_US;
+use crate::log::storage::Storage;
+use crate::state::checkpoint::Checkpoint;
+use crate::transport::net::Net;
+
+impl<N: Net, S: Storage> Server<N, S> {
+    /// What the files are known to hold now.
+    fn known(&self) -> Checkpoint {
+        let log = self.journal.mark();
+        let scanned = match &self.scan {
+            // Messages since the start are between accounts.
+            _ if self.chat.knows_names() => log.map_or(0, |log| log.length),
+            Some(scan) => scan.scanned(),
+            None => 0,
+        };
+        Checkpoint::new(log, self.users.mark(), scanned)
+    }
+
+    /// Lets `state.txt` be brought up to date within a second, together with `seen.txt`.
+    pub(super) fn keep_checkpoint_soon(&mut self) {
+        self.seen_due_us.get_or_insert(self.now.mono_us + SEEN_PAUSE_US);
+    }
+
+    /// Brings `state.txt` up to date.
+    pub(super) fn keep_checkpoint(&mut self) {
+        let known = self.known();
+        self.checkpoint.note(known);
+        self.checkpoint.compact(&mut self.storage, known, self.chat.accounts());
+    }
+
+    /// Saves which names are reserved, after more of the log was scanned.
+    pub(super) fn keep_names(&mut self) {
+        let known = self.known();
+        self.checkpoint.note_names(&mut self.storage, known, self.chat.accounts());
+    }
+
+    /// Rewrites `state.txt` at shutdown, after all files are synced.
+    pub(super) fn close_checkpoint(&mut self) {
+        let known = self.known();
+        self.checkpoint.rewrite(&mut self.storage, known, self.chat.accounts());
+    }
+}
