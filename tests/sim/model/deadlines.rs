@@ -20,8 +20,8 @@ const SLACK_TURNS: u64 = 20;
 pub struct Deadlines {
     /// When it was seen to be accepted.
     accepted_us: Option<u64>,
-    /// Since when its socket is full, although there is more for it: the turn and the moment.
-    full: Option<(u64, u64)>,
+    /// Since when its socket is full, although there is more for it: the turn, the moment, and what is in it.
+    full: Option<(u64, u64, usize)>,
     /// The turn in which the time for its login was over.
     late: Option<u64>,
     /// The turn of its last words.
@@ -52,7 +52,9 @@ impl Model {
             if !is_in && began_us >= due_us {
                 deadlines.late.get_or_insert(turn);
             }
-            deadlines.full = wants_more.then(|| deadlines.full.unwrap_or((turn, now_us)));
+            // If its window grew, the socket may have taken something and be full again.
+            let full = deadlines.full.filter(|&(.., untaken)| untaken == peer.untaken());
+            deadlines.full = wants_more.then(|| full.unwrap_or((turn, now_us, peer.untaken())));
             if connection.is_closing {
                 deadlines.closing.get_or_insert(turn);
             }
@@ -66,9 +68,9 @@ impl Model {
             hold(Guarantee::Bounded, late + SLACK_TURNS >= turn, || {
                 format!("connection {id} is open, and nobody logged in there for a minute and a half")
             });
-            let is_stuck = deadlines
-                .full
-                .is_some_and(|(since, us)| since + SLACK_TURNS < turn && us + STALL_US + SLACK_US < began_us);
+            let is_stuck = deadlines.full.is_some_and(|(since, us, _)| {
+                since + SLACK_TURNS < turn && us + STALL_US + SLACK_US < began_us
+            });
             hold(Guarantee::Bounded, !is_stuck, || {
                 format!("connection {id} is open, and took nothing for ten minutes")
             });
