@@ -7,6 +7,7 @@ use chinwag::protocol::name::Name;
 use chinwag::protocol::record::Timestamp;
 use chinwag::server::LoopState;
 use chinwag::server::repair::repair;
+use chinwag::state::checkpoint::{Checkpoint, CheckpointFile, Known};
 use chinwag::state::users::UserRecord;
 use chinwag::state::users_file::UsersFile;
 
@@ -339,11 +340,16 @@ fn state_that_cannot_be_written_changes_nothing_else() {
 #[test]
 fn state_accuses_no_file_whenever_the_power_fails_in_a_rewrite_of_the_accounts() {
     let mut disk = copy(&chatty().disk);
-    let (mut users, _) = UsersFile::recover(&mut disk, true, None).unwrap();
+    let (mut users, state) = UsersFile::recover(&mut disk, true, None).unwrap();
     for number in 0..1_100_u64 {
         let (name, at) = (Name::parse(b"bob").unwrap(), Timestamp::from_micros(number));
         users.commit(&mut disk, [UserRecord::Revoked { name, at }].iter()).unwrap();
     }
+    // The file that is rewritten is shorter than its mark.
+    let known = Known::of(&mut disk).unwrap();
+    let checkpoint = Checkpoint { users: users.mark(), ..known.checkpoint };
+    CheckpointFile::recover(&mut disk, known, checkpoint, state.accounts());
+    assert_eq!(marked(&disk.read(STATE), "users"), disk.length(USERS));
     for changes in 1.. {
         let disk = copy(&disk);
         disk.state().power_fails_after = Some(changes);
