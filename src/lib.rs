@@ -21,7 +21,7 @@
 //! | [`client`] | `words` | the client's side of the protocol; the server does not use it |
 //! | [`log`] | `storage`, `directory`, `cache`, `recovery`, `judge`, `mark`, `tail`, `journal`, `chunk`, `search`, `replay`, `cursor` | files: appended to, recovered, searched and read |
 //! | [`auth`] | `kdf`, `credential`, `attempt`, `throttle`, `queue` | logins: checked, limited and queued |
-//! | [`state`] | `users`, `event`, `accounts`, `checkpoint`, `durable`, `users_file`, `marks` | the sum of all events, read markers and what is known of the files; the files of these |
+//! | [`state`] | `users`, `event`, `accounts`, `checkpoint`, `durable`, `users_file`, `marks` | events and their sum; read markers; what is known of the files; the files of all three |
 //! | [`transport`] | `subnet`, `proxy`, `net`, `feed`, `outbox`, `reactor` | sockets, and the bytes that wait for them; knows nothing of the chat |
 //! | [`session`] | `quota`, `presence`, `effects` | sessions and commands: lines in, effects out |
 //! | [`server`] | `loglimit`, `check`, `repair` | one turn of the loop; the command line and its tools |

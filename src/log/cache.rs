@@ -55,9 +55,9 @@ impl<F: File> CacheFile<F> {
         }
     }
 
-    /// Whether it has grown by `bytes` and to several times its compact size. Says so once for each such growth, so
-    /// that a rewrite that failed is not tried again in every turn.
-    pub fn takes_note_of_growth(&mut self, bytes: u64) -> bool {
+    /// Returns whether the file has grown by `bytes` and to several times its compact size, and should be rewritten.
+    /// Returns this once for each such growth, so that a rewrite that failed is not retried in every turn.
+    pub fn note_growth(&mut self, bytes: u64) -> bool {
         let grown = self.file.committed();
         let is_large = grown >= self.compact_bytes + bytes && grown >= 4 * self.compact_bytes;
         if is_large {

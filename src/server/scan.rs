@@ -103,7 +103,7 @@ impl Scan {
                 Audience::Private(to) => Some(to),
                 Audience::Public => None,
             };
-            // What has names that were applied already changes nothing, and nearly every message is such a one.
+            // Nearly every message has only names that were applied already, and changes nothing.
             let is_from_new = self.is_new(message.ends.from);
             if to.is_some_and(|to| self.is_new(to)) || is_from_new {
                 chat.recover_message(&message.ends);

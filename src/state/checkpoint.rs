@@ -280,7 +280,7 @@ impl<F: File> CheckpointFile<F> {
         checkpoint: Checkpoint,
         accounts: &Accounts,
     ) {
-        if self.file.as_mut().is_some_and(|file| file.takes_note_of_growth(STATE_COMPACT_BYTES)) {
+        if self.file.as_mut().is_some_and(|file| file.note_growth(STATE_COMPACT_BYTES)) {
             self.rewrite(storage, checkpoint, accounts);
         }
     }

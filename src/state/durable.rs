@@ -200,7 +200,8 @@ impl State {
         self.has_lost_names
     }
 
-    /// Whether an account may be given another token: not all that it can have were issued lately.
+    /// Whether an account may be given another token. At most [`TOKENS_PER_ACCOUNT_MAX`] are issued per
+    /// [`TOKEN_WINDOW_US`].
     pub fn may_issue_token(&self, id: AccountId, at: Timestamp) -> bool {
         let tokens = self.tokens.get(&id).map_or(&[][..], Vec::as_slice);
         tokens.iter().filter(|token| lasts(token.issued, TOKEN_WINDOW_US, at)).count()

@@ -136,7 +136,7 @@ impl<F: File> SeenFile<F> {
 
     /// Rewrites the file if it has grown to several times its compact size.
     pub fn compact<S: Storage<File = F>>(&mut self, storage: &mut S, accounts: &Accounts) {
-        if self.file.takes_note_of_growth(SEEN_COMPACT_BYTES) {
+        if self.file.note_growth(SEEN_COMPACT_BYTES) {
             self.file.rewrite(storage, lines_of(&self.marks, accounts));
         }
     }

@@ -11,7 +11,7 @@ use crate::state::durable::State;
 use crate::state::users_file::{USERS_FILE, UsersFile, read_users};
 
 /// Drops all marks if one of the files disagrees with its mark, or only reports that if `is_agreed` is false. Returns
-/// whether any disagrees. A log of which nothing is left is no case for this.
+/// whether any disagrees. This does not accept the loss of the whole log.
 ///
 /// # Errors
 /// Those of the storage.
