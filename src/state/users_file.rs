@@ -17,7 +17,7 @@ use std::ops::ControlFlow;
 
 use log::{info, warn};
 
-use self::unchecked::recover_unchecked;
+use self::unchecked::{recover_unchecked, sum_of};
 use crate::limits::{USERS_APPEND_BYTES_MAX, USERS_COMPACT_LINES};
 use crate::log::mark::Disagreement;
 use crate::log::recovery::{Damage, RecoverError, for_each_line, has_unwritten_sectors, try_each_line};
@@ -25,10 +25,8 @@ use crate::log::storage::{
     AppendError, AppendFile, File, Storage, SyncPolicy, copy_to_new, open_if_there, rewrite, set_aside,
 };
 use crate::protocol::name::Name;
-use crate::protocol::record::Timestamp;
 use crate::state::checkpoint::{UsersMark, forget};
 use crate::state::durable::State;
-use crate::state::event::Event;
 use crate::state::users::{CREDENTIAL_BYTES, Check, SealedLine, UserRecord, is_beginning, write_line};
 
 /// The accounts' file name.
@@ -305,7 +303,9 @@ impl<F: File> UsersFile<F> {
         let mut check = self.check;
         let mut records = records.peekable();
         if records.peek().is_some() && self.is_unchecked {
-            self.convert(storage).map_err(AppendError::Refused)?;
+            let users = read_users(self.file.file())
+                .map_err(|error| AppendError::Refused(io::Error::other(error.to_string())))?;
+            self.convert(storage, &sum_of(users)).map_err(AppendError::Refused)?;
             check = self.check;
         }
         for record in records {
@@ -345,21 +345,9 @@ impl<F: File> UsersFile<F> {
     }
 
     /// Replaces a file of version 0.1 by one with checksums, and keeps the old one.
-    fn convert<S: Storage<File = F>>(&mut self, storage: &mut S) -> io::Result<()> {
-        let users = read_users(self.file.file()).map_err(|error| io::Error::other(error.to_string()))?;
-        let mut state = users.state;
-        if let End::Torn(mut names) = users.end {
-            names.retain(|name| state.accounts().find(name).is_none());
-            for name in names {
-                warn!(
-                    "{USERS_FILE}: the last line is torn, and {name} is reserved; --reset {name} gives it back"
-                );
-                let at = Timestamp::default();
-                state.apply(&Event::Account(UserRecord::Reserved { name, at }));
-            }
-        }
+    fn convert<S: Storage<File = F>>(&mut self, storage: &mut S, state: &State) -> io::Result<()> {
         let kept = copy_to_new(storage, self.file.file(), 0, &format!("{USERS_FILE}.0.1"))?;
-        self.replace(storage, &state)?;
+        self.replace(storage, state)?;
         self.is_unchecked = false;
         info!("{USERS_FILE}: rewritten with checksums; the file of version 0.1 is kept as {kept}");
         Ok(())
@@ -397,6 +385,7 @@ mod tests {
     use super::*;
     use crate::auth::credential::{Credential, secret_hash};
     use crate::log::directory::{Directory, RealFile};
+    use crate::protocol::record::Timestamp;
     use std::fs;
     use std::path::Path;
 
@@ -516,6 +505,7 @@ mod tests {
             let (state, kept, directory) = start(text.as_bytes()).unwrap();
             assert_eq!(read(directory.path(), "users.txt.0.1"), text);
             let (_, again) = recover(directory.path()).unwrap();
+            assert!(state.records().eq(again.records()), "a restart finds the same state");
             for accounts in [state.accounts(), again.accounts()] {
                 let bob = accounts.find(&name("bob"));
                 if length <= 3 {
