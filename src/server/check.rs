@@ -9,16 +9,19 @@ use crate::log::directory::{RealFile, mode_of};
 use crate::log::journal::{self, LOG_FILE, Verified};
 use crate::log::recovery::{Damage, RecoverError, for_each_line};
 use crate::log::storage::File;
+use crate::log::tail::Tail;
 use crate::protocol::name::Name;
 use crate::protocol::record::{Audience, Timestamp, message_ends};
-use crate::state::accounts::Accounts;
+use crate::state::accounts::{Account, Accounts};
 use crate::state::checkpoint::{Known, STATE_FILE, UsersMark};
 use crate::state::durable::State;
-use crate::state::marks::{SEEN_FILE, verify_marks};
+use crate::state::marks::{SEEN_FILE, mark_names, verify_marks};
 use crate::state::users_file::{End, Form, USERS_FILE, Users, read_users};
 
 /// Damaged places written out for one file, before "and N more".
 const PLACES_SHOWN_MAX: usize = 20;
+/// What is said of a torn write.
+const TORN: &str = "a torn write, which the next start moves aside";
 /// How far the log may be ahead of the clock.
 const FUTURE_US: u64 = 60 * SECOND_US;
 
@@ -49,15 +52,22 @@ pub fn check(directory: &Path, now: Timestamp, out: &mut impl Write) -> io::Resu
             report.note(format_args!("{name}: mode {mode:o} instead of {expected:o}"))?;
         }
     }
-    let verified = log.as_ref().map(|log| check_log(log, now, &mut report)).transpose()?;
     let checkpoint = known.checkpoint;
+    let log_agrees = checkpoint.log.map(|mark| mark.compare(log.as_ref(), LOG_FILE)).transpose()?;
+    let is_as_saved = !matches!(log_agrees, Some(Err(_)));
+    let verified = log.as_ref().map(|log| check_log(log, is_as_saved, now, &mut report)).transpose()?;
     let users_mark = checkpoint.users.unwrap_or(UsersMark::NOTHING);
     let users = users.as_ref().map(|users| check_users(users, users_mark, &mut report)).transpose()?;
     if let Some(state) = &state {
         report.note(format_args!("{STATE_FILE}: bytes: {}", state.len()?))?;
         report.damages(STATE_FILE, known.damage.as_slice())?;
+        if known.damage.is_some() {
+            report.note(format_args!(
+                "{STATE_FILE}: needs no repair: the next start writes it anew, but cannot tell whether the other files \
+                 are older copies"
+            ))?;
+        }
     }
-    let log_agrees = checkpoint.log.map(|mark| mark.compare(log.as_ref(), LOG_FILE)).transpose()?;
     if let Some(Err(disagreement)) = log_agrees {
         report.problem(format_args!("{disagreement}"))?;
     }
@@ -79,14 +89,23 @@ pub fn check(directory: &Path, now: Timestamp, out: &mut impl Write) -> io::Resu
     if log.is_none() && accounts.is_some_and(|accounts| !accounts.is_empty()) {
         report.problem(format_args!("{LOG_FILE}: missing, although there are accounts"))?;
     }
-    if let (Some(log), Some(accounts)) = (&log, accounts) {
-        let names = log_names(log)?;
-        let strangers: Vec<&Name> = names.iter().filter(|name| accounts.find(name).is_none()).collect();
-        if let Some(first) = strangers.first() {
-            let count = strangers.len();
+    if let Some(accounts) = accounts {
+        let mut names = log.as_ref().map(log_names).transpose()?.unwrap_or_default();
+        names.extend(marks.as_ref().map(mark_names).transpose()?.unwrap_or_default());
+        names.retain(|name| accounts.find(name).is_none());
+        if !names.is_empty() {
+            let list = list(&names);
             report.problem(format_args!(
-                "{USERS_FILE}: {count} names in the log have no account and are reserved; the first is {first}"
+                "{USERS_FILE}: no account, although the log or {SEEN_FILE} names them; reserved until `--reset NAME` \
+                 gives them back: {list}"
             ))?;
+        }
+        let is_other = |name: &Name| !names.contains(name) && accounts.find(name).is_none();
+        let others: BTreeSet<Name> = known.reserved.into_iter().filter(is_other).collect();
+        if !others.is_empty() {
+            let list = list(&others);
+            report
+                .note(format_args!("{STATE_FILE}: reserved until `--reset NAME` gives them back: {list}"))?;
         }
     }
     let Report { is_well, out } = report;
@@ -121,10 +140,24 @@ impl<W: Write> Report<'_, W> {
     }
 }
 
-fn check_log(file: &RealFile, now: Timestamp, report: &mut Report<'_, impl Write>) -> io::Result<Verified> {
+/// `is_as_saved`: the log has all that was saved, so that a torn end is no loss.
+fn check_log(
+    file: &RealFile,
+    is_as_saved: bool,
+    now: Timestamp,
+    report: &mut Report<'_, impl Write>,
+) -> io::Result<Verified> {
     let mut damages = Vec::new();
     let verified = journal::verify(file, |damage| damages.push(damage))?;
-    report.note(format_args!("{LOG_FILE}: messages: {}, bytes: {}", verified.messages, file.len()?))?;
+    let length = file.len()?;
+    if is_as_saved
+        && let Ok(Tail { whole, .. }) = Tail::read(file, length)?
+        && whole < length
+    {
+        damages.retain(|damage| damage.offset < whole);
+        damages.push(Damage { offset: whole, what: TORN });
+    }
+    report.note(format_args!("{LOG_FILE}: messages: {}, bytes: {length}", verified.messages))?;
     report.damages(LOG_FILE, &damages)?;
     if verified.last.micros() > now.micros() + FUTURE_US {
         let last = verified.last;
@@ -157,6 +190,15 @@ fn check_users(
             "{USERS_FILE}: of version 0.1, without checksums; the next start adds them"
         ))?;
     }
+    let is_reserved = |account: &Account| account.credential().is_none();
+    let accounts = state.accounts().iter().filter(|(_, account)| is_reserved(account));
+    let reserved: BTreeSet<Name> = accounts.map(|(_, account)| account.name).collect();
+    if !reserved.is_empty() {
+        report.note(format_args!(
+            "{USERS_FILE}: reserved until `--reset NAME` gives them back: {}",
+            list(&reserved)
+        ))?;
+    }
     if passed_over > 0 {
         report.note(format_args!(
             "{USERS_FILE}: {passed_over} bytes of torn writes, which count for nothing"
@@ -168,8 +210,7 @@ fn check_users(
             report.damages(USERS_FILE, &[Damage { offset: whole, what: "no newline at the end" }])?
         }
         End::Torn(_) => {
-            let what = "a torn write, which the next start moves aside";
-            report.damages(USERS_FILE, &[Damage { offset: whole, what }])?;
+            report.damages(USERS_FILE, &[Damage { offset: whole, what: TORN }])?;
         }
     }
     match agrees {
@@ -187,7 +228,18 @@ fn check_marks(
     let mut damages = Vec::new();
     verify_marks(file, accounts, last, |damage| damages.push(damage))?;
     report.note(format_args!("{SEEN_FILE}: bytes: {}", file.len()?))?;
-    report.damages(SEEN_FILE, &damages)
+    report.damages(SEEN_FILE, &damages)?;
+    if !damages.is_empty() {
+        report.note(format_args!(
+            "{SEEN_FILE}: needs no repair: such marks do not count, and messages may be shown again"
+        ))?;
+    }
+    Ok(())
+}
+
+fn list(names: &BTreeSet<Name>) -> String {
+    let names: Vec<&str> = names.iter().map(Name::as_str).collect();
+    names.join(" ")
 }
 
 /// Returns all names in a log: senders and recipients, even those in lines that are otherwise damaged.

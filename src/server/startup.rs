@@ -55,11 +55,12 @@ impl<N: Net, S: Storage> Server<N, S> {
         let scanned = if are_names_known { journal.mark().map_or(0, |log| log.length) } else { scanned };
         let checkpoint = Checkpoint::new(journal.mark(), users.mark(), scanned);
         let checkpoint = CheckpointFile::recover(&mut storage, known, checkpoint, state.accounts());
+        let reserved = state.accounts().iter().filter(|(_, account)| account.credential().is_none()).count();
+        let reserved = if reserved == 0 { String::new() } else { format!(", reserved: {reserved}") };
+        let accounts = format!("accounts: {}{reserved}", state.accounts().len());
         match journal.end() {
-            0 => info!("accounts: {}; history: empty", state.accounts().len()),
-            end => {
-                info!("accounts: {}; history: {end} bytes, up to {}", state.accounts().len(), journal.last())
-            }
+            0 => info!("{accounts}; history: empty"),
+            end => info!("{accounts}; history: {end} bytes, up to {}", journal.last()),
         }
         let mut rules = options.rules;
         if options.rate.is_none() {

@@ -75,7 +75,7 @@ fn a_history_without_its_accounts_is_refused_and_named() {
     refuses_to_start(&stopped.data, &["users.txt: empty", "state.txt", "--repair"]);
     fs::remove_file(stopped.data.join("state.txt")).unwrap();
     let (status, said) = check(&stopped.data);
-    assert!(status == Some(1) && said.contains("the first is alice"), "{said}");
+    assert!(status == Some(1) && said.contains("gives them back: alice\n"), "{said}");
     let server = stopped.start(&QUICK);
     server.logged(&["WARN", "users.txt", "no account", "backup", "--reset"]);
     server.register("carol");
@@ -171,7 +171,10 @@ fn a_torn_tail_is_set_aside_and_the_rest_is_kept() {
         append(&log, &tail);
         let (status, said) = check(&stopped.data);
         let offset = good.len().to_string();
-        assert!(status == Some(1) && said.contains(&format!("at byte {offset}:")), "{what}: {said}");
+        assert!(
+            status == Some(1) && said.contains(&format!("at byte {offset}: a torn write")),
+            "{what}: {said}"
+        );
 
         let server = stopped.start(&QUICK);
         let aside = format!("chat_history.txt.torn-at-{offset}");
@@ -281,4 +284,45 @@ fn damage_far_from_the_end_is_found_by_a_check() {
         alice.expect(if line.contains('\0') { &notice } else { line });
     }
     alice.expect("* end of history");
+}
+
+#[test]
+fn a_check_names_all_reserved_names_and_tells_what_needs_no_repair() {
+    let stopped = used(&["one"]);
+    let run = |flags: &[&str]| {
+        let flags = [flags, &["--data", stopped.data.to_str().unwrap()]].concat();
+        let (status, printed, log) = run_chinwagd(&flags);
+        assert_eq!(status, Some(0), "{flags:?}: {printed}{log}");
+    };
+    let users = stopped.data.join("users.txt");
+    let text = fs::read_to_string(&users).unwrap();
+    // The lines of bob and of alice, in this order.
+    fs::write(&users, text.replacen("alice:pbkdf2", "alicf:pbkdf2", 1)).unwrap();
+    run(&["--repair", "--yes"]);
+    let (status, said) = check(&stopped.data);
+    let reserved = "reserved until `--reset NAME` gives them back: alice alicf\n";
+    assert!(status == Some(0) && said.contains(&format!("users.txt: {reserved}")), "{said}");
+    stopped.start(&QUICK).logged(&["accounts: 3, reserved: 2; history:"]);
+
+    // An older copy without alice, whose name is in the log, and without bob, who has a mark.
+    fs::write(&users, "").unwrap();
+    let log = fs::read_to_string(stopped.data.join("chat_history.txt")).unwrap();
+    append(&stopped.data.join("seen.txt"), format!("bob {}\n", &log[..STAMP_BYTES]).as_bytes());
+    run(&["--repair", "--yes"]);
+    let (status, said) = check(&stopped.data);
+    let reserved = "reserved until `--reset NAME` gives them back: alice bob\n";
+    assert!(status == Some(1) && said.contains(reserved), "{said}");
+    for name in ["alice", "bob"] {
+        run(&["--reset", name]);
+    }
+
+    fs::write(stopped.data.join("state.txt"), "junk\n").unwrap();
+    append(&stopped.data.join("seen.txt"), b"junk\n");
+    let (status, said) = check(&stopped.data);
+    let expected =
+        ["state.txt: damaged", "state.txt: needs no repair", "seen.txt: damaged", "seen.txt: needs no"];
+    assert!(status == Some(1) && expected.iter().all(|it| said.contains(it)), "{said}");
+    run(&["--repair"]);
+    drop(stopped.start(&QUICK));
+    assert_eq!(check(&stopped.data).0, Some(0));
 }
