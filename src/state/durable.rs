@@ -14,6 +14,7 @@ use crate::auth::credential::SecretHash;
 use crate::auth::kdf;
 use crate::ids::AccountId;
 use crate::limits::{CODE_US, Micros, RESERVED_NAMES_MAX, TOKEN_US, TOKEN_WINDOW_US};
+use crate::log::recovery::Damage;
 use crate::protocol::name::Name;
 use crate::protocol::record::Timestamp;
 use crate::state::accounts::{Account, Accounts, Place};
@@ -124,13 +125,29 @@ impl State {
     /// # Errors
     /// What the record shows to be wrong with the file. It is not applied then.
     pub fn recover(&mut self, record: &UserRecord) -> Result<(), &'static str> {
-        // Looked up once, as that is most of the work of a start.
-        let place = self.accounts.look_up(record.name());
-        let refused = self.admit_record(record, &place, record.time()).err();
+        self.recover_at(record, &self.accounts.look_up(record.name()))
+    }
+
+    /// Applies the account records of consecutive lines, each with the offset of its line.
+    ///
+    /// # Errors
+    /// As for [`State::recover`], for the first record that shows something. Nothing from there on is applied.
+    pub(super) fn recover_all(&mut self, records: &[(u64, UserRecord)]) -> Result<(), Damage> {
+        let hashes: Vec<_> = records.iter().map(|(_, record)| self.accounts.hashes(record.name())).collect();
+        self.accounts.fetch(&hashes);
+        for ((offset, record), hashes) in records.iter().zip(hashes) {
+            let place = self.accounts.look_up_hashed(record.name(), hashes);
+            self.recover_at(record, &place).map_err(|what| Damage { offset: *offset, what })?;
+        }
+        Ok(())
+    }
+
+    fn recover_at(&mut self, record: &UserRecord, place: &Place) -> Result<(), &'static str> {
+        let refused = self.admit_record(record, place, record.time()).err();
         match refused.and_then(Refusal::damage) {
             Some(what) => Err(what),
             None => {
-                self.apply_record(record, &place);
+                self.apply_record(record, place);
                 Ok(())
             }
         }

@@ -92,6 +92,7 @@ pub fn read_users(file: &impl File) -> Result<Users, RecoverError> {
             end: End::Whole,
             passed_over: 0,
         },
+        verified: Vec::with_capacity(APPLIED_TOGETHER),
         bad: None,
         damage: None,
     };
@@ -113,9 +114,14 @@ fn form_of(file: &impl File) -> io::Result<Form> {
     Ok(if sealed.is_continue() && has_unchecked { Form::Unchecked } else { Form::Sealed })
 }
 
+/// Records that are applied together: enough that the memory which one waits for is read for many at a time.
+const APPLIED_TOGETHER: usize = 64;
+
 /// A `users.txt` while it is read.
 struct Reading {
     users: Users,
+    /// Records that verify and are not applied yet, each with the offset of its line.
+    verified: Vec<(u64, UserRecord)>,
     /// Lines after the last one that counts.
     bad: Option<Bad>,
     damage: Option<Damage>,
@@ -137,19 +143,25 @@ impl Reading {
         let is_proven = self.bad.is_none() || self.users.form == Form::Sealed;
         match self.parse(text) {
             Ok((record, check)) if is_proven => {
-                let recovered = self.users.state.recover(&record).map_err(|what| Damage { offset, what });
-                self.damage = self.pass_over().and(recovered).err();
+                self.damage = self.pass_over().err();
+                self.verified.push((offset, record));
+                if self.verified.len() == APPLIED_TOGETHER {
+                    self.apply_verified();
+                }
                 self.users.check = check;
                 self.users.lines += 1;
                 self.users.whole = offset + line.len() as u64;
                 self.users.end = if text.len() < line.len() { End::Whole } else { End::NoNewline };
             }
             parsed => {
+                // What is wrong with the records before this line comes first.
+                self.apply_verified();
                 let what = parsed.err().unwrap_or("a line behind a bad one");
                 let first = Damage { offset, what };
                 let bad = self.bad.get_or_insert_with(|| Bad { first, bytes: Vec::new() });
                 bad.bytes.extend_from_slice(line);
-                self.damage = (bad.bytes.len() > USERS_APPEND_BYTES_MAX).then_some(bad.first);
+                let is_too_long = bad.bytes.len() > USERS_APPEND_BYTES_MAX;
+                self.damage = self.damage.or(is_too_long.then_some(bad.first));
             }
         }
     }
@@ -184,7 +196,14 @@ impl Reading {
         if is_left_over { Ok(()) } else { Err(bad.first) }
     }
 
+    fn apply_verified(&mut self) {
+        let recovered = self.users.state.recover_all(&self.verified);
+        self.damage = self.damage.or(recovered.err());
+        self.verified.clear();
+    }
+
     fn end(mut self, length: u64) -> Result<Users, Damage> {
+        self.apply_verified();
         self.users.length = length;
         if let Some(damage) = self.damage {
             return Err(damage);
@@ -553,6 +572,26 @@ mod tests {
         );
         let old = old_line("bob", 2);
         assert_eq!(changed(&|bytes| bytes.extend(old.as_bytes())), Err(text.len() as u64));
+    }
+
+    #[test]
+    fn users_are_damaged_at_the_first_bad_record_whatever_follows_it() {
+        let mut records: Vec<_> =
+            (0..200).map(|number| registration(&format!("u{number}"), number)).collect();
+        let revoked = UserRecord::Revoked { name: name("nobody"), at: Timestamp::from_micros(9) };
+        for bad in [0, 1, 62, 63, 64, 65, 127, 128, 199] {
+            let good = std::mem::replace(&mut records[bad], revoked);
+            let text = sealed(&records).into_bytes();
+            let offset = sealed(&records[..bad]).len() as u64;
+            for rest in [&b""[..], b"bob:pbkdf2", b"junk\n", &[0; USERS_APPEND_BYTES_MAX + 1]] {
+                let damage = start(&[&text, rest].concat()).unwrap_err();
+                assert_eq!(damage, Damage { offset, what: "a token, a code or a revocation of no account" });
+            }
+            records[bad] = good;
+        }
+        // A record depends on those right before it.
+        let twice = [registration("al", 1), registration("AL", 2)];
+        assert_eq!(start(sealed(&twice).as_bytes()).unwrap_err().offset, sealed(&twice[..1]).len() as u64);
     }
 
     #[test]

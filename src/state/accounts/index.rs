@@ -36,6 +36,11 @@ impl Index {
         size_of_val(&*self.slots)
     }
 
+    /// The slot at which a search for this hash begins.
+    pub fn first_slot(&self, hash: u32) -> u32 {
+        self.slots.get(self.first_place(hash)).copied().unwrap_or(FREE)
+    }
+
     /// Finds an account by a hash; `is_it` tells whether an account with that hash is the one.
     pub fn find(&self, hash: u32, is_it: impl Fn(AccountId) -> bool) -> Option<AccountId> {
         let numbers = self.numbers();
@@ -65,9 +70,12 @@ impl Index {
         (self.slots.len().next_power_of_two() as u32).wrapping_sub(1)
     }
 
-    /// By the low bits of the hash first, since the high ones are in the slots.
+    /// Depends on all bits of the hash: the low ones are not in the slots, and the high ones alone would put accounts
+    /// that the slots cannot tell apart next to each other.
     fn first_place(&self, hash: u32) -> usize {
-        ((u64::from(hash.reverse_bits()) * self.slots.len() as u64) >> 32) as usize
+        // 2^32 divided by the golden ratio (Knuth, The Art of Computer Programming, 6.4).
+        let hash = hash.wrapping_mul(0x9e37_79b9);
+        ((u64::from(hash) * self.slots.len() as u64) >> 32) as usize
     }
 
     fn next_place(&self, place: usize) -> usize {
