@@ -139,16 +139,22 @@ impl UserRecord {
         if fields.iter().fold(false, |found, byte| found | byte.is_ascii_uppercase()) {
             return None;
         }
-        let (kind, value) = split_once(fields).map_or((fields, None), |(kind, value)| (kind, Some(value)));
-        let record = match (std::str::from_utf8(kind).ok()?, value) {
-            (ALGORITHM, Some(value)) if !value.starts_with(b"0") && !value.starts_with(b"+") => {
-                UserRecord::Credential { name, credential: parse_credential(value)?, registered: time }
+        let value = |kind: &str| fields.strip_prefix(kind.as_bytes())?.strip_prefix(b":");
+        let record = if let Some(value) = value(ALGORITHM) {
+            if value.starts_with(b"0") || value.starts_with(b"+") {
+                return None;
             }
-            (TOKEN, Some(hash)) => UserRecord::Token { name, hash: parse_hex(hash)?, issued: time },
-            (CODE, Some(hash)) => UserRecord::Code { name, hash: parse_hex(hash)?, issued: time },
-            (REVOKED, None) => UserRecord::Revoked { name, at: time },
-            (RESERVED, None) => UserRecord::Reserved { name, at: time },
-            _ => return None,
+            UserRecord::Credential { name, credential: parse_credential(value)?, registered: time }
+        } else if let Some(hash) = value(TOKEN) {
+            UserRecord::Token { name, hash: parse_hex(hash)?, issued: time }
+        } else if let Some(hash) = value(CODE) {
+            UserRecord::Code { name, hash: parse_hex(hash)?, issued: time }
+        } else if fields == REVOKED.as_bytes() {
+            UserRecord::Revoked { name, at: time }
+        } else if fields == RESERVED.as_bytes() {
+            UserRecord::Reserved { name, at: time }
+        } else {
+            return None;
         };
         Some(record)
     }
@@ -183,18 +189,14 @@ fn parse_hex<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
         let letter = if letter < 6 { letter + 10 } else { u8::MAX };
         if number < 10 { number } else { letter }
     };
-    let (pairs, rest) = text.as_chunks::<2>();
-    if pairs.len() != N || !rest.is_empty() {
-        return None;
-    }
-    let mut bytes = [0; N];
+    let (pairs, []) = text.as_chunks::<2>() else { return None };
+    let mut digits: [[u8; 2]; N] = pairs.try_into().ok()?;
     let mut all = 0;
-    for (byte, &[high, low]) in bytes.iter_mut().zip(pairs) {
-        let (high, low) = (digit(high), digit(low));
-        all |= high | low;
-        *byte = high << 4 | low & 0xf;
+    for byte in digits.as_flattened_mut() {
+        *byte = digit(*byte);
+        all |= *byte;
     }
-    (all <= 0xf).then_some(bytes)
+    (all <= 0xf).then(|| digits.map(|[high, low]| high << 4 | low))
 }
 
 /// A line's CHECK, as it is written: 8 lowercase hex digits.

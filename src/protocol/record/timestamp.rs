@@ -37,18 +37,18 @@ impl Timestamp {
         if !is_timestamp_prefix(text) {
             return None;
         }
-        let number = |from: usize, digits: usize| {
-            text[from..from + digits].iter().fold(0, |sum, byte| sum * 10 + u64::from(byte - b'0'))
-        };
-        let (year, month, day) = (number(0, 4), number(5, 2), number(8, 2));
-        let (hour, minute, second) = (number(11, 2), number(14, 2), number(17, 2));
+        let digit = |at: usize| u64::from(text[at] & 0xf);
+        let pair = |at: usize| 10 * digit(at) + digit(at + 1);
+        let (year, month, day) = (100 * pair(0) + pair(2), pair(5), pair(8));
+        let (hour, minute, second) = (pair(11), pair(14), pair(17));
         if !(1970..).contains(&year) || !(1..=12).contains(&month) || hour > 23 || minute > 59 || second > 59
         {
             return None;
         }
         let days = days_from_civil(year, month, day)?;
         let seconds = ((days * 24 + hour) * 60 + minute) * 60 + second;
-        Some(Timestamp(seconds * SECOND_US + number(20, 6)))
+        let micros = 10_000 * pair(20) + 100 * pair(22) + pair(24);
+        Some(Timestamp(seconds * SECOND_US + micros))
     }
 
     /// As it is written at the start of a line.
@@ -129,9 +129,10 @@ fn begins_a_moment(text: &[u8]) -> bool {
 /// Whether `text` is the beginning of some timestamp, by its shape.
 fn is_timestamp_prefix(text: &[u8]) -> bool {
     text.len() <= TIMESTAMP_BYTES
-        && text.iter().zip(PATTERN).all(|(byte, pattern)| match pattern {
-            b'0' => byte.is_ascii_digit(),
-            other => byte == other,
+        && text.iter().zip(PATTERN).fold(true, |all, (byte, pattern)| {
+            // The digits that may stand there, counted from the one in the pattern.
+            let span = if *pattern == b'0' { 9 } else { 0 };
+            all & (byte.wrapping_sub(*pattern) <= span)
         })
 }
 
@@ -244,6 +245,18 @@ mod tests {
             "1969-11-22T12:03:11.042317Z",
         ] {
             assert_eq!(Timestamp::parse(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn timestamps_have_digits_where_the_pattern_has_them_and_nothing_else_elsewhere() {
+        for (at, &pattern) in PATTERN.iter().enumerate() {
+            for byte in 0..=u8::MAX {
+                let mut text = *PATTERN;
+                text[at] = byte;
+                let expected = if pattern == b'0' { byte.is_ascii_digit() } else { byte == pattern };
+                assert_eq!(is_timestamp_prefix(&text), expected, "{byte} at {at}");
+            }
         }
     }
 
