@@ -19,7 +19,7 @@
 //! | `src/` | `limits`, `clock`, `ids` | every bound; time and randomness, as arguments; what numbers stand for |
 //! | [`protocol`] | `name`, `line`, `text`, `record`, `reply`, `command` | bytes to values and back, for everyone |
 //! | [`client`] | `words` | the client's side of the protocol; the server does not use it |
-//! | [`log`] | `storage`, `directory`, `cache`, `recovery`, `judge`, `mark`, `tail`, `journal`, `chunk`, `search`, `replay`, `cursor` | files: appended to, recovered, searched and read |
+//! | [`log`] | `storage`, `directory`, `cache`, `recovery`, `judge`, `mark`, `tail`, `blocks`, `journal`, `chunk`, `search`, `replay`, `cursor` | files: appended to, recovered, searched and read |
 //! | [`auth`] | `kdf`, `credential`, `attempt`, `throttle`, `queue` | logins: checked, limited and queued |
 //! | [`state`] | `users`, `event`, `accounts`, `checkpoint`, `durable`, `users_file`, `marks` | events and their sum; read markers; what is known of the files; the files of all three |
 //! | [`transport`] | `subnet`, `proxy`, `net`, `feed`, `outbox`, `reactor` | sockets, and the bytes that wait for them; knows nothing of the chat |
@@ -35,9 +35,9 @@
 //! # The turn
 //!
 //! [`server::Server::turn`]: wait, handle, commit, release, flush, accept, expire, catch up, scan, handle strangers,
-//! work, save read marks, reap. All that follows flush is bounded and is for those who can wait: newcomers, readers of
-//! the log, connections without a login, and the hashing of passwords. The turn's messages are sent by then; one that
-//! arrives meanwhile waits for the rest of the turn.
+//! work, index, save read marks, reap. All that follows flush is bounded and is for those who can wait: newcomers,
+//! readers of the log, connections without a login, and the hashing of passwords and of blocks of the log. The turn's
+//! messages are sent by then; one that arrives meanwhile waits for the rest of the turn.
 //!
 //! # Events and the state
 //!
@@ -72,6 +72,8 @@
 //! - No byte of a message is in a feed, an outbox or a chunk before the sync that covers it has succeeded.
 //! - An account record is saved only after all messages of its turn.
 //! - The state is what the committed events add up to; a restart finds the same one.
+//! - `blocks.txt` has no line of bytes that are not on disk. After a start, no line of the log is used before its block
+//!   was verified.
 //! - When a connection changes between the feed and the log, its position is at the start of a line in both.
 //! - A connection takes no line while an answer to an earlier one is outstanding, or while much output waits for its
 //!   socket. So every queue is bounded by what one line can cause.
@@ -81,8 +83,10 @@
 //! # What is deliberately absent
 //!
 //! Threads, an async runtime, a database, a configuration file, rooms, operators, TLS, metrics, plug-ins. The log
-//! has no index: it is searched by bisection, since its timestamps increase, and read backwards for the last N, both
-//! in bounded steps. Lines that are not messages are [judged](log::judge) to be damage, skipped and reported.
+//! has no index but [`blocks.txt`](log::blocks), which can be rebuilt from it. It is searched by bisection, since its
+//! timestamps increase, and read backwards for the last N, both in bounded steps. Lines that are not messages are
+//! [judged](log::judge) to be damage, and so is whatever was changed since it was written; all of that is skipped and
+//! reported.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]

@@ -66,6 +66,18 @@ pub const CATCH_UP_SLICE_US: Micros = 500;
 pub const SCAN_CHUNKS_PER_TURN: usize = 4;
 /// Pause of the verification after a read error.
 pub const SCAN_RETRY_US: Micros = SECOND_US;
+/// Bytes of the log that have one line in `blocks.txt`.
+pub const BLOCK_BYTES: usize = 64 << 10;
+/// Pieces of the log, of at most [`CATCH_UP_CHUNK_BYTES`], that are added to `blocks.txt` in one turn.
+pub const BLOCK_STEPS_PER_TURN: usize = 4;
+/// Interval between two appends to `blocks.txt`.
+pub const BLOCKS_PAUSE_US: Micros = SECOND_US;
+/// Lines of `blocks.txt` that wait for their append, in bytes, above which no further block is added.
+pub const BLOCKS_PENDING_BYTES_MAX: usize = 128 << 10;
+/// Bad lines among good ones in `blocks.txt` that are rebuilt at startup, one block of the log for each.
+pub const BLOCKS_MENDED_MAX: usize = 1024;
+/// Bytes of `blocks.txt` between two places that are remembered in memory.
+pub const BLOCKS_PAGE_BYTES: u64 = 4 << 10;
 /// Names without an account that the server keeps reserved.
 pub const RESERVED_NAMES_MAX: usize = 100_000;
 /// How far the wall clock may lag behind the last message, or drift from the monotonic clock, without a warning.
@@ -268,6 +280,7 @@ const _: () = {
     );
     assert!(CATCH_UP_CHUNK_BYTES >= 2 * LINE_BYTES_MAX, "a chunk holds at least one whole line");
     assert!(SEARCH_CHUNK_BYTES_MIN >= 2 * LINE_BYTES_MAX);
+    assert!(CATCH_UP_CHUNK_BYTES >= BLOCK_BYTES, "a block is verified in one read");
     assert!(CATCH_UP_CHUNK_BYTES <= u32::MAX as usize, "ranges within a chunk are kept in 32 bits");
     assert!(RECOVERY_BYTES >= 2 * (BATCH_BYTES_MAX + LINE_BYTES_MAX), "recovery sees all of the last batch");
     assert!(USERS_PAGE_BYTES + NAME_BYTES_MAX + 16 <= LINE_BYTES_MAX);

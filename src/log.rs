@@ -4,6 +4,7 @@
 //! sync has reported success; a rename is atomic once its directory is synced. See [`recovery`] for what a crash
 //! leaves, and [`journal`] for what is synced when.
 
+pub mod blocks;
 pub mod cache;
 pub mod chunk;
 pub mod cursor;

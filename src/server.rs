@@ -10,6 +10,7 @@ mod commit;
 mod delivery;
 pub mod flags;
 mod headers;
+mod indexing;
 mod input;
 pub mod loglimit;
 mod options;
@@ -31,6 +32,7 @@ use self::answers::Task;
 use self::clock::Clock;
 use self::closing::End;
 use self::headers::PendingHeader;
+use self::indexing::Indexing;
 use self::input::line_due_us;
 pub use self::options::Options;
 use self::rotation::Rotation;
@@ -106,6 +108,7 @@ pub struct Server<N: Net, S: Storage> {
     readers: Rotation,
     /// The scan of the log after startup, until it is complete.
     scan: Option<Scan>,
+    indexing: Indexing,
     clock: Clock,
     chunk: Chunk,
     strangers: Strangers,
@@ -158,6 +161,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         // whose last answer is not in its outbox yet.
         self.handle_strangers(world);
         self.work(world);
+        self.index()?;
         self.keep_seen();
         // Last, so that no event of this turn reaches a new connection that reuses a number.
         self.reap();
@@ -186,8 +190,14 @@ impl<N: Net, S: Storage> Server<N, S> {
             Some(0)
         } else {
             let scan_due_us = self.scan.as_ref().map(Scan::due_us);
-            let timers =
-                [self.reactor.due_us(), self.chat.due_us(), self.seen_due_us, self.sync_due_us, scan_due_us];
+            let timers = [
+                self.reactor.due_us(),
+                self.chat.due_us(),
+                self.seen_due_us,
+                self.sync_due_us,
+                scan_due_us,
+                self.indexing_due_us(),
+            ];
             timers.into_iter().flatten().min()
         };
         due_us.map(|due_us| due_us.saturating_sub(world.now().mono_us))

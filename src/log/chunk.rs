@@ -35,6 +35,8 @@ pub struct Chunk {
     pub behind: (Judge, u64),
     /// Where those of its messages begin that a search counts.
     marks: Vec<u32>,
+    /// The parts of `buffer` that are not as they were written.
+    changed: Vec<Range<usize>>,
 }
 
 /// A part of the text.
@@ -64,27 +66,33 @@ impl Default for Chunk {
             parts: Vec::new(),
             behind: (Judge::after(Timestamp::default()), 0),
             marks: Vec::new(),
+            changed: Vec::new(),
         }
     }
 }
 
 impl Chunk {
     /// Reads about `bytes` of the log from `from` on, and nothing that begins at `until` or behind it. What was read
-    /// is at least a line, or a part of one that is too long.
+    /// is at least a line, or a part of one that is too long. Returns `false` if a block of the log had to be verified
+    /// instead: then nothing was read, and the chunk is empty.
     ///
     /// # Errors
     /// The system's, and that the log is shorter than it was.
     pub fn read<F: File>(
         &mut self,
-        journal: &Journal<F>,
+        journal: &mut Journal<F>,
         from: u64,
         until: u64,
         bytes: usize,
-    ) -> io::Result<()> {
+    ) -> io::Result<bool> {
         let mut bytes = bytes.min(self.buffer.len());
         loop {
             let left = journal.end().saturating_sub(from);
             self.filled = left.min(bytes as u64) as usize;
+            if journal.verify_block(&(from..from + self.filled as u64), &mut self.buffer)? {
+                self.clear(from);
+                return Ok(false);
+            }
             journal.read(from, &mut self.buffer[..self.filled])?;
             let judgeable = judgeable(&self.buffer[..self.filled], self.filled as u64 == left);
             self.length = until.saturating_sub(from).min(judgeable as u64) as usize;
@@ -94,7 +102,8 @@ impl Chunk {
             bytes = 2 * JUDGEABLE_BYTES_MIN;
         }
         self.begin(from);
-        Ok(())
+        self.set_changed(journal);
+        Ok(true)
     }
 
     /// Reads lines that end at `before`, the end of a line, and of which the first begins at `floor` or behind it.
@@ -103,13 +112,17 @@ impl Chunk {
     /// As for [`Chunk::read`].
     pub fn read_before<F: File>(
         &mut self,
-        journal: &Journal<F>,
+        journal: &mut Journal<F>,
         before: u64,
         floor: u64,
         bytes: usize,
-    ) -> io::Result<()> {
+    ) -> io::Result<bool> {
         let start = before.saturating_sub(bytes.min(self.buffer.len()) as u64).max(floor);
         self.filled = (before - start) as usize;
+        if journal.verify_block(&(start..before), &mut self.buffer)? {
+            self.clear(before);
+            return Ok(false);
+        }
         journal.read(start, &mut self.buffer[..self.filled])?;
         let partial = if start == floor { 0 } else { skip_line(&self.buffer[..self.filled]) };
         // If no line begins in it, it is damage, and stays as it is.
@@ -118,7 +131,27 @@ impl Chunk {
         self.filled -= partial;
         self.length = self.filled;
         self.begin(start + partial as u64);
-        Ok(())
+        self.set_changed(journal);
+        Ok(true)
+    }
+
+    /// Room for reading something else than a part of the log for a reader.
+    pub fn scratch(&mut self) -> &mut [u8] {
+        self.clear(0);
+        &mut self.buffer
+    }
+
+    fn clear(&mut self, start: u64) {
+        (self.filled, self.length) = (0, 0);
+        self.changed.clear();
+        self.begin(start);
+    }
+
+    fn set_changed<F: File>(&mut self, journal: &Journal<F>) {
+        self.changed.clear();
+        if let Some(blocks) = journal.blocks() {
+            self.changed.extend(blocks.bad_in(&(self.start..self.start + self.filled as u64)));
+        }
     }
 
     fn begin(&mut self, start: u64) {
@@ -141,13 +174,14 @@ impl Chunk {
 
     /// Its lines, judged.
     pub fn lines<'a>(&'a self, judge: &'a mut Judge) -> impl Iterator<Item = Judged<'a>> {
-        judge.lines(&self.buffer[..self.filled], self.length)
+        judge.lines_outside(&self.changed, &self.buffer[..self.filled], self.length)
     }
 
     /// Its good lines, and where in the log each begins.
     pub fn good_lines<'a>(&'a self, judge: &'a mut Judge) -> impl Iterator<Item = (u64, &'a [u8])> {
         let buffer = &self.buffer[..self.filled];
-        let good = judge.lines(buffer, self.length).filter(|judged| judged.verdict.is_ok());
+        let lines = judge.lines_outside(&self.changed, buffer, self.length);
+        let good = lines.filter(|judged| judged.verdict.is_ok());
         good.map(|judged| (self.start + judged.range.start as u64, &buffer[judged.range]))
     }
 
@@ -155,7 +189,7 @@ impl Chunk {
     pub fn mark(&mut self, latest: Timestamp, counts: impl Fn(&Ends<'_>) -> bool) {
         let mut judge = Judge::after(Timestamp::default());
         judge.set_latest(latest);
-        for judged in judge.lines(&self.buffer[..self.filled], self.length) {
+        for judged in judge.lines_outside(&self.changed, &self.buffer[..self.filled], self.length) {
             if judged.verdict.is_ok_and(|message| counts(&message.ends)) {
                 self.marks.push(judged.range.start as u32);
             }
@@ -179,7 +213,7 @@ impl Chunk {
             copied: &mut self.copied,
             parts: &mut self.parts,
         };
-        for judged in judge.lines(buffer, length) {
+        for judged in judge.lines_outside(&self.changed, buffer, length) {
             each(&mut text, judged);
         }
         if !text.copied.is_empty() {

@@ -169,13 +169,14 @@ impl Cursor {
         matches!(&self.part, Part::Replay(replay) if replay.omits_private())
     }
 
-    /// Does a bounded piece of work: reads about one chunk, to search it or to send it.
+    /// Does a bounded piece of work: reads about one chunk, to search it or to send it, or verifies a block before its
+    /// first line is read.
     ///
     /// # Errors
     /// Those of reading the log.
     pub fn step<F: File>(
         &mut self,
-        journal: &Journal<F>,
+        journal: &mut Journal<F>,
         reader: &Name,
         chunk: &mut Chunk,
     ) -> io::Result<Progress> {
@@ -197,7 +198,9 @@ impl Cursor {
         if self.next >= until {
             return Ok(self.end_part());
         }
-        chunk.read(journal, self.next, until, self.chunk_bytes)?;
+        if !chunk.read(journal, self.next, until, self.chunk_bytes)? {
+            return Ok(Progress::Passed);
+        }
         let before = (self.judge, self.damaged);
         self.judge.set_latest(journal.last());
         self.compose(reader, chunk);
@@ -303,7 +306,7 @@ impl Cursor {
     /// Searches one chunk further back.
     fn look_back<F: File>(
         &mut self,
-        journal: &Journal<F>,
+        journal: &mut Journal<F>,
         reader: &Name,
         chunk: &mut Chunk,
     ) -> io::Result<Progress> {
@@ -399,6 +402,12 @@ mod tests {
             Log { directory, journal, lines }
         }
 
+        /// Opens the same log once more, to read in it.
+        fn open(&self) -> Journal<RealFile> {
+            let file = RealFile::open_read_only(&self.directory.path().join(LOG_FILE)).unwrap();
+            Journal::as_it_is(file.unwrap(), self.journal.last())
+        }
+
         fn write(&mut self) {
             *self = Log::of(std::mem::take(&mut self.lines));
         }
@@ -433,8 +442,9 @@ mod tests {
         let alice = Name::parse(b"alice").unwrap();
         let mut chunk = Chunk::default();
         let mut given = Vec::new();
+        let mut journal = log.open();
         loop {
-            match cursor.step(&log.journal, &alice, &mut chunk).unwrap() {
+            match cursor.step(&mut journal, &alice, &mut chunk).unwrap() {
                 Progress::Passed => {}
                 Progress::Notices(lines) => given.extend_from_slice(lines.as_bytes()),
                 Progress::EndOfHistory => given.extend_from_slice(b"* end\n"),
@@ -598,8 +608,9 @@ mod tests {
         let log = log_of(REPLAY_PRIVATE_MAX as usize + 1, |_| true, |_| false);
         let mut cursor = Cursor::missed(Timestamp::default(), 50, &log.journal);
         let (alice, mut chunk) = (Name::parse(b"alice").unwrap(), Chunk::default());
+        let mut journal = log.open();
         loop {
-            match cursor.step(&log.journal, &alice, &mut chunk).unwrap() {
+            match cursor.step(&mut journal, &alice, &mut chunk).unwrap() {
                 Progress::Lines => assert!(cursor.owes_omissions()),
                 Progress::Notices(_) => break assert!(!cursor.owes_omissions()),
                 _ => {}
@@ -677,7 +688,7 @@ mod tests {
         for at in [0, 999, 1001, 1999] {
             let mut cursor = history(HistoryRange::Since(TimePrefix::whole(stamp(at))), &log);
             let mut steps = 0;
-            while cursor.step(&log.journal, &alice, &mut chunk).unwrap() == Progress::Passed {
+            while cursor.step(&mut log.journal, &alice, &mut chunk).unwrap() == Progress::Passed {
                 let length = chunk.end() - chunk.start();
                 assert!(length <= CATCH_UP_CHUNK_BYTES as u64);
                 steps += 1;
@@ -727,7 +738,7 @@ mod tests {
 
     #[test]
     fn a_log_that_became_shorter_is_an_error_and_no_endless_search() {
-        let log = log_of(2000, |_| false, |_| true);
+        let mut log = log_of(2000, |_| false, |_| true);
         let path = log.directory.path().join(LOG_FILE);
         std::fs::File::options().write(true).open(path).unwrap().set_len(1000).unwrap();
         let (alice, mut chunk) = (Name::parse(b"alice").unwrap(), Chunk::default());
@@ -739,7 +750,7 @@ mod tests {
         ];
         for range in ranges {
             let mut cursor = history(range, &log);
-            let steps = (0..100).map(|_| cursor.step(&log.journal, &alice, &mut chunk));
+            let steps = (0..100).map(|_| cursor.step(&mut log.journal, &alice, &mut chunk));
             let mut errors = steps.filter_map(Result::err);
             assert_eq!(errors.next().unwrap().kind(), io::ErrorKind::UnexpectedEof, "{range:?}");
         }
@@ -747,12 +758,12 @@ mod tests {
 
     #[test]
     fn a_socket_that_takes_little_is_read_little_for() {
-        let log = log_of(3000, |_| false, |_| true);
+        let mut log = log_of(3000, |_| false, |_| true);
         let (alice, mut chunk) = (Name::parse(b"alice").unwrap(), Chunk::default());
         let mut cursor = history(HistoryRange::All, &log);
         let mut read = Vec::new();
         for taken in [300, 300, 300, usize::MAX, usize::MAX, usize::MAX, usize::MAX] {
-            assert_eq!(cursor.step(&log.journal, &alice, &mut chunk).unwrap(), Progress::Lines);
+            assert_eq!(cursor.step(&mut log.journal, &alice, &mut chunk).unwrap(), Progress::Lines);
             read.push(chunk.end() - chunk.start());
             cursor.advance(chunk.text().len().min(taken), &chunk);
         }

@@ -10,8 +10,10 @@
 //! ```
 
 use std::io;
+use std::ops::Range;
 
 use crate::limits::{BATCH_BYTES_MAX, CATCH_UP_CHUNK_BYTES, Micros};
+use crate::log::blocks::{Blocks, FindAccount};
 use crate::log::judge::{Judge, judgeable};
 use crate::log::mark::{Ending, LogMark};
 use crate::log::recovery::{Damage, RecoverError};
@@ -105,6 +107,8 @@ pub struct Journal<F> {
     written: Option<LogMark>,
     /// The end of the last message that is known to be synced.
     synced: Option<LogMark>,
+    /// The index; `None` until it is opened, and every line is judged by itself then.
+    blocks: Option<Blocks<F>>,
 }
 
 impl<F: File> Journal<F> {
@@ -136,6 +140,7 @@ impl<F: File> Journal<F> {
                 last: last.max(mark.time),
                 written: Some(mark),
                 synced: Some(mark),
+                blocks: None,
             });
         }
         // Behind the last message there may be bad lines.
@@ -148,7 +153,7 @@ impl<F: File> Journal<F> {
             // The beginning of a message looks like a shorter one. A zero makes sure that nobody is shown it.
             AppendFile::unended(file, length, b"\0\n")?
         };
-        Ok(Journal { log, sync, last, written: synced, synced })
+        Ok(Journal { log, sync, last, written: synced, synced, blocks: None })
     }
 
     /// A log that may be damaged in any way.
@@ -156,7 +161,7 @@ impl<F: File> Journal<F> {
     pub fn as_it_is(file: F, last: Timestamp) -> Journal<F> {
         let length = file.len().expect("it can be looked at");
         let log = AppendFile::new(file, length).expect("it can be cut");
-        Journal { log, sync: SyncPolicy::Always, last, written: None, synced: None }
+        Journal { log, sync: SyncPolicy::Always, last, written: None, synced: None, blocks: None }
     }
 
     /// A batch that goes on after the last message.
@@ -225,6 +230,70 @@ impl<F: File> Journal<F> {
         self.synced
     }
 
+    /// Opens the index, `blocks.txt`.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn open_blocks<S: Storage<File = F>>(
+        &mut self,
+        storage: &mut S,
+        find: FindAccount<'_>,
+    ) -> io::Result<()> {
+        self.blocks = Some(Blocks::open(storage, self.log.file(), self.end(), find)?);
+        Ok(())
+    }
+
+    /// The index, if it is open.
+    pub fn blocks(&self) -> Option<&Blocks<F>> {
+        self.blocks.as_ref()
+    }
+
+    /// The same, for following it.
+    pub fn blocks_mut(&mut self) -> Option<&mut Blocks<F>> {
+        self.blocks.as_mut()
+    }
+
+    /// Verifies the first block with bytes in `range` that is not verified yet. Returns whether there was one.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn verify_block(&mut self, range: &Range<u64>, buffer: &mut [u8]) -> io::Result<bool> {
+        let Some(blocks) = &mut self.blocks else { return Ok(false) };
+        let Some(block) = blocks.unverified(range) else { return Ok(false) };
+        blocks.verify(block, self.log.file(), buffer)?;
+        Ok(true)
+    }
+
+    /// Whether the index lacks a part of the log that can be added.
+    pub fn is_index_behind(&self) -> bool {
+        self.blocks.as_ref().is_some_and(|blocks| blocks.is_behind(self.end()))
+    }
+
+    /// Adds a piece of the log to the index.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn add_to_index(&mut self, find: FindAccount<'_>, buffer: &mut [u8]) -> io::Result<()> {
+        let end = self.end();
+        match &mut self.blocks {
+            Some(blocks) => blocks.add(self.log.file(), end, find, buffer),
+            None => Ok(()),
+        }
+    }
+
+    /// Syncs the log and then appends the lines of full blocks to the index: it never has a line of bytes that are
+    /// not on disk, whatever the policy is.
+    ///
+    /// # Errors
+    /// That the log cannot be synced; the process must end then.
+    pub fn save_index(&mut self) -> io::Result<()> {
+        self.sync()?;
+        if let Some(blocks) = &mut self.blocks {
+            blocks.save();
+        }
+        Ok(())
+    }
+
     /// The length of the log: where the next message will begin.
     pub fn end(&self) -> u64 {
         self.log.committed()
@@ -258,7 +327,7 @@ pub struct Verified {
     pub last: Timestamp,
 }
 
-/// Reads all of a log and calls `damaged` for each line that is no message.
+/// Reads all of a log and calls `damaged` for each line that is no message. Sums are not looked at.
 ///
 /// # Errors
 /// The system's.

@@ -75,6 +75,19 @@ impl Judge {
     /// Judges the lines that begin within the first `length` bytes, in order. `bytes` holds them whole, as
     /// [`judgeable`] says.
     pub fn lines<'a>(&'a mut self, bytes: &'a [u8], length: usize) -> impl Iterator<Item = Judged<'a>> {
+        self.lines_outside(&[], bytes, length)
+    }
+
+    /// The same, where parts of `bytes` are known to have been changed. A line is damaged if a byte of it, or the
+    /// ending before it, is in such a part.
+    pub fn lines_outside<'a>(
+        &'a mut self,
+        changed: &'a [Range<usize>],
+        bytes: &'a [u8],
+        length: usize,
+    ) -> impl Iterator<Item = Judged<'a>> {
+        let is_changed =
+            |from: usize, to: usize| changed.iter().any(|part| from <= part.end && part.start < to);
         // Checks all text at once; each line is checked by itself only if there is damage.
         let are_clean = has_clean_text(&bytes[..length]);
         let mut start = 0;
@@ -85,9 +98,17 @@ impl Judge {
             }
             let range = start..start + skip_line(&bytes[start..length]);
             let next = Timestamp::parse(&bytes[range.end..]);
+            // A timestamp that was changed shows nothing about the line before it.
+            let sound = next.filter(|_| !is_changed(range.end, range.end + TIMESTAMP_BYTES));
             let line = &bytes[range.clone()];
-            let verdict = self.judge(line, stamp, next).and_then(|message| {
-                if are_clean || has_clean_text(line) { Ok(message) } else { Err("text that cannot be shown") }
+            let verdict = self.judge(line, stamp, sound).and_then(|message| {
+                if is_changed(range.start, range.end) {
+                    Err("a line that is not as it was written")
+                } else if are_clean || has_clean_text(line) {
+                    Ok(message)
+                } else {
+                    Err("text that cannot be shown")
+                }
             });
             if let Ok(message) = &verdict {
                 self.last = message.timestamp;

@@ -31,20 +31,26 @@ impl Find {
         Find { time, low: 0, high: journal.end(), reading: None }
     }
 
-    /// Reads about a chunk. Returns the place once it is found; it is the end of the log if all messages are before
-    /// the time.
+    /// Reads about a chunk, or verifies a block. Returns the place once it is found; it is the end of the log if all
+    /// messages are before the time.
     ///
     /// # Errors
     /// Those of reading the log.
-    pub fn step<F: File>(&mut self, journal: &Journal<F>, chunk: &mut Chunk) -> io::Result<Option<u64>> {
+    pub fn step<F: File>(&mut self, journal: &mut Journal<F>, chunk: &mut Chunk) -> io::Result<Option<u64>> {
         let mut budget = CATCH_UP_CHUNK_BYTES;
         loop {
+            let reading = self.reading;
             if self.high - self.low > BISECTED_BYTES_MIN {
                 self.probe(journal, chunk, budget)?;
             } else if let Some(found) = self.scan(journal, chunk, budget)? {
                 return Ok(Some(found));
             }
             let read = (chunk.end() - chunk.start()) as usize;
+            if read == 0 {
+                // A block was verified instead.
+                self.reading = reading;
+                return Ok(None);
+            }
             budget = budget.saturating_sub(read.max(SEARCH_CHUNK_BYTES_MIN));
             if budget < BISECTED_BYTES_MIN as usize {
                 return Ok(None);
@@ -53,14 +59,21 @@ impl Find {
     }
 
     /// Looks at the middle, or goes on behind it as long as there is only damage.
-    fn probe<F: File>(&mut self, journal: &Journal<F>, chunk: &mut Chunk, budget: usize) -> io::Result<()> {
+    fn probe<F: File>(
+        &mut self,
+        journal: &mut Journal<F>,
+        chunk: &mut Chunk,
+        budget: usize,
+    ) -> io::Result<()> {
         let middle = self.low + (self.high - self.low) / 2;
         let (at, mut judge, bytes) = match self.reading.take() {
             None => (middle - 1, Judge::within_line(), BISECTED_BYTES_MIN as usize),
             Some((at, judge)) => (at, judge, budget),
         };
         judge.set_latest(journal.last());
-        chunk.read(journal, at, journal.end(), bytes)?;
+        if !chunk.read(journal, at, journal.end(), bytes)? {
+            return Ok(());
+        }
         let (low, high, time) = (&mut self.low, &mut self.high, self.time);
         let mut good = chunk.good_lines(&mut judge).take_while(|(start, _)| *start < *high);
         // Of two good lines the second: nothing was known of what is before the first, which may be an outlier.
@@ -79,7 +92,7 @@ impl Find {
     /// Reads on from `low`, line by line.
     fn scan<F: File>(
         &mut self,
-        journal: &Journal<F>,
+        journal: &mut Journal<F>,
         chunk: &mut Chunk,
         budget: usize,
     ) -> io::Result<Option<u64>> {
@@ -92,7 +105,9 @@ impl Find {
             return Ok(Some(journal.end()));
         }
         judge.set_latest(journal.last());
-        chunk.read(journal, at, journal.end(), budget)?;
+        if !chunk.read(journal, at, journal.end(), budget)? {
+            return Ok(None);
+        }
         let found = chunk.good_lines(&mut judge).find(|(_, line)| !is_before(line, &self.time));
         let found = found.map(|(start, _)| start);
         self.reading = Some((chunk.end(), judge));
@@ -127,8 +142,8 @@ impl LookBack {
         self.floor
     }
 
-    /// Reads one chunk further back and marks the messages in it that `counts` says yes to. Returns whether there was
-    /// anything left to read.
+    /// Reads one chunk further back and marks the messages in it that `counts` says yes to, or verifies a block. Returns
+    /// whether there was anything left to read.
     ///
     /// What is damage is told by the chunk alone, so that among damaged lines one may count that is not shown.
     ///
@@ -136,14 +151,16 @@ impl LookBack {
     /// Those of reading the log.
     pub fn step<F: File>(
         &mut self,
-        journal: &Journal<F>,
+        journal: &mut Journal<F>,
         chunk: &mut Chunk,
         counts: impl Fn(&Ends<'_>) -> bool,
     ) -> io::Result<bool> {
         if self.before <= self.floor {
             return Ok(false);
         }
-        chunk.read_before(journal, self.before, self.floor, self.chunk_bytes)?;
+        if !chunk.read_before(journal, self.before, self.floor, self.chunk_bytes)? {
+            return Ok(true);
+        }
         self.before = chunk.start();
         self.chunk_bytes = (self.chunk_bytes * 2).min(CATCH_UP_CHUNK_BYTES);
         chunk.mark(journal.last(), counts);

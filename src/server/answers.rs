@@ -203,7 +203,7 @@ impl<N: Net, S: Storage> Server<N, S> {
             unreachable!("only logged-in connections read the log");
         };
         let name = self.chat.accounts()[account].name;
-        match reading.cursor.step(&self.journal, &name, &mut self.chunk) {
+        match reading.cursor.step(&mut self.journal, &name, &mut self.chunk) {
             Ok(Progress::Passed) => {}
             Ok(Progress::Lines) => {
                 let sent = self.send_chunk(id, &mut reading.cursor);

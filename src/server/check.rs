@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
+use std::ops::Range;
 use std::path::Path;
 
 use crate::limits::SECOND_US;
+use crate::log::blocks::{BLOCKS_FILE, verify_blocks};
 use crate::log::directory::{RealFile, mode_of};
 use crate::log::journal::{self, LOG_FILE, Verified};
 use crate::log::recovery::{Damage, RecoverError, for_each_line};
@@ -45,7 +47,7 @@ pub fn check(directory: &Path, now: Timestamp, out: &mut impl Write) -> io::Resu
         return Err(io::Error::new(io::ErrorKind::NotFound, why));
     }
     let mut report = Report { out, is_well: true };
-    let files = [LOG_FILE, USERS_FILE, SEEN_FILE, STATE_FILE].map(|name| (name, 0o600));
+    let files = [LOG_FILE, USERS_FILE, SEEN_FILE, STATE_FILE, BLOCKS_FILE].map(|name| (name, 0o600));
     for (name, expected) in std::iter::once(("", 0o700)).chain(files) {
         if let Some(mode) = mode_of(&directory.join(name))?.filter(|&mode| mode != expected) {
             let name = if name.is_empty() { "the directory" } else { name };
@@ -56,6 +58,9 @@ pub fn check(directory: &Path, now: Timestamp, out: &mut impl Write) -> io::Resu
     let log_agrees = checkpoint.log.map(|mark| mark.compare(log.as_ref(), LOG_FILE)).transpose()?;
     let is_as_saved = !matches!(log_agrees, Some(Err(_)));
     let verified = log.as_ref().map(|log| check_log(log, is_as_saved, now, &mut report)).transpose()?;
+    if let (Some(log), Some(blocks)) = (&log, open(BLOCKS_FILE)?) {
+        check_blocks(&blocks, log, &mut report)?;
+    }
     let users_mark = checkpoint.users.unwrap_or(UsersMark::NOTHING);
     let users = users.as_ref().map(|users| check_users(users, users_mark, &mut report)).transpose()?;
     if let Some(state) = &state {
@@ -166,6 +171,21 @@ fn check_log(
         ))?;
     }
     Ok(verified)
+}
+
+fn check_blocks(blocks: &RealFile, log: &RealFile, report: &mut Report<'_, impl Write>) -> io::Result<()> {
+    let (mut changed, mut bad) = (Vec::new(), Vec::new());
+    verify_blocks(blocks, log, |range| changed.push(range), |damage| bad.push(damage))?;
+    report.note(format_args!("{BLOCKS_FILE}: bytes: {}", blocks.len()?))?;
+    for Range { start, end } in changed.iter().take(PLACES_SHOWN_MAX) {
+        report.problem(format_args!(
+            "{LOG_FILE}: damaged: bytes {start} to {end} are not as they were written"
+        ))?;
+    }
+    if let Some(more) = changed.len().checked_sub(PLACES_SHOWN_MAX + 1) {
+        report.problem(format_args!("{LOG_FILE}: and {} more damaged blocks", more + 1))?;
+    }
+    report.damages(BLOCKS_FILE, &bad)
 }
 
 /// Returns the sum of the account records, or `None` if some may be missing.

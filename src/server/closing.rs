@@ -141,6 +141,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         }
         self.save_seen();
         self.journal.sync().map_err(fatal("chat_history.txt cannot be synced"))?;
+        self.finish_index();
         self.restore_files()?;
         self.close_checkpoint();
         info!("goodbye");

@@ -11,6 +11,7 @@ use self::agreement::{accept_as_they_are, open_users};
 use crate::auth::credential::secret_hash;
 use crate::ids::AccountId;
 use crate::limits::NAME_BYTES_MAX;
+use crate::log::blocks::{BLOCKS_FILE, discard_blocks, verify_blocks};
 use crate::log::journal::{LOG_FILE, verify};
 use crate::log::recovery::{RecoverError, for_each_line};
 use crate::log::storage::{AppendError, File, Storage, append_all, copy_to_new, unused_name};
@@ -27,6 +28,8 @@ use crate::state::users_file::{USERS_FILE, UsersFile, names_in, read_users, rewr
 
 /// Records written in one append.
 const RECORDS_PER_APPEND: usize = 100;
+/// Blocks listed one by one, before "and N more".
+const BLOCKS_SHOWN_MAX: usize = 20;
 /// Names listed in a warning, before "and N more".
 const NAMES_SHOWN_MAX: usize = 10;
 
@@ -45,7 +48,8 @@ pub fn repair<S: Storage>(
     // Whether the log is gone is known from its mark, among others.
     let lost = lost_log(storage)?;
     let are_older = accept_as_they_are(storage, is_agreed, out)?;
-    let log_is_bad = repair_log(storage, is_agreed, out)?;
+    let log_is_changed = accept_blocks(storage, is_agreed, out)?;
+    let log_is_bad = repair_log(storage, is_agreed, out)? || log_is_changed;
     let users_are_bad = repair_users(storage, &names, is_agreed, now, out)?;
     if let Some(what) = lost {
         writeln!(
@@ -96,6 +100,32 @@ fn known_names<S: Storage>(storage: &mut S) -> io::Result<BTreeSet<Name>> {
     Ok(names)
 }
 
+/// Accepts the blocks of the log that are not as they were written: the next start computes their sums again. Returns
+/// whether there are any.
+fn accept_blocks<S: Storage>(storage: &mut S, is_agreed: bool, out: &mut impl Write) -> io::Result<bool> {
+    if !storage.exists(BLOCKS_FILE)? || !storage.exists(LOG_FILE)? {
+        return Ok(false);
+    }
+    let mut changed = Vec::new();
+    let (blocks, log) = (storage.open(BLOCKS_FILE)?, storage.open(LOG_FILE)?);
+    verify_blocks(&blocks, &log, |range| changed.push(range), |_| {})?;
+    for range in changed.iter().take(BLOCKS_SHOWN_MAX) {
+        let (start, end) = (range.start, range.end);
+        writeln!(
+            out,
+            "{LOG_FILE}: bytes {start} to {end} are not as they were written; what is in them now is accepted, and \
+             shown to the people it names"
+        )?;
+    }
+    if let Some(more) = changed.len().checked_sub(BLOCKS_SHOWN_MAX + 1) {
+        writeln!(out, "{LOG_FILE}: and so are {} more blocks", more + 1)?;
+    }
+    if !changed.is_empty() && is_agreed {
+        discard_blocks(storage)?;
+    }
+    Ok(!changed.is_empty())
+}
+
 /// Moves the damaged lines of the log to a file of their own. Returns whether there are any.
 fn repair_log<S: Storage>(storage: &mut S, is_agreed: bool, out: &mut impl Write) -> io::Result<bool> {
     if !storage.exists(LOG_FILE)? {
@@ -138,6 +168,7 @@ fn repair_log<S: Storage>(storage: &mut S, is_agreed: bool, out: &mut impl Write
     moved.sync()?;
     kept.sync()?;
     forget(storage)?;
+    discard_blocks(storage)?;
     storage.rename(&temporary, LOG_FILE)?;
     Ok(true)
 }
@@ -368,6 +399,7 @@ pub fn new_history<S: Storage>(storage: &mut S, now: Timestamp, out: &mut impl W
     let records: Vec<_> = missing.map(|name| UserRecord::Reserved { name, at: now }).collect();
     append(&mut users, storage, state, &records)?;
     forget(storage)?;
+    discard_blocks(storage)?;
     // Marks first: after a crash in between, the old history is only replayed again. The other way round, the next
     // start would refuse marks without messages.
     for name in [SEEN_FILE, LOG_FILE] {

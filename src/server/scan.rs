@@ -1,4 +1,4 @@
-//! The scan of the whole log after startup, a slice in each turn. It verifies every line and reserves every name
+//! The scan of the whole log after startup, a slice in each turn. It verifies every block and every line, and reserves every name
 //! without an account, so that nobody can register the name and receive its private messages.
 //!
 //! If `state.txt` knows the names up to some place, the scan begins there, and once it has come to the end,
@@ -153,8 +153,9 @@ impl<N: Net, S: Storage> Server<N, S> {
                 self.scan = self.end_scan(scan, world);
                 return;
             }
-            match self.chunk.read(&self.journal, scan.next, scan.end, CATCH_UP_CHUNK_BYTES) {
-                Ok(()) => scan.look_at(&self.chunk, &mut self.chat),
+            match self.chunk.read(&mut self.journal, scan.next, scan.end, CATCH_UP_CHUNK_BYTES) {
+                Ok(false) => {}
+                Ok(true) => scan.look_at(&self.chunk, &mut self.chat),
                 Err(why) => {
                     if scan.retry_us == 0 {
                         let effect =

@@ -7,6 +7,7 @@ use log::info;
 
 use super::admission::Strangers;
 use super::clock::Clock;
+use super::indexing::Indexing;
 use super::rotation::Rotation;
 use super::scan::Scan;
 use super::{Fatal, Options, Server, fatal};
@@ -44,7 +45,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         let known = Known::of(&mut storage).map_err(fatal("the data directory"))?;
         let Checkpoint { log, users, scanned } = known.checkpoint;
         require_log(&mut storage).map_err(fatal("the data directory"))?;
-        let journal = Journal::recover(&mut storage, options.sync, log).map_err(recovering(LOG_FILE))?;
+        let mut journal = Journal::recover(&mut storage, options.sync, log).map_err(recovering(LOG_FILE))?;
         let (users, mut state) =
             UsersFile::recover(&mut storage, journal.end() > 0, users).map_err(recovering(USERS_FILE))?;
         let seen = SeenFile::recover(&mut storage, &mut state, journal.last())
@@ -55,6 +56,9 @@ impl<N: Net, S: Storage> Server<N, S> {
         let scanned = if are_names_known { journal.mark().map_or(0, |log| log.length) } else { scanned };
         let checkpoint = Checkpoint::new(journal.mark(), users.mark(), scanned);
         let checkpoint = CheckpointFile::recover(&mut storage, known, checkpoint, state.accounts());
+        journal
+            .open_blocks(&mut storage, &|name| state.accounts().find(name))
+            .map_err(fatal("the data directory"))?;
         let reserved = state.accounts().iter().filter(|(_, account)| account.credential().is_none()).count();
         let reserved = if reserved == 0 { String::new() } else { format!(", reserved: {reserved}") };
         let accounts = format!("accounts: {}{reserved}", state.accounts().len());
@@ -91,6 +95,7 @@ impl<N: Net, S: Storage> Server<N, S> {
             logins: Rotation::default(),
             readers: Rotation::default(),
             scan,
+            indexing: Indexing::default(),
             clock: Clock::default(),
             chunk: Chunk::default(),
             strangers: Strangers::default(),

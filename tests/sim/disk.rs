@@ -14,6 +14,7 @@ pub const LOG: &str = "chat_history.txt";
 pub const USERS: &str = "users.txt";
 pub const SEEN: &str = "seen.txt";
 pub const STATE: &str = "state.txt";
+pub const BLOCKS: &str = "blocks.txt";
 
 /// The files, and what is wrong with them at the moment. A fault named after a file is of that file only.
 #[derive(Default)]

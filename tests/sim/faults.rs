@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 
-use super::disk::{Disk, LOG, SEEN, STATE, SimDisk, USERS};
+use super::disk::{BLOCKS, Disk, LOG, SEEN, STATE, SimDisk, USERS};
 use super::net::SimNet;
 use super::tally::Tally;
 use super::world::{SimWorld, XorShift};
@@ -148,7 +148,7 @@ pub fn befall_disk(disk: &mut Disk, random: &mut XorShift) {
             disk.room = Some(random.below(6_000) as usize);
             disk.refusal = random.one_of(&[None, Some(ErrorKind::FileTooLarge)]);
         }
-        5..8 => disk.full = random.one_of(&[Some(LOG), Some(USERS), Some(SEEN), Some(STATE)]),
+        5..8 => disk.full = random.one_of(&[Some(LOG), Some(USERS), Some(SEEN), Some(STATE), Some(BLOCKS)]),
         8..11 => disk.append_max = Some(1 + random.below(400) as usize),
         11..14 => disk.sync_us = random.below(300_000),
         14 => disk.sync_fails = random.one_of(&[Some(LOG), Some(USERS), Some(STATE)]),

@@ -22,6 +22,7 @@ pub mod model;
 pub mod net;
 pub mod rot;
 pub mod run;
+pub mod sums;
 pub mod tally;
 pub mod transcript;
 pub mod visitors;

@@ -26,13 +26,15 @@
 //!    A line of `users.txt` behind a zeroed sector counts as torn if it is within an append's length of the end.
 //! 2. If `users.txt` is cut at the end of a line, is an older copy, or is gone. Other damage to it breaks the chain
 //!    of checksums, and the server does not start.
-//! 3. Nothing in the log itself tells that a byte of it changed. A flip can turn one text into another, one sender or
-//!    recipient into another, and a private line into a public one. This ends only when the blocks of the log
-//!    have checksums. Lines that the damage did not touch are not affected.
-//! 4. Except for what is taken for a torn append: behind the first zeroed sector, within an append's length of the end.
+//! 3. Only in blocks of the log without a sum in `blocks.txt`: there a flip can turn one text into another, one sender
+//!    or recipient into another, and a private line into a public one. Nothing is shown of a block whose sum is wrong,
+//!    and lines in other blocks are not affected.
+//! 4. Except for lines with bytes in a block whose sum is wrong, and for what is taken for a torn append: behind the first zeroed sector, within an append's length of the end.
 //!    And except for a line before a flipped timestamp, which may look like the one that is out of order.
 //! 5. `seen.txt` has no checksums. A flip can move one mark to another moment within the log, and the private lines
 //!    before it are then found by `/history` only. All other damage to it repeats lines and hides none.
+//!
+//! Damage to `blocks.txt` changes nothing of all that: it is rebuilt, and the sums of its good lines still count.
 //!
 //! Under damage to two files at once, what holds is what holds under each of the two: one file never makes up for
 //! another in a way that opens an account, frees a name that is still in a file, or shows a line to others.
@@ -44,9 +46,10 @@ use chinwag::protocol::record::Timestamp;
 use chinwag::server::Options;
 use chinwag::server::repair::repair;
 
-use super::disk::{LOG, SEEN, STATE, SimDisk, USERS};
+use super::disk::{BLOCKS, LOG, SEEN, STATE, SimDisk, USERS};
 use super::harness::{Sim, options};
 use super::model::{Guarantee, Model, broken, hold};
+use super::sums::Sums;
 use super::tally::Tally;
 use super::world::{NOON_US, SimWorld, XorShift};
 
@@ -88,7 +91,11 @@ struct Spoilt {
 }
 
 /// All that happened to a directory, at most once to each file.
-struct Case(Vec<Spoilt>);
+struct Case {
+    spoilt: Vec<Spoilt>,
+    /// The sums of the log, as the damage left them.
+    sums: Sums,
+}
 
 impl BitRot {
     pub fn new(random: XorShift) -> BitRot {
@@ -102,12 +109,13 @@ impl BitRot {
         let second = (first + 1 + self.random.below(FILES.len() as u64 - 1) as usize) % FILES.len();
         let files = if self.random.below(3) == 0 { &[first, second][..] } else { &[first] };
         let spoilt = files.iter().filter_map(|&file| self.spoil(FILES[file], &copy, tally));
-        let case = Case(spoilt.collect());
-        if case.0.len() == 2 {
+        let spoilt: Vec<_> = spoilt.collect();
+        let mut case = Case { spoilt, sums: Sums::read(&copy) };
+        if case.spoilt.len() == 2 {
             tally.count("two files damaged at once");
         }
-        if !case.0.is_empty() {
-            let known = examine(&copy, &case, model, world, tally);
+        if !case.spoilt.is_empty() {
+            let known = examine(&copy, &mut case, model, world, tally);
             if let Some(sim) = known {
                 self.lose_state(&sim, &case, tally);
             }
@@ -203,7 +211,7 @@ impl BitRot {
     }
 }
 
-const FILES: [&str; 4] = [LOG, USERS, SEEN, STATE];
+const FILES: [&str; 5] = [LOG, USERS, SEEN, STATE, BLOCKS];
 
 impl Spoilt {
     /// Whether a server may refuse to start.
@@ -228,7 +236,7 @@ impl Spoilt {
 
     /// Whether a file is gone, or empty: that is no damage that could be repaired.
     fn needs_a_backup(&self) -> bool {
-        matches!(self.rot, Rot::Removed | Rot::Cut(0))
+        self.file != BLOCKS && matches!(self.rot, Rot::Removed | Rot::Cut(0))
     }
 
     /// Whether an account may have lost its password, or have an earlier one.
@@ -239,6 +247,15 @@ impl Spoilt {
     /// Whether the damage is in the lines of the log, so that these can say anything.
     fn is_in_lines(&self) -> bool {
         self.file == LOG && matches!(self.rot, Rot::Flipped(_) | Rot::Zeroed(_))
+    }
+
+    /// Whether a line of the log may say what nobody said.
+    fn may_change_lines(&self, sums: &Sums) -> bool {
+        match &self.rot {
+            Rot::Flipped(offsets) => self.file == LOG && !offsets.iter().all(|&offset| sums.cover(offset)),
+            Rot::Zeroed(range) => self.file == LOG && !range.clone().all(|offset| sums.cover(offset)),
+            _ => false,
+        }
     }
 
     /// Up to where `users.txt` cannot be taken for a torn append.
@@ -279,7 +296,7 @@ impl Spoilt {
 
 impl Case {
     fn any(&self, is_so: impl Fn(&Spoilt) -> bool) -> bool {
-        self.0.iter().any(is_so)
+        self.spoilt.iter().any(is_so)
     }
 
     fn may_refuse(&self) -> bool {
@@ -308,15 +325,19 @@ impl Case {
     }
 
     fn users_kept(&self) -> usize {
-        self.0.iter().map(Spoilt::users_kept).min().unwrap_or(usize::MAX)
+        self.spoilt.iter().map(Spoilt::users_kept).min().unwrap_or(usize::MAX)
     }
 
     fn may_hide_missed(&self) -> bool {
         self.any(Spoilt::may_hide_missed)
     }
 
+    fn may_change_lines(&self) -> bool {
+        self.any(|spoilt| spoilt.may_change_lines(&self.sums))
+    }
+
     fn leaves(&self, line: &Range<usize>, disk: &SimDisk) -> bool {
-        self.0.iter().all(|spoilt| spoilt.leaves(line, disk))
+        !self.sums.hide(line) && self.spoilt.iter().all(|spoilt| spoilt.leaves(line, disk))
     }
 }
 
@@ -333,7 +354,13 @@ fn marked(state: &str, file: &str) -> usize {
 }
 
 /// Returns the server that started in the end, unless only a backup helps.
-fn examine(disk: &SimDisk, case: &Case, model: &Model, world: &SimWorld, tally: &mut Tally) -> Option<Sim> {
+fn examine(
+    disk: &SimDisk,
+    case: &mut Case,
+    model: &Model,
+    world: &SimWorld,
+    tally: &mut Tally,
+) -> Option<Sim> {
     let mut options = options();
     // Whoever examines comes from addresses of its own, and has much to ask.
     options.rate = None;
@@ -344,9 +371,13 @@ fn examine(disk: &SimDisk, case: &Case, model: &Model, world: &SimWorld, tally: 
         Err(error) => {
             tally.count("start that damage refused");
             hold(Guarantee::Durable, case.may_refuse(), || format!("{case}, and it does not start: {error}"));
-            start_repaired(disk, case, options, tally)?
+            let sim = start_repaired(disk, case, options, tally)?;
+            // Whatever was changed is accepted.
+            case.sums = Sums::default();
+            sim
         }
     };
+    let case = &*case;
     tally.count("start on a damaged directory");
     (sim.world.wall_us, sim.world.mono_us) = (world.wall_us, world.mono_us);
     let known = known_names(&spoilt, case);
@@ -488,7 +519,7 @@ fn look_around(sim: &mut Sim, case: &Case, model: &Model, spoilt: &SimDisk, name
             Some(is_for) => {
                 hold(Guarantee::Private, is_for, || format!("{case}, and {name} was shown: {line}"));
             }
-            None => hold(Guarantee::Durable, case.is_in_lines() && Model::has_form(line), || {
+            None => hold(Guarantee::Durable, case.may_change_lines() && Model::has_form(line), || {
                 format!("{case}, and {name} was shown what nobody said: {line}")
             }),
         }
@@ -522,7 +553,7 @@ fn shows(shown: &[String], line: &str) -> bool {
 
 impl std::fmt::Display for Case {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (number, Spoilt { file, rot, .. }) in self.0.iter().enumerate() {
+        for (number, Spoilt { file, rot, .. }) in self.spoilt.iter().enumerate() {
             write!(f, "{}{file} was damaged ({rot:?})", if number > 0 { " and " } else { "" })?;
         }
         Ok(())

@@ -4,6 +4,7 @@
 #[path = "../sim/mod.rs"]
 mod sim;
 
+mod blocks;
 mod checkpoint;
 mod commands;
 mod damage;

@@ -1,0 +1,106 @@
+//! The last block of the log, which grows: its sum so far, and the people with a private line that begins in it.
+
+use std::collections::BTreeSet;
+use std::io;
+
+use sha2::{Digest, Sha256};
+
+use super::entry::Sum;
+use crate::limits::{BLOCK_BYTES, NAME_BYTES_MAX};
+use crate::log::storage::{File, read_full};
+use crate::protocol::line::skip_line;
+use crate::protocol::name::Name;
+use crate::protocol::record::{Audience, TIMESTAMP_BYTES, message_ends};
+
+/// Bytes of a line that suffice to tell who it is from and for.
+const HEAD_BYTES: u64 = (TIMESTAMP_BYTES + 1 + NAME_BYTES_MAX + 4 + NAME_BYTES_MAX + 2) as u64;
+
+/// A block that is read from its start on.
+#[derive(Debug)]
+pub struct Growing {
+    /// Everything before this place is in the sum.
+    position: u64,
+    hasher: Sha256,
+    people: BTreeSet<Name>,
+    at_line_start: bool,
+}
+
+impl Growing {
+    /// Begins with block `number` of a log.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn new(number: u32, log: &impl File) -> io::Result<Growing> {
+        let position = start_of(number);
+        let mut before = [b'\n'];
+        if position > 0 {
+            read_full(log, &mut before, position - 1)?;
+        }
+        let at_line_start = before == *b"\n";
+        Ok(Growing { position, hasher: Sha256::new(), people: BTreeSet::new(), at_line_start })
+    }
+
+    /// Where it goes on.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// The sum so far.
+    pub fn sum(&self) -> Sum {
+        Sum::after(self.hasher.clone())
+    }
+
+    /// Takes the sum and the people of a block that is full, and begins with the next one.
+    pub fn finish(&mut self) -> (Sum, BTreeSet<Name>) {
+        (Sum::after(std::mem::take(&mut self.hasher)), std::mem::take(&mut self.people))
+    }
+
+    /// Reads on in a log of `end` bytes, up to `until` or the end of the block. Returns whether anything was read: a
+    /// line is needed as far as it tells who it is for.
+    ///
+    /// # Errors
+    /// The system's, and that the log is shorter than `end`.
+    pub fn read(&mut self, log: &impl File, end: u64, until: u64, buffer: &mut [u8]) -> io::Result<bool> {
+        let until = until.min(start_of(number_at(self.position) + 1));
+        let wanted = end.min(until + HEAD_BYTES).saturating_sub(self.position);
+        let wanted = wanted.min(buffer.len() as u64) as usize;
+        if read_full(log, &mut buffer[..wanted], self.position)? < wanted {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let bytes = &buffer[..wanted];
+        let most = wanted.min((until - self.position) as usize);
+        let mut length = most;
+        let mut start = if self.at_line_start { 0 } else { skip_line(bytes) };
+        while start < most {
+            let line = &bytes[start..start + skip_line(&bytes[start..])];
+            if !line.ends_with(b"\n") && (line.len() as u64) < HEAD_BYTES {
+                length = start;
+                break;
+            }
+            self.add_people(line);
+            start += line.len();
+        }
+        if let Some(&last) = bytes[..length].last() {
+            self.at_line_start = last == b'\n';
+        }
+        self.hasher.update(&bytes[..length]);
+        self.position += length as u64;
+        Ok(length > 0)
+    }
+
+    fn add_people(&mut self, line: &[u8]) {
+        let Ok(ends) = message_ends(line) else { return };
+        let Audience::Private(to) = ends.to else { return };
+        self.people.extend([ends.from, to].into_iter().filter_map(Name::parse));
+    }
+}
+
+/// The number of the block that holds a byte of the log.
+pub fn number_at(offset: u64) -> u32 {
+    (offset / BLOCK_BYTES as u64) as u32
+}
+
+/// Where in the log a block begins.
+pub fn start_of(number: u32) -> u64 {
+    u64::from(number) * BLOCK_BYTES as u64
+}
