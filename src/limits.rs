@@ -78,6 +78,10 @@ pub const BLOCKS_PENDING_BYTES_MAX: usize = 128 << 10;
 pub const BLOCKS_MENDED_MAX: usize = 1024;
 /// Bytes of `blocks.txt` between two places that are remembered in memory.
 pub const BLOCKS_PAGE_BYTES: u64 = 4 << 10;
+/// Lines of `blocks.txt` that a reader of private lines follows in one step.
+pub const CHAIN_HOPS_PER_STEP: usize = 32;
+/// Runs of blocks ahead of such a reader that are remembered.
+pub const CHAIN_RUNS_MAX: usize = 64;
 /// Names without an account that the server keeps reserved.
 pub const RESERVED_NAMES_MAX: usize = 100_000;
 /// How far the wall clock may lag behind the last message, or drift from the monotonic clock, without a warning.

@@ -6,6 +6,7 @@
 
 pub mod blocks;
 pub mod cache;
+pub mod chain;
 pub mod chunk;
 pub mod cursor;
 pub mod directory;

@@ -96,6 +96,10 @@ impl Chunk {
             journal.read(from, &mut self.buffer[..self.filled])?;
             let judgeable = judgeable(&self.buffer[..self.filled], self.filled as u64 == left);
             self.length = until.saturating_sub(from).min(judgeable as u64) as usize;
+            if self.length > 0 && self.buffer[self.length - 1] != b'\n' {
+                // A line that begins before `until` ends behind it.
+                self.length += skip_line(&self.buffer[self.length..judgeable]);
+            }
             if judgeable > 0 || left == 0 {
                 break;
             }
@@ -170,6 +174,12 @@ impl Chunk {
     /// Where in the log the first byte behind it is.
     pub fn end(&self) -> u64 {
         self.start + self.length as u64
+    }
+
+    /// Where its first line ends; `None` if that is not in it.
+    pub fn first_line_end(&self) -> Option<u64> {
+        let length = skip_line(&self.buffer[..self.filled]);
+        self.buffer[..length].ends_with(b"\n").then(|| self.start + length as u64)
     }
 
     /// Its lines, judged.

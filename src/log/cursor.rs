@@ -15,7 +15,10 @@
 
 use std::io;
 
-use crate::limits::{CATCH_UP_CHUNK_BYTES, CATCH_UP_CHUNK_BYTES_MIN};
+use crate::ids::AccountId;
+use crate::limits::{CATCH_UP_CHUNK_BYTES, CATCH_UP_CHUNK_BYTES_MIN, SEARCH_CHUNK_BYTES_MIN};
+use crate::log::blocks::start_of;
+use crate::log::chain::{Chain, Next};
 use crate::log::chunk::Chunk;
 use crate::log::journal::Journal;
 use crate::log::judge::Judge;
@@ -41,7 +44,11 @@ pub struct Cursor {
     shown: Timestamp,
     /// The size of a chunk; adapts to what the socket takes.
     chunk_bytes: usize,
+    /// The block whose first line comes next, if others were passed over.
+    aligning: Option<u32>,
     part: Part,
+    /// Where the reader's private lines are, for parts that show nothing else.
+    chain: Option<Box<Chain>>,
 }
 
 /// A search that precedes reading.
@@ -152,8 +159,20 @@ impl Cursor {
             damaged: 0,
             shown,
             chunk_bytes: CATCH_UP_CHUNK_BYTES,
+            aligning: None,
             part,
+            chain: None,
         }
+    }
+
+    /// Passes over blocks without a private line for the reader wherever nothing else is to be shown.
+    pub fn follow<F: File>(&mut self, journal: &Journal<F>, reader: Name, account: Option<AccountId>) {
+        let has_private = match &self.part {
+            Part::All => false,
+            Part::Replay(replay) => !replay.is_first(),
+            Part::History(history) => history.with.is_some(),
+        };
+        self.chain = has_private.then(|| Box::new(Chain::new(journal, reader, account)));
     }
 
     /// Whether everything was sent.
@@ -198,6 +217,7 @@ impl Cursor {
         if self.next >= until {
             return Ok(self.end_part());
         }
+        let Some(until) = self.pass_over(until, journal, chunk)? else { return Ok(Progress::Passed) };
         if !chunk.read(journal, self.next, until, self.chunk_bytes)? {
             return Ok(Progress::Passed);
         }
@@ -212,6 +232,40 @@ impl Cursor {
         chunk.behind = (self.judge, self.damaged);
         (self.judge, self.damaged) = before;
         Ok(Progress::Lines)
+    }
+
+    /// Passes over what has nothing for the reader. Returns up to where is to be read from here on, or `None` if that
+    /// takes further steps.
+    fn pass_over<F: File>(
+        &mut self,
+        until: u64,
+        journal: &mut Journal<F>,
+        chunk: &mut Chunk,
+    ) -> io::Result<Option<u64>> {
+        if let Some(block) = self.aligning {
+            let before = start_of(block) - 1;
+            if chunk.read(journal, before, journal.end(), SEARCH_CHUNK_BYTES_MIN)? {
+                self.aligning = None;
+                if chunk.first_line_end().is_none() {
+                    self.judge = Judge::within_line();
+                }
+                self.next = chunk.first_line_end().unwrap_or(chunk.end()).min(until);
+            }
+            return Ok(None);
+        }
+        let only_private_before = until.min(self.part.only_private_before());
+        let Some(chain) = self.chain.as_mut().filter(|_| self.next < only_private_before) else {
+            return Ok(Some(until));
+        };
+        let until = only_private_before;
+        match chain.forwards(self.next, journal)? {
+            Next::Wait => return Ok(None),
+            Next::Read(end) => return Ok(Some(end.min(until))),
+            Next::Skip(block) if start_of(block) >= until => self.next = until,
+            Next::Skip(block) => self.aligning = Some(block),
+        }
+        self.judge = Judge::after(self.judge.last());
+        Ok(None)
     }
 
     /// Composes the text that the reader is sent of a chunk. Moves the judge and the count of damage to the chunk's
@@ -313,6 +367,12 @@ impl Cursor {
         let (part, Searching::Back(back)) = (&mut self.part, &mut self.searching) else {
             unreachable!("called only during a search backwards");
         };
+        if let Some(chain) = self.chain.as_mut().filter(|_| part.counts_only_private()) {
+            match chain.back(back.before(), journal)? {
+                Some(before) => back.skip_to(before),
+                None => return Ok(Progress::Passed),
+            }
+        }
         let mut found = None;
         if back.step(journal, chunk, |ends| part.counts(ends, reader))? {
             while found.is_none()
@@ -338,6 +398,24 @@ impl Part {
             Part::All => true,
             Part::Replay(replay) => replay.shows(offset, ends, reader),
             Part::History(history) => history.with.is_none_or(|with| ends.is_between(reader, &with)),
+        }
+    }
+
+    /// Before this offset, only private messages of the reader are shown.
+    fn only_private_before(&self) -> u64 {
+        match self {
+            Part::Replay(replay) => replay.public_from(),
+            Part::History(history) if history.with.is_some() => u64::MAX,
+            Part::All | Part::History(_) => 0,
+        }
+    }
+
+    /// Whether only private messages of the reader are still to be counted.
+    fn counts_only_private(&self) -> bool {
+        match self {
+            Part::Replay(replay) => replay.counts_only_private(),
+            Part::History(history) => history.with.is_some(),
+            Part::All => false,
         }
     }
 

@@ -86,6 +86,21 @@ impl Replay {
         &mut self.senders[at]
     }
 
+    /// Whether the account is new.
+    pub fn is_first(&self) -> bool {
+        self.is_first
+    }
+
+    /// Whether only private messages to the reader are still to be counted.
+    pub fn counts_only_private(&self) -> bool {
+        self.public_wanted == 0 && !self.is_first
+    }
+
+    /// Before this offset, only private messages to the reader are shown.
+    pub fn public_from(&self) -> u64 {
+        self.public_from
+    }
+
     /// Ends the count at `floor`. Returns the offset of the first message that may be shown.
     pub fn counted(&mut self, floor: u64) -> u64 {
         if self.public_wanted > 0 {

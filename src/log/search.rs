@@ -137,6 +137,16 @@ impl LookBack {
         LookBack { before, floor, chunk_bytes: SEARCH_CHUNK_BYTES_MIN }
     }
 
+    /// Everything from here on was looked at.
+    pub fn before(&self) -> u64 {
+        self.before
+    }
+
+    /// Passes over what lies between `before`, which may be within a line, and what was looked at.
+    pub fn skip_to(&mut self, before: u64) {
+        self.before = before;
+    }
+
     /// The place that is not looked behind.
     pub fn floor(&self) -> u64 {
         self.floor

@@ -189,7 +189,10 @@ impl<N: Net, S: Storage> Server<N, S> {
             connection.outbox.leave_feed(&self.feed);
         }
         self.queue_task(id);
-        let cursor = Cursor::history(range, with, &self.journal);
+        let mut cursor = Cursor::history(range, with, &self.journal);
+        if let Some(account) = self.chat.account_of(id) {
+            cursor.follow(&self.journal, self.chat.accounts()[account].name, Some(account));
+        }
         let notices = Some(self.feed.notices());
         Some(Task::Read(Reading { cursor, notices, is_answer: true, lines_after: None, then: None }))
     }

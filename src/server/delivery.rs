@@ -96,11 +96,12 @@ impl<N: Net, S: Storage> Server<N, S> {
         self.note_login(id);
         self.look_at(id);
         let from = self.start_of_replay(id, account, is_new);
-        let cursor = if is_new {
+        let mut cursor = if is_new {
             Cursor::first_visit(replay, &self.journal)
         } else {
             Cursor::missed(from, replay, &self.journal)
         };
+        cursor.follow(&self.journal, self.chat.accounts()[account].name, Some(account));
         if let Some(connection) = self.reactor.connection(id) {
             connection.activity = Activity::Replay;
         }

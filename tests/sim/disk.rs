@@ -229,6 +229,11 @@ impl SimDisk {
         self.state().index();
     }
 
+    /// Changes a file's bytes behind the back of whoever has it open.
+    pub fn change(&self, name: &str, bytes: &[u8]) {
+        self.state().inode(name).bytes = bytes.to_vec();
+    }
+
     /// How often a file was appended to, and synced.
     pub fn counts(&self, name: &str) -> (usize, usize) {
         let mut state = self.state();

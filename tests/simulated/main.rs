@@ -5,6 +5,7 @@
 mod sim;
 
 mod blocks;
+mod chain;
 mod checkpoint;
 mod commands;
 mod damage;

@@ -1,0 +1,207 @@
+//! The chains of `blocks.txt`: a reader of private lines passes over everything else, and sees the same.
+
+use std::fmt::Write;
+
+use chinwag::limits::BLOCK_BYTES;
+use chinwag::log::chunk::Chunk;
+use chinwag::log::cursor::{Cursor, Progress};
+use chinwag::log::journal::Journal;
+use chinwag::log::storage::SyncPolicy;
+use chinwag::protocol::command::HistoryRange;
+use chinwag::protocol::name::Name;
+use chinwag::protocol::record::{TimePrefix, Timestamp};
+
+use crate::sim::disk::{BLOCKS, LOG, SimDisk, SimFile};
+use crate::sim::harness::{Sim, options};
+use crate::sim::world::XorShift;
+
+fn name(text: &str) -> Name {
+    Name::parse(text.as_bytes()).unwrap()
+}
+
+fn stamp(number: u64) -> Timestamp {
+    Timestamp::from_micros(1_000_000 + number)
+}
+
+/// A log in which some blocks have private lines for alice, in several spellings, and most have none.
+fn random_log(random: &mut XorShift, blocks: usize) -> String {
+    let mut log = String::new();
+    let mut number = 0;
+    let mut private_of = 0;
+    while log.len() < blocks * BLOCK_BYTES + 3_000 {
+        if random.below(60) == 0 {
+            private_of = random.below(8);
+        }
+        let ends = match (private_of, random.below(12)) {
+            (0, 0..3) => "bob -> Alice",
+            (1, 0) => "ALICE -> bob",
+            (2, 5) => "alice -> carol",
+            (3, 0) => "dave -> alice",
+            (_, 1) => "bob -> carol",
+            _ => "carol",
+        };
+        let longest = random.one_of(&[60, 3_900]);
+        let text = "x".repeat(random.below(longest) as usize);
+        writeln!(log, "{} {ends}: {number}{text}", stamp(number)).unwrap();
+        number += 1;
+    }
+    log
+}
+
+/// Opens a log with its index, to which all full blocks were added.
+fn open(disk: &SimDisk) -> Journal<SimFile> {
+    let mut storage = disk.clone();
+    let mut journal = Journal::recover(&mut storage, SyncPolicy::Always, None).unwrap();
+    journal.open_blocks(&mut storage, &|_| None).unwrap();
+    let mut buffer = vec![0; BLOCK_BYTES];
+    while journal.is_index_behind() {
+        journal.add_to_index(&|_| None, &mut buffer).unwrap();
+    }
+    journal.save_index().unwrap();
+    journal
+}
+
+/// What alice is given, and how much was read for it.
+fn read_all(journal: &mut Journal<SimFile>, mut cursor: Cursor, disk: &SimDisk) -> (String, usize) {
+    let (alice, mut chunk) = (name("alice"), Chunk::default());
+    let mut given = String::new();
+    let before = disk.state().read_bytes;
+    for _ in 0..100_000 {
+        match cursor.step(journal, &alice, &mut chunk).unwrap() {
+            Progress::Passed => {}
+            Progress::Notices(lines) => given += &lines,
+            Progress::EndOfHistory => given += "* end\n",
+            Progress::AtEnd => return (given, disk.state().read_bytes - before),
+            Progress::Lines => {
+                let text = String::from_utf8(chunk.text().to_vec()).unwrap();
+                given += &text;
+                cursor.advance(text.len(), &chunk);
+            }
+        }
+    }
+    panic!("it does not end");
+}
+
+#[test]
+fn chains_give_exactly_the_lines_that_reading_everything_gives() {
+    for seed in 1..=12 {
+        let random = &mut XorShift::new(seed);
+        let disk = SimDisk::default();
+        let log = random_log(random, 30);
+        disk.put(LOG, log.as_bytes());
+        let mut journal = open(&disk);
+        // All blocks are verified, and the lines of half of the index come from a file that a start has read.
+        if seed % 2 == 0 {
+            drop(journal);
+            journal = open(&disk);
+        }
+        let last = log.lines().count() as u64;
+        let (mut read, mut read_by_chain) = (0, 0);
+        for _ in 0..25 {
+            let time = stamp(random.below(last));
+            let prefix = TimePrefix::whole(time);
+            let with = name(random.one_of(&["bob", "Carol", "DAVE", "alice", "nobody"]));
+            let count = random.below(300);
+            let make: Box<dyn Fn(&Journal<SimFile>) -> Cursor> = match random.below(6) {
+                0 => Box::new(|journal| Cursor::history(HistoryRange::All, Some(with), journal)),
+                1 => Box::new(|journal| Cursor::history(HistoryRange::Last(count), Some(with), journal)),
+                2 => Box::new(|journal| Cursor::history(HistoryRange::Since(prefix), Some(with), journal)),
+                3 => Box::new(|journal| {
+                    Cursor::history(HistoryRange::Before(count, prefix), Some(with), journal)
+                }),
+                4 => Box::new(|journal| Cursor::missed(Timestamp::default(), 5, journal)),
+                _ => Box::new(|journal| Cursor::missed(time, 30, journal)),
+            };
+            let cursor = make(&journal);
+            let (expected, bytes) = read_all(&mut journal, cursor, &disk);
+            read += bytes;
+            let mut cursor = make(&journal);
+            cursor.follow(&journal, name("aLICE"), None);
+            let (given, bytes) = read_all(&mut journal, cursor, &disk);
+            read_by_chain += bytes;
+            assert_eq!(given, expected, "seed {seed}");
+        }
+        assert!(read_by_chain < read, "seed {seed}: {read_by_chain} of {read}");
+    }
+}
+
+#[test]
+fn chains_with_more_runs_than_are_remembered_are_walked_again() {
+    let mut log = String::new();
+    let mut number = 0;
+    // A private line in every other block.
+    while log.len() < 300 * BLOCK_BYTES {
+        let is_private = log.len() / BLOCK_BYTES % 2 == 0 && (log.len() + 4_000) / BLOCK_BYTES % 2 == 1;
+        let ends = if is_private { "bob -> alice" } else { "carol" };
+        writeln!(log, "{} {ends}: {}", stamp(number), "x".repeat(3_500)).unwrap();
+        number += 1;
+    }
+    let disk = SimDisk::default();
+    disk.put(LOG, log.as_bytes());
+    let mut journal = open(&disk);
+    let cursor = Cursor::history(HistoryRange::All, Some(name("bob")), &journal);
+    let (expected, _) = read_all(&mut journal, cursor, &disk);
+    assert!(expected.lines().count() >= 100);
+    let mut cursor = Cursor::history(HistoryRange::All, Some(name("bob")), &journal);
+    cursor.follow(&journal, name("alice"), None);
+    assert_eq!(read_all(&mut journal, cursor, &disk).0, expected);
+}
+
+#[test]
+fn chains_with_a_bad_line_are_left_for_reading_everything() {
+    let disk = SimDisk::default();
+    let log = random_log(&mut XorShift::new(3), 30);
+    disk.put(LOG, log.as_bytes());
+    let mut journal = open(&disk);
+    let cursor = Cursor::history(HistoryRange::All, Some(name("bob")), &journal);
+    let (expected, _) = read_all(&mut journal, cursor, &disk);
+    // Under the running server.
+    let index = disk.read(BLOCKS);
+    for line in 0..30 {
+        let changed: String = index
+            .lines()
+            .enumerate()
+            .map(|(number, it)| if number == line { it.replace(':', ";") + "\n" } else { format!("{it}\n") })
+            .collect();
+        disk.change(BLOCKS, changed.as_bytes());
+        let mut cursor = Cursor::history(HistoryRange::All, Some(name("bob")), &journal);
+        cursor.follow(&journal, name("alice"), None);
+        assert_eq!(read_all(&mut journal, cursor, &disk).0, expected, "line {line}");
+    }
+}
+
+#[test]
+fn chains_find_old_private_lines_without_reading_what_was_said_since() {
+    let mut options = options();
+    options.rate = None;
+    let mut sim = Sim::with(options);
+    ["alice", "bob", "carol"].iter().for_each(|name| sim.join(name));
+    for number in 0..60 {
+        sim.say("alice", &format!("/msg BOB number {number}"));
+    }
+    let private: Vec<String> = sim.disk.read(LOG).lines().map(str::to_owned).collect();
+    let say_much = |sim: &mut Sim, count: usize| {
+        for _ in 0..count {
+            sim.send("carol", ("x".repeat(3_900) + "\n").repeat(30));
+            sim.settle();
+            sim.clear();
+        }
+        sim.run_seconds(3);
+    };
+    say_much(&mut sim, 30);
+    sim.say("bob", "/msg Alice here");
+    let answer = sim.disk.read(LOG).lines().last().unwrap().to_owned();
+    say_much(&mut sim, 30);
+    let disk = sim.disk.crash(|_, unsynced| unsynced.to_vec());
+    let mut sim = sim.restart_on(disk);
+    sim.run_seconds(5);
+    sim.join("bob");
+    sim.clear();
+    let before = sim.disk.state().read_bytes;
+    sim.say("bob", "/history alice 31");
+    let mut expected = private[30..].to_vec();
+    expected.extend([answer, "* end of history".to_owned()]);
+    assert_eq!(sim.output("bob"), expected);
+    let read = sim.disk.state().read_bytes - before;
+    assert!(read < 12 * BLOCK_BYTES, "{read} of {}", sim.disk.length(LOG));
+}
