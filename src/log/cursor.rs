@@ -13,8 +13,11 @@
 //!
 //! Damage is skipped, and a notice for each damaged place tells the reader how many bytes it has.
 
+mod part;
+
 use std::io;
 
+use self::part::{History, Part};
 use crate::ids::AccountId;
 use crate::limits::{CATCH_UP_CHUNK_BYTES, CATCH_UP_CHUNK_BYTES_MIN, SEARCH_CHUNK_BYTES_MIN};
 use crate::log::blocks::start_of;
@@ -27,7 +30,7 @@ use crate::log::search::{Find, LookBack};
 use crate::log::storage::File;
 use crate::protocol::command::HistoryRange;
 use crate::protocol::name::Name;
-use crate::protocol::record::{Ends, TimePrefix, Timestamp};
+use crate::protocol::record::{TimePrefix, Timestamp};
 use crate::protocol::reply::{Error, Reply};
 
 /// A reader's place in the log.
@@ -59,29 +62,6 @@ enum Searching {
     Time(Box<Find>),
     /// Backwards, counting the messages that follow.
     Back(Box<LookBack>),
-}
-
-/// Which lines are shown.
-#[derive(Debug)]
-enum Part {
-    /// All lines that the reader may see.
-    All,
-    /// The missed messages that a login shows.
-    Replay(Box<Replay>),
-    /// The requested part of the history.
-    History(Box<History>),
-}
-
-#[derive(Debug)]
-struct History {
-    /// Only the private messages to and from this name.
-    with: Option<Name>,
-    /// The last messages still to be counted; `None` for all.
-    wanted: Option<u64>,
-    until: u64,
-    /// The end of the log and its last timestamp at the request, up to which the reader has seen everything.
-    resume: u64,
-    resume_after: Timestamp,
 }
 
 /// The result of one step of a cursor.
@@ -388,63 +368,6 @@ impl Cursor {
             self.found(next);
         }
         Ok(Progress::Passed)
-    }
-}
-
-impl Part {
-    /// Whether a message that the reader may see is shown.
-    fn shows(&self, offset: u64, ends: &Ends<'_>, reader: &Name) -> bool {
-        match self {
-            Part::All => true,
-            Part::Replay(replay) => replay.shows(offset, ends, reader),
-            Part::History(history) => history.with.is_none_or(|with| ends.is_between(reader, &with)),
-        }
-    }
-
-    /// Before this offset, only private messages of the reader are shown.
-    fn only_private_before(&self) -> u64 {
-        match self {
-            Part::Replay(replay) => replay.public_from(),
-            Part::History(history) if history.with.is_some() => u64::MAX,
-            Part::All | Part::History(_) => 0,
-        }
-    }
-
-    /// Whether only private messages of the reader are still to be counted.
-    fn counts_only_private(&self) -> bool {
-        match self {
-            Part::Replay(replay) => replay.counts_only_private(),
-            Part::History(history) => history.with.is_some(),
-            Part::All => false,
-        }
-    }
-
-    /// Whether a search backwards must pass a message to [`Part::count`].
-    fn counts(&self, ends: &Ends<'_>, reader: &Name) -> bool {
-        match self {
-            Part::Replay(replay) => replay.counts(ends, reader),
-            Part::All | Part::History(_) => ends.visible_to(reader) && self.shows(0, ends, reader),
-        }
-    }
-
-    /// Counts a message. Returns whether it is the first one to be shown.
-    fn count(&mut self, offset: u64, ends: &Ends<'_>) -> bool {
-        match self {
-            Part::Replay(replay) => replay.count(offset, ends),
-            Part::History(history) => {
-                history.wanted = history.wanted.map(|wanted| wanted - 1);
-                history.wanted == Some(0)
-            }
-            Part::All => unreachable!("nothing is counted"),
-        }
-    }
-
-    /// Ends the count at `found`. Returns where reading begins.
-    fn counted(&mut self, found: u64) -> u64 {
-        match self {
-            Part::Replay(replay) => replay.counted(found),
-            Part::All | Part::History(_) => found,
-        }
     }
 }
 

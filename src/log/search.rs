@@ -152,8 +152,8 @@ impl LookBack {
         self.floor
     }
 
-    /// Reads one chunk further back and marks the messages in it that `counts` says yes to, or verifies a block. Returns
-    /// whether there was anything left to read.
+    /// Reads one chunk further back and marks the messages in it that `counts` says yes to, or verifies a block.
+    /// Returns whether there was anything left to read.
     ///
     /// What is damage is told by the chunk alone, so that among damaged lines one may count that is not shown.
     ///

@@ -3,15 +3,17 @@
 //! None of them frees a name or discards anything: a replaced file is kept beside the new one under another name.
 
 mod agreement;
+mod blocks;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::{self, Write};
 
 use self::agreement::{accept_as_they_are, open_users};
+use self::blocks::accept_blocks;
 use crate::auth::credential::secret_hash;
 use crate::ids::AccountId;
 use crate::limits::NAME_BYTES_MAX;
-use crate::log::blocks::{BLOCKS_FILE, discard_blocks, verify_blocks};
+use crate::log::blocks::discard_blocks;
 use crate::log::journal::{LOG_FILE, verify};
 use crate::log::recovery::{RecoverError, for_each_line};
 use crate::log::storage::{AppendError, File, Storage, append_all, copy_to_new, unused_name};
@@ -28,8 +30,6 @@ use crate::state::users_file::{USERS_FILE, UsersFile, names_in, read_users, rewr
 
 /// Records written in one append.
 const RECORDS_PER_APPEND: usize = 100;
-/// Blocks listed one by one, before "and N more".
-const BLOCKS_SHOWN_MAX: usize = 20;
 /// Names listed in a warning, before "and N more".
 const NAMES_SHOWN_MAX: usize = 10;
 
@@ -98,32 +98,6 @@ fn known_names<S: Storage>(storage: &mut S) -> io::Result<BTreeSet<Name>> {
         names.extend(mark_names(&storage.open(SEEN_FILE)?)?);
     }
     Ok(names)
-}
-
-/// Accepts the blocks of the log that are not as they were written: the next start computes their sums again. Returns
-/// whether there are any.
-fn accept_blocks<S: Storage>(storage: &mut S, is_agreed: bool, out: &mut impl Write) -> io::Result<bool> {
-    if !storage.exists(BLOCKS_FILE)? || !storage.exists(LOG_FILE)? {
-        return Ok(false);
-    }
-    let mut changed = Vec::new();
-    let (blocks, log) = (storage.open(BLOCKS_FILE)?, storage.open(LOG_FILE)?);
-    verify_blocks(&blocks, &log, |range| changed.push(range), |_| {})?;
-    for range in changed.iter().take(BLOCKS_SHOWN_MAX) {
-        let (start, end) = (range.start, range.end);
-        writeln!(
-            out,
-            "{LOG_FILE}: bytes {start} to {end} are not as they were written; what is in them now is accepted, and \
-             shown to the people it names"
-        )?;
-    }
-    if let Some(more) = changed.len().checked_sub(BLOCKS_SHOWN_MAX + 1) {
-        writeln!(out, "{LOG_FILE}: and so are {} more blocks", more + 1)?;
-    }
-    if !changed.is_empty() && is_agreed {
-        discard_blocks(storage)?;
-    }
-    Ok(!changed.is_empty())
 }
 
 /// Moves the damaged lines of the log to a file of their own. Returns whether there are any.

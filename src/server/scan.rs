@@ -1,5 +1,5 @@
-//! The scan of the whole log after startup, a slice in each turn. It verifies every block and every line, and reserves every name
-//! without an account, so that nobody can register the name and receive its private messages.
+//! The scan of the whole log after startup, a slice in each turn. It verifies every block and every line, and
+//! reserves every name without an account, so that nobody can register the name and receive its private messages.
 //!
 //! If `state.txt` knows the names up to some place, the scan begins there, and once it has come to the end,
 //! registration is open. Then it verifies the log from the beginning on.

@@ -29,8 +29,9 @@
 //! 3. Only in blocks of the log without a sum in `blocks.txt`: there a flip can turn one text into another, one sender
 //!    or recipient into another, and a private line into a public one. Nothing is shown of a block whose sum is wrong,
 //!    and lines in other blocks are not affected.
-//! 4. Except for lines with bytes in a block whose sum is wrong, and for what is taken for a torn append: behind the first zeroed sector, within an append's length of the end.
-//!    And except for a line before a flipped timestamp, which may look like the one that is out of order.
+//! 4. Except for lines with bytes in a block whose sum is wrong, and for what is taken for a torn append: behind the
+//!    first zeroed sector, within an append's length of the end. And except for a line before a flipped
+//!    timestamp, which may look like the one that is out of order.
 //! 5. `seen.txt` has no checksums. A flip can move one mark to another moment within the log, and the private lines
 //!    before it are then found by `/history` only. All other damage to it repeats lines and hides none.
 //!

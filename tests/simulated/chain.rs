@@ -15,6 +15,9 @@ use crate::sim::disk::{BLOCKS, LOG, SimDisk, SimFile};
 use crate::sim::harness::{Sim, options};
 use crate::sim::world::XorShift;
 
+/// Begins to read for alice.
+type Make = Box<dyn Fn(&Journal<SimFile>) -> Cursor>;
+
 fn name(text: &str) -> Name {
     Name::parse(text.as_bytes()).unwrap()
 }
@@ -102,15 +105,17 @@ fn chains_give_exactly_the_lines_that_reading_everything_gives() {
             let prefix = TimePrefix::whole(time);
             let with = name(random.one_of(&["bob", "Carol", "DAVE", "alice", "nobody"]));
             let count = random.below(300);
-            let make: Box<dyn Fn(&Journal<SimFile>) -> Cursor> = match random.below(6) {
-                0 => Box::new(|journal| Cursor::history(HistoryRange::All, Some(with), journal)),
-                1 => Box::new(|journal| Cursor::history(HistoryRange::Last(count), Some(with), journal)),
-                2 => Box::new(|journal| Cursor::history(HistoryRange::Since(prefix), Some(with), journal)),
-                3 => Box::new(|journal| {
+            let make: Make = match random.below(6) {
+                0 => Box::new(move |journal| Cursor::history(HistoryRange::All, Some(with), journal)),
+                1 => Box::new(move |journal| Cursor::history(HistoryRange::Last(count), Some(with), journal)),
+                2 => {
+                    Box::new(move |journal| Cursor::history(HistoryRange::Since(prefix), Some(with), journal))
+                }
+                3 => Box::new(move |journal| {
                     Cursor::history(HistoryRange::Before(count, prefix), Some(with), journal)
                 }),
-                4 => Box::new(|journal| Cursor::missed(Timestamp::default(), 5, journal)),
-                _ => Box::new(|journal| Cursor::missed(time, 30, journal)),
+                4 => Box::new(move |journal| Cursor::missed(Timestamp::default(), 5, journal)),
+                _ => Box::new(move |journal| Cursor::missed(time, 30, journal)),
             };
             let cursor = make(&journal);
             let (expected, bytes) = read_all(&mut journal, cursor, &disk);
@@ -131,7 +136,8 @@ fn chains_with_more_runs_than_are_remembered_are_walked_again() {
     let mut number = 0;
     // A private line in every other block.
     while log.len() < 300 * BLOCK_BYTES {
-        let is_private = log.len() / BLOCK_BYTES % 2 == 0 && (log.len() + 4_000) / BLOCK_BYTES % 2 == 1;
+        let is_private =
+            (log.len() / BLOCK_BYTES).is_multiple_of(2) && (log.len() + 4_000) / BLOCK_BYTES % 2 == 1;
         let ends = if is_private { "bob -> alice" } else { "carol" };
         writeln!(log, "{} {ends}: {}", stamp(number), "x".repeat(3_500)).unwrap();
         number += 1;
