@@ -226,6 +226,11 @@ impl<F: File> Blocks<F> {
             && self.pending.len() < BLOCKS_PENDING_BYTES_MAX
     }
 
+    /// Whether a log of `end` bytes has a full block that is not added, and can be.
+    pub fn has_full_block(&self, end: u64) -> bool {
+        number_at(end) > self.count && self.is_behind(end)
+    }
+
     /// Adds a piece of the log, which has `end` bytes.
     ///
     /// # Errors

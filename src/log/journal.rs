@@ -269,6 +269,11 @@ impl<F: File> Journal<F> {
         self.blocks.as_ref().is_some_and(|blocks| blocks.is_behind(self.end()))
     }
 
+    /// Whether a full block can be added to the index.
+    pub fn has_full_block(&self) -> bool {
+        self.blocks.as_ref().is_some_and(|blocks| blocks.has_full_block(self.end()))
+    }
+
     /// Adds a piece of the log to the index.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! Keeping `blocks.txt` up to date: what was appended to the log is added after it was shown, and the lines of full
+//! Keeping `blocks.txt` up to date: a block of the log is added once it is full and was shown, and the lines of such
 //! blocks are saved once a second.
 
 use log::warn;
@@ -22,7 +22,7 @@ pub(super) struct Indexing {
 impl<N: Net, S: Storage> Server<N, S> {
     /// When the index has something to do; 0 for at once.
     pub(super) fn indexing_due_us(&self) -> Option<Micros> {
-        let add_us = self.journal.is_index_behind().then(|| self.indexing.retry_us.unwrap_or(0));
+        let add_us = self.journal.has_full_block().then(|| self.indexing.retry_us.unwrap_or(0));
         [add_us, self.indexing.save_us].into_iter().flatten().min()
     }
 
@@ -30,7 +30,7 @@ impl<N: Net, S: Storage> Server<N, S> {
     pub(super) fn index(&mut self) -> Result<(), Fatal> {
         let now_us = self.now.mono_us;
         if self.indexing.retry_us.is_none_or(|retry_us| retry_us <= now_us) {
-            self.add_to_index(BLOCK_STEPS_PER_TURN);
+            self.add_full_blocks(BLOCK_STEPS_PER_TURN);
         }
         if self.indexing.save_us.is_some_and(|save_us| save_us <= now_us) {
             self.journal.save_index().map_err(fatal("chat_history.txt cannot be synced"))?;
@@ -44,30 +44,33 @@ impl<N: Net, S: Storage> Server<N, S> {
 
     /// Brings the index up to date at a shutdown, once the log is synced.
     pub(super) fn finish_index(&mut self) {
-        while self.journal.is_index_behind() && self.add_to_index(1) {}
+        while self.journal.is_index_behind() && self.add_to_index() {}
         if let Some(blocks) = self.journal.blocks_mut() {
             blocks.save();
             blocks.save_partial();
         }
     }
 
-    /// Adds up to `steps` pieces. Returns whether the log could be read.
-    fn add_to_index(&mut self, steps: usize) -> bool {
+    /// Adds up to `steps` pieces of full blocks. A block that still grows can wait: to read each message again would
+    /// double what it costs.
+    fn add_full_blocks(&mut self, steps: usize) {
         for _ in 0..steps {
-            if !self.journal.is_index_behind() {
+            if !self.journal.has_full_block() || !self.add_to_index() {
                 break;
             }
-            let accounts = self.chat.accounts();
-            let added = self.journal.add_to_index(&|name| accounts.find(name), self.chunk.scratch());
-            if let Err(why) = added {
-                if self.indexing.retry_us.is_none() {
-                    warn!("{LOG_FILE}: cannot be read, so that {BLOCKS_FILE} is not kept up to date: {why}");
-                }
-                self.indexing.retry_us = Some(self.now.mono_us + SCAN_RETRY_US);
-                return false;
-            }
-            self.indexing.retry_us = None;
         }
-        true
+    }
+
+    /// Adds a piece. Returns whether the log could be read.
+    fn add_to_index(&mut self) -> bool {
+        let accounts = self.chat.accounts();
+        let added = self.journal.add_to_index(&|name| accounts.find(name), self.chunk.scratch());
+        if let Err(why) = &added
+            && self.indexing.retry_us.is_none()
+        {
+            warn!("{LOG_FILE}: cannot be read, so that {BLOCKS_FILE} is not kept up to date: {why}");
+        }
+        self.indexing.retry_us = added.is_err().then(|| self.now.mono_us + SCAN_RETRY_US);
+        added.is_ok()
     }
 }
