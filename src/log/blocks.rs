@@ -100,7 +100,8 @@ impl<F: File> Blocks<F> {
         Ok(Blocks {
             table,
             count,
-            pending: String::new(),
+            // Pages of it that are never written take no memory.
+            pending: String::with_capacity(BLOCKS_PENDING_BYTES_MAX),
             partial,
             latest,
             verified: vec![0; words(count)],
@@ -265,7 +266,7 @@ impl<F: File> Blocks<F> {
         let is_bad = self.bad.last().is_some_and(|&(bad, _)| bad == number);
         let partial = self.partial.take().filter(|_| is_bad);
         let (length, sum) = partial.unwrap_or((BLOCK_BYTES as u32, sum));
-        let people = people.into_iter().map(|name| (name, self.latest.set(&name, find(&name), number)));
+        let people = people.map(|name| (name, self.latest.set(&name, find(&name), number)));
         write_entry(&mut self.pending, number, length, sum, people);
         self.count += 1;
         self.verified.resize(words(self.count), 0);

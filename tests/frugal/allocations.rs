@@ -20,8 +20,8 @@ use crate::world::SimWorld;
 const CLIENTS: usize = 300;
 /// Fewer than may wait for their passwords to be hashed.
 const JOIN_AT_ONCE: usize = 48;
-/// Before what is reused from turn to turn has its size.
-const WARM_UP_ROUNDS: usize = 5;
+/// Before what is reused has its size, from turn to turn and from block to block of the log.
+const WARM_UP_ROUNDS: usize = 16;
 const ROUNDS: usize = 20;
 
 /// A server, and sessions that are logged in to it.

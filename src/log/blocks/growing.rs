@@ -1,7 +1,7 @@
 //! The last block of the log, which grows: its sum so far, and the people with a private line that begins in it.
 
-use std::collections::BTreeSet;
 use std::io;
+use std::vec::Drain;
 
 use sha2::{Digest, Sha256};
 
@@ -21,7 +21,8 @@ pub struct Growing {
     /// Everything before this place is in the sum.
     position: u64,
     hasher: Sha256,
-    people: BTreeSet<Name>,
+    /// As often as they occur.
+    people: Vec<Name>,
     at_line_start: bool,
 }
 
@@ -37,7 +38,7 @@ impl Growing {
             read_full(log, &mut before, position - 1)?;
         }
         let at_line_start = before == *b"\n";
-        Ok(Growing { position, hasher: Sha256::new(), people: BTreeSet::new(), at_line_start })
+        Ok(Growing { position, hasher: Sha256::new(), people: Vec::new(), at_line_start })
     }
 
     /// Where it goes on.
@@ -50,9 +51,11 @@ impl Growing {
         Sum::after(self.hasher.clone())
     }
 
-    /// Takes the sum and the people of a block that is full, and begins with the next one.
-    pub fn finish(&mut self) -> (Sum, BTreeSet<Name>) {
-        (Sum::after(std::mem::take(&mut self.hasher)), std::mem::take(&mut self.people))
+    /// Takes the sum and the people of a block that is full, each once, and begins with the next one.
+    pub fn finish(&mut self) -> (Sum, Drain<'_, Name>) {
+        self.people.sort_unstable();
+        self.people.dedup();
+        (Sum::after(std::mem::take(&mut self.hasher)), self.people.drain(..))
     }
 
     /// Reads on in a log of `end` bytes, up to `until` or the end of the block. Returns whether anything was read: a

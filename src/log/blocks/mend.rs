@@ -63,5 +63,5 @@ fn rebuild(number: u32, log: &impl File, end: u64) -> io::Result<Block> {
         }
     }
     let (sum, people) = growing.finish();
-    Ok(Block { length: BLOCK_BYTES as u32, sum, people: people.into_iter().collect() })
+    Ok(Block { length: BLOCK_BYTES as u32, sum, people: people.collect() })
 }
