@@ -180,12 +180,14 @@ impl HashingQueue {
         })
     }
 
-    /// How many have their turn before a stranger at the same account.
+    /// How many have their turn before a stranger at the same account. If the attempt under way there fails, the others
+    /// are refused, and if it succeeds, nobody has to wait.
     fn ahead(&self, job: &Job, throttle: &Throttle, now_us: Micros) -> usize {
         let Some(name) = rival(job, throttle, now_us) else { return 0 };
         let place = |job: &Job| (throttle.standing(&job.claim, now_us), job.number);
         let own = place(job);
-        self.strangers(&name, throttle).filter(|other| place(other) < own).count()
+        let ahead = self.strangers(&name, throttle).filter(|other| place(other) < own).count();
+        ahead.min(STRANGERS_WAITING_MAX)
     }
 
     /// Whoever has to go, if there are too many: of those whose work has not begun, the one of the address with the
@@ -351,6 +353,17 @@ mod tests {
         queue.push(1, Claim { is_inside: true, ..login(1, 1) });
         queue.push(2, login(2, 2));
         assert_eq!(queue.served(), [2, 1]);
+    }
+
+    #[test]
+    fn the_expected_wait_does_not_count_strangers_who_will_be_refused() {
+        let mut queue = Queue::new();
+        (1..20).for_each(|number| assert_eq!(queue.push(number.into(), at(number, "alice")), None));
+        // Whether the one that is judged fails is not known yet.
+        queue.throttle.begun(&at(99, "alice"), NOW_US);
+        queue.push(20, at(20, "alice"));
+        let wait_us = queue.queue.expected_us(19, &queue.throttle, NOW_US) - NOW_US;
+        assert_eq!(wait_us, STRANGER_PAUSE_US * (1 + STRANGERS_WAITING_MAX as Micros));
     }
 
     #[test]
