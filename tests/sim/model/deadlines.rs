@@ -20,7 +20,8 @@ const SLACK_TURNS: u64 = 20;
 pub struct Deadlines {
     /// When it was seen to be accepted.
     accepted_us: Option<u64>,
-    /// Since when its socket is full, although there is more for it: the turn, the moment, and what is in it.
+    /// Since when its socket is full, although there is more for it: the turn, the moment by which the server noticed,
+    /// and what is in it.
     full: Option<(u64, u64, usize)>,
     /// The turn in which the time for its login was over.
     late: Option<u64>,
@@ -54,7 +55,12 @@ impl Model {
             }
             // If its window grew, the socket may have taken something and be full again.
             let full = deadlines.full.filter(|&(.., untaken)| untaken == peer.untaken());
-            deadlines.full = wants_more.then(|| full.unwrap_or((turn, now_us, peer.untaken())));
+            deadlines.full = wants_more.then(|| match full {
+                // The time begins with the first attempt to send more, which may still be read from the log.
+                Some((since, _, untaken)) if since + SLACK_TURNS > turn => (since, now_us, untaken),
+                Some(full) => full,
+                None => (turn, now_us, peer.untaken()),
+            });
             if connection.is_closing {
                 deadlines.closing.get_or_insert(turn);
             }
@@ -69,7 +75,7 @@ impl Model {
                 format!("connection {id} is open, and nobody logged in there for a minute and a half")
             });
             let is_stuck = deadlines.full.is_some_and(|(since, us, _)| {
-                since + SLACK_TURNS < turn && us + STALL_US + SLACK_US < began_us
+                since + 2 * SLACK_TURNS < turn && us + STALL_US + SLACK_US < began_us
             });
             hold(Guarantee::Bounded, !is_stuck, || {
                 format!("connection {id} is open, and took nothing for ten minutes")
