@@ -40,7 +40,7 @@ use self::scan::Scan;
 pub use self::usage::Usage;
 
 use crate::clock::{Now, World};
-use crate::ids::AccountId;
+use crate::ids::{AccountId, ConnectionId};
 use crate::limits::{
     GOODBYE_US, LINGER_US, LOGIN_GRACE_US, LOGIN_VERDICT_US, Micros, STALL_US, TABLE_ENTRIES_MIN,
 };
@@ -55,7 +55,7 @@ use crate::state::checkpoint::CheckpointFile;
 use crate::state::marks::SeenFile;
 use crate::state::users_file::UsersFile;
 use crate::transport::feed::{Feed, Position};
-use crate::transport::net::{ConnectionId, Net};
+use crate::transport::net::Net;
 use crate::transport::reactor::{Attention, Reactor};
 
 /// Whether the loop continues.
@@ -236,10 +236,10 @@ impl<N: Net, S: Storage> Server<N, S> {
             }
             self.reactor.arm(id, stalled_since_us + STALL_US);
         }
-        if !is_logged_in && self.chat.account_of(id).is_none() {
+        if !is_logged_in && self.chat.account_of(id.session()).is_none() {
             let deadline_us = match is_open {
                 true if since_us + LOGIN_GRACE_US > now_us => since_us + LOGIN_GRACE_US,
-                true if self.chat.is_waiting(id) => since_us + LOGIN_GRACE_US + LOGIN_VERDICT_US,
+                true if self.chat.is_waiting(id.session()) => since_us + LOGIN_GRACE_US + LOGIN_VERDICT_US,
                 true => now_us,
                 // Until a write has been tried, its last words are not late: they leave with the next flush.
                 false => stalled_since_us.map_or(now_us, |_| since_us) + GOODBYE_US,
@@ -247,7 +247,7 @@ impl<N: Net, S: Storage> Server<N, S> {
             if deadline_us > now_us {
                 self.reactor.arm(id, deadline_us);
             } else if is_open {
-                self.chat.login_timeout(id, &mut self.effects);
+                self.chat.login_timeout(id.session(), &mut self.effects);
                 return self.hang_up(id, End::Forced, "no login in time");
             } else {
                 return self.reactor.doom(id);

@@ -167,7 +167,7 @@ impl Chat {
 
     /// Opens a session with an unused number and greets it.
     pub fn open(&mut self, id: SessionId, peer: SocketAddr, effects: &mut Effects) {
-        let index = id as usize;
+        let index = id.index();
         if self.sessions.len() <= index {
             self.sessions.resize_with(index + 1, || None);
         }
@@ -185,7 +185,7 @@ impl Chat {
         }
         self.accepted_codes.remove(&id);
         self.postponed.retain(|&postponed| postponed != id);
-        let session = self.sessions.get_mut(id as usize)?.take()?;
+        let session = self.sessions.get_mut(id.index())?.take()?;
         let peer = session.peer;
         let Login::Inside { account, older } = session.login else {
             info!("{peer}: closed: {reason}");
@@ -201,17 +201,17 @@ impl Chat {
 
     /// Whether there is a session of this number.
     pub fn is_open(&self, id: SessionId) -> bool {
-        self.sessions.get(id as usize).is_some_and(Option::is_some)
+        self.sessions.get(id.index()).is_some_and(Option::is_some)
     }
 
     /// The account that a session is logged in to.
     pub fn account_of(&self, id: SessionId) -> Option<AccountId> {
-        self.sessions.get(id as usize)?.as_ref()?.account()
+        self.sessions.get(id.index())?.as_ref()?.account()
     }
 
     /// The address of a session.
     pub fn peer_of(&self, id: SessionId) -> Option<SocketAddr> {
-        Some(self.sessions.get(id as usize)?.as_ref()?.peer)
+        Some(self.sessions.get(id.index())?.as_ref()?.peer)
     }
 
     /// Whether a session cannot take a line now.
@@ -296,11 +296,11 @@ impl Chat {
     }
 
     fn session(&self, id: SessionId) -> &Session {
-        self.sessions[id as usize].as_ref().expect("only open sessions are asked for")
+        self.sessions[id.index()].as_ref().expect("only open sessions are asked for")
     }
 
     fn session_mut(&mut self, id: SessionId) -> &mut Session {
-        self.sessions[id as usize].as_mut().expect("only open sessions are asked for")
+        self.sessions[id.index()].as_mut().expect("only open sessions are asked for")
     }
 
     fn ask(&mut self, id: SessionId, ask: Ask, effects: &mut Effects) {

@@ -226,7 +226,7 @@ fn rival(job: &Job, throttle: &Throttle, now_us: Micros) -> Option<Name> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::AccountId;
+    use crate::ids::{AccountId, ConnectionId};
     use crate::limits::{SECOND_US, STRANGER_PAUSE_US};
     use std::net::IpAddr;
 
@@ -235,6 +235,10 @@ mod tests {
     struct Queue {
         queue: HashingQueue,
         throttle: Throttle,
+    }
+
+    fn id(session: u32) -> SessionId {
+        ConnectionId::at(session as usize).session()
     }
 
     /// A login to an account that nobody else wants.
@@ -255,18 +259,23 @@ mod tests {
         }
 
         fn push(&mut self, session: u32, claim: Claim) -> Option<u32> {
-            self.queue.push(session, claim, &self.throttle, NOW_US)
+            let refused = self.queue.push(id(session), claim, &self.throttle, NOW_US);
+            refused.map(|session| session.index() as u32)
+        }
+
+        fn remove(&mut self, session: u32) -> Option<Claim> {
+            self.queue.remove(id(session))
         }
 
         fn select(&mut self) -> Option<u32> {
-            self.queue.select(&self.throttle, NOW_US).map(|(session, ..)| session)
+            self.queue.select(&self.throttle, NOW_US).map(|(session, ..)| session.index() as u32)
         }
 
         /// All that may be served now, each to its end.
         fn served(&mut self) -> Vec<u32> {
             std::iter::from_fn(|| {
                 let first = self.select()?;
-                self.queue.remove(first);
+                self.remove(first);
                 Some(first)
             })
             .collect()
@@ -294,7 +303,7 @@ mod tests {
         for newcomer in 10..20 {
             queue.push(newcomer.into(), login(newcomer, newcomer.into()));
             let first = queue.select().unwrap();
-            queue.queue.remove(first);
+            queue.remove(first);
             served.push(first);
         }
         assert!(served.iter().position(|&session| session == 2).unwrap() <= 3, "{served:?}");
@@ -308,7 +317,7 @@ mod tests {
         queue.push(2, login(2, 2));
         queue.push(3, login(3, 3));
         queue.queue.turn_over();
-        queue.queue.remove(2);
+        queue.remove(2);
         queue.push(2, login(2, 2));
         let mut order = Vec::new();
         for _ in 0..3 {
@@ -327,7 +336,7 @@ mod tests {
         assert_eq!(queue.select(), Some(1));
         queue.queue.turn_over();
         assert_eq!(queue.select(), Some(1), "the other waits for its end");
-        queue.queue.remove(1);
+        queue.remove(1);
         assert_eq!(queue.select(), Some(2));
     }
 
@@ -362,7 +371,7 @@ mod tests {
         // Whether the one that is judged fails is not known yet.
         queue.throttle.begun(&at(99, "alice"), NOW_US);
         queue.push(20, at(20, "alice"));
-        let wait_us = queue.queue.expected_us(19, &queue.throttle, NOW_US) - NOW_US;
+        let wait_us = queue.queue.expected_us(id(19), &queue.throttle, NOW_US) - NOW_US;
         assert_eq!(wait_us, STRANGER_PAUSE_US * (1 + STRANGERS_WAITING_MAX as Micros));
     }
 
@@ -404,12 +413,12 @@ mod tests {
         {
             gone.push(session);
         }
-        assert_eq!(gone, [9, 8, 7, 6, 5, 4]);
+        assert_eq!(gone, [9, 8, 7, 6, 5, 4].map(id));
         assert_eq!(queue.push(10, at(10, "alice")), Some(10));
         queue.throttle.refused(&at(2, "alice"), NOW_US);
         assert_eq!(queue.push(11, at(11, "alice")), Some(2), "it tried before, and the new one did not");
         assert_eq!(queue.push(12, at(12, "bob")), None);
-        let expected = queue.queue.expected_us(11, &queue.throttle, NOW_US);
+        let expected = queue.queue.expected_us(id(11), &queue.throttle, NOW_US);
         assert_eq!(expected, NOW_US + 3 * STRANGER_PAUSE_US);
     }
 
@@ -452,9 +461,9 @@ mod tests {
         let mut queue = Queue::new();
         queue.push(1, login(1, 1));
         queue.push(2, login(2, 2));
-        assert!(queue.queue.remove(1).is_none() && queue.queue.remove(7).is_none());
+        assert!(queue.remove(1).is_none() && queue.remove(7).is_none());
         assert_eq!(queue.select(), Some(2));
-        assert!(queue.queue.remove(2).is_some(), "its work had begun");
+        assert!(queue.remove(2).is_some(), "its work had begun");
         assert!(queue.queue.is_empty() && queue.queue.current().is_none());
     }
 }

@@ -11,10 +11,11 @@ use log::info;
 use super::{Server, shrink};
 use crate::auth::throttle::Origin;
 use crate::clock::World;
+use crate::ids::{ConnectionId, SessionId};
 use crate::limits::{ACCEPT_SLICE_US, ACCEPTS_PER_TURN_MAX, EVICTIONS_PER_TURN_MAX, LOGIN_GRACE_US, Micros};
 use crate::log::storage::Storage;
 use crate::protocol::reply::{Error, Reply};
-use crate::transport::net::{ConnectionId, Net};
+use crate::transport::net::Net;
 
 /// The connections that are not logged in, or no longer.
 #[derive(Default)]
@@ -129,7 +130,7 @@ impl<N: Net, S: Storage> Server<N, S> {
     /// Opens the session of a connection that is admitted.
     pub(super) fn open_session(&mut self, id: ConnectionId, peer: SocketAddr) {
         self.strangers.add(id, peer.ip(), true);
-        self.chat.open(id, peer, &mut self.effects);
+        self.chat.open(id.session(), peer, &mut self.effects);
     }
 
     /// Returns the refusal of a connection whose address has too many.
@@ -169,8 +170,8 @@ impl<N: Net, S: Storage> Server<N, S> {
     /// Visits every session. Only a full server on which everyone is logged in does this.
     fn silent_session_of_the_greediest(&mut self) -> Option<ConnectionId> {
         let accounts = self.reactor.ids().filter_map(|id| {
-            let account = self.chat.account_of(id)?;
-            (self.chat.newest_session(account) == Some(id)).then_some(account)
+            let account = self.chat.account_of(id.session())?;
+            (self.chat.newest_session(account) == Some(id.session())).then_some(account)
         });
         let counts = accounts.map(|account| (self.chat.sessions_of(account).count(), account));
         let (count, account) = counts.max_by_key(|&(count, account)| (count, std::cmp::Reverse(account)))?;
@@ -180,7 +181,8 @@ impl<N: Net, S: Storage> Server<N, S> {
         let reactor = &mut self.reactor;
         let mut heard_us = |id: &ConnectionId| reactor.connection(*id).map_or(0, |it| it.heard_us);
         // The newest come first, and of equal ones the last, which is the oldest, is taken.
-        self.chat.sessions_of(account).max_by_key(|id| std::cmp::Reverse(heard_us(id)))
+        let ids = self.chat.sessions_of(account).map(SessionId::connection);
+        ids.max_by_key(|id| std::cmp::Reverse(heard_us(id)))
     }
 
     /// Notes that a connection is logged in.
@@ -217,25 +219,26 @@ mod tests {
         let mut strangers = Strangers::default();
         let addresses = ["10.0.0.1", "2001:db8:5:1::1", "10.0.0.2", "2001:db8:5:2::1", "2001:db8:5:3::9"];
         for (id, text) in addresses.iter().enumerate() {
-            strangers.add(id as u32, address(text), true);
+            strangers.add(ConnectionId::at(id), address(text), true);
         }
         let mut order = Vec::new();
-        while let Some(id) = strangers.next_to_yield(Micros::from) {
+        while let Some(id) = strangers.next_to_yield(|id| id.index() as Micros) {
             order.push(id);
             strangers.remove(id);
         }
-        assert_eq!(order, [1, 3, 0, 2, 4], "three of one /48, and then by age");
+        assert_eq!(order, [1, 3, 0, 2, 4].map(ConnectionId::at), "three of one /48, and then by age");
         assert!(strangers.by_origin.is_empty() && strangers.by_network.is_empty());
     }
 
     #[test]
     fn what_does_not_count_against_its_address_yields_all_the_same() {
         let mut strangers = Strangers::default();
-        strangers.add(7, address("::ffff:10.0.0.1"), false);
+        let id = ConnectionId::at(7);
+        strangers.add(id, address("::ffff:10.0.0.1"), false);
         assert_eq!(strangers.count(address("10.0.0.1")), 0);
-        assert_eq!(strangers.next_to_yield(|_| 0), Some(7));
-        strangers.remove(7);
-        strangers.remove(7);
+        assert_eq!(strangers.next_to_yield(|_| 0), Some(id));
+        strangers.remove(id);
+        strangers.remove(id);
         assert_eq!(strangers.next_to_yield(|_| 0), None);
     }
 }

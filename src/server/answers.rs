@@ -8,6 +8,7 @@ use log::error;
 use super::Server;
 use super::closing::End;
 use crate::clock::World;
+use crate::ids::ConnectionId;
 use crate::limits::{CATCH_UP_SLICE_US, CATCH_UPS_OF_LOGINS_MAX, CATCH_UPS_PER_TURN_MAX, STALL_US};
 use crate::log::cursor::{Cursor, Progress};
 use crate::log::journal::LOG_FILE;
@@ -16,7 +17,7 @@ use crate::protocol::command::HistoryRange;
 use crate::protocol::name::Name;
 use crate::protocol::reply::{Error, Names, Notice};
 use crate::session::effects::Ask;
-use crate::transport::net::{ConnectionId, Net};
+use crate::transport::net::Net;
 use crate::transport::reactor::Activity;
 
 /// Work in progress for a connection, which takes no line before it is done.
@@ -72,7 +73,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         {
             let is_replay = matches!(connection.activity, Activity::Replay | Activity::RestOfReplay);
             let queue = if is_replay { &mut self.logins } else { &mut self.readers };
-            queue.push(self.chat.account_of(id), id);
+            queue.push(self.chat.account_of(id.session()), id);
         }
     }
 
@@ -190,7 +191,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         }
         self.queue_task(id);
         let mut cursor = Cursor::history(range, with, &self.journal);
-        if let Some(account) = self.chat.account_of(id) {
+        if let Some(account) = self.chat.account_of(id.session()) {
             cursor.follow(&self.journal, self.chat.accounts()[account].name, Some(account));
         }
         let notices = Some(self.feed.notices());
@@ -202,7 +203,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         if !connection.is_writable() {
             return Some(Task::Read(reading));
         }
-        let Some(account) = self.chat.account_of(id) else {
+        let Some(account) = self.chat.account_of(id.session()) else {
             unreachable!("only logged-in connections read the log");
         };
         let name = self.chat.accounts()[account].name;
@@ -243,7 +244,7 @@ impl<N: Net, S: Storage> Server<N, S> {
             return;
         }
         (reading.lines_after, reading.is_answer) = (None, false);
-        self.chat.answered(id);
+        self.chat.answered(id.session());
         if let Some(connection) = self.reactor.connection(id) {
             connection.activity = Activity::RestOfReplay;
             self.reactor.schedule(id);
@@ -294,7 +295,7 @@ impl<N: Net, S: Storage> Server<N, S> {
 
     /// Finishes the answer that the chat waits for.
     fn answered(&mut self, id: ConnectionId) {
-        self.chat.answered(id);
+        self.chat.answered(id.session());
         self.done(id);
     }
 

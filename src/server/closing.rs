@@ -3,12 +3,13 @@
 use log::{info, warn};
 
 use super::{Fatal, LoopState, Server, fatal, shrink};
+use crate::ids::ConnectionId;
 use crate::limits::{GOODBYE_US, SHUTDOWN_FLUSH_US, STALL_US};
 use crate::log::journal::LOG_FILE;
 use crate::log::storage::Storage;
 use crate::protocol::reply::{Error, Notice, Reply};
 use crate::state::users_file::USERS_FILE;
-use crate::transport::net::{ConnectionId, Net};
+use crate::transport::net::Net;
 use crate::transport::reactor::Activity;
 
 /// How a session ends.
@@ -25,7 +26,7 @@ impl<N: Net, S: Storage> Server<N, S> {
     pub(super) fn broken(&mut self, id: ConnectionId) {
         self.reactor.give_up_output(id);
         let Some(connection) = self.reactor.connection(id) else { return };
-        if connection.is_open() && self.chat.is_open(id) && !self.chat.is_hashing(id) {
+        if connection.is_open() && self.chat.is_open(id.session()) && !self.chat.is_hashing(id.session()) {
             connection.read_to_the_end();
             self.reactor.schedule(id);
             // If its input does not end by itself, the stall timeout ends it.
@@ -81,13 +82,13 @@ impl<N: Net, S: Storage> Server<N, S> {
             return info!("{}: closed: {reason}", pending.peer);
         }
         self.tasks.remove(&id);
-        if let Some(account) = self.chat.account_of(id) {
+        if let Some(account) = self.chat.account_of(id.session()) {
             self.note_end(id, account, end);
-            if let Some(peer) = self.chat.peer_of(id) {
+            if let Some(peer) = self.chat.peer_of(id.session()) {
                 self.note_logout(id, peer.ip());
             }
         }
-        self.chat.close(id, reason, self.now);
+        self.chat.close(id.session(), reason, self.now);
     }
 
     /// Drops the connections that are closed, and the room in tables that only a burst needed.

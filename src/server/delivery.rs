@@ -6,13 +6,13 @@ use super::Server;
 use super::answers::{Reading, Task};
 use super::closing::End;
 use super::commit::Gate;
-use crate::ids::AccountId;
+use crate::ids::{AccountId, ConnectionId, SessionId};
 use crate::limits::{LOGIN_GRACE_US, REPLAY_BYTES_BEFORE_LINES, REPLAY_STEPS_BEFORE_LINES, STALL_US};
 use crate::log::cursor::Cursor;
 use crate::log::storage::Storage;
 use crate::protocol::reply::{Notice, Reply};
 use crate::session::effects::{Effect, Effects};
-use crate::transport::net::{ConnectionId, Net};
+use crate::transport::net::Net;
 use crate::transport::reactor::{Activity, Attention};
 
 impl<N: Net, S: Storage> Server<N, S> {
@@ -41,25 +41,27 @@ impl<N: Net, S: Storage> Server<N, S> {
         let messages = gate.messages();
         for &effect in effects.list() {
             match effect {
-                Effect::Direct(id, text) => self.reactor.push_direct(id, effects.text(text), &self.feed),
+                Effect::Direct(id, text) => {
+                    self.reactor.push_direct(id.connection(), effects.text(text), &self.feed);
+                }
                 Effect::Everyone(text) => self.feed.publish_notice(effects.text(text)),
                 Effect::Say(from, staged) => match messages {
                     Ok(committed) => self.feed.publish_message(committed.line(staged)),
-                    Err(error) => self.reply(from, error),
+                    Err(error) => self.reply(from.connection(), error),
                 },
                 Effect::Whisper { from, author, to, offline, line } => match messages {
                     Ok(committed) => {
                         self.whisper(author, to, committed.line(line));
                         if offline {
-                            self.tell_offline(from, to);
+                            self.tell_offline(from.connection(), to);
                         }
                     }
-                    Err(error) => self.reply(from, error),
+                    Err(error) => self.reply(from.connection(), error),
                 },
-                Effect::Enter { session, replay, is_new } => self.enter(session, replay, is_new),
-                Effect::Ask(id, ask) => self.begin(id, Task::Ask(ask)),
-                Effect::Resume(id) => self.resume(id),
-                Effect::Close(id, reason) => self.hang_up(id, End::Forced, reason),
+                Effect::Enter { session, replay, is_new } => self.enter(session.connection(), replay, is_new),
+                Effect::Ask(id, ask) => self.begin(id.connection(), Task::Ask(ask)),
+                Effect::Resume(id) => self.resume(id.connection()),
+                Effect::Close(id, reason) => self.hang_up(id.connection(), End::Forced, reason),
             }
         }
     }
@@ -75,7 +77,7 @@ impl<N: Net, S: Storage> Server<N, S> {
     /// log.
     pub(super) fn whisper(&mut self, author: AccountId, to: AccountId, line: &[u8]) {
         for account in [Some(to), Some(author).filter(|&author| author != to)].into_iter().flatten() {
-            for id in self.chat.sessions_of(account) {
+            for id in self.chat.sessions_of(account).map(SessionId::connection) {
                 if self.reactor.connection(id).is_some_and(|connection| connection.outbox.is_live()) {
                     self.reactor.push_direct(id, line, &self.feed);
                 }
@@ -90,7 +92,7 @@ impl<N: Net, S: Storage> Server<N, S> {
 
     /// Starts the replay of a session that just logged in, after which it follows the feed.
     pub(super) fn enter(&mut self, id: ConnectionId, replay: u32, is_new: bool) {
-        let Some(account) = self.chat.account_of(id) else { return };
+        let Some(account) = self.chat.account_of(id.session()) else { return };
         // The login deadline no longer applies: thousands of idle sessions need no timer and cause no wake-up.
         self.reactor.disarm(id);
         self.note_login(id);

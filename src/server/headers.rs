@@ -8,9 +8,10 @@ use std::net::SocketAddr;
 
 use super::Server;
 use super::closing::End;
+use crate::ids::ConnectionId;
 use crate::limits::LOGIN_GRACE_US;
 use crate::log::storage::Storage;
-use crate::transport::net::{ConnectionId, Net};
+use crate::transport::net::Net;
 use crate::transport::proxy;
 
 /// A header that is not complete.

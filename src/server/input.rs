@@ -4,6 +4,7 @@ use super::Server;
 use super::answers::Task;
 use super::closing::End;
 use crate::clock::World;
+use crate::ids::ConnectionId;
 use crate::limits::{
     ATTEMPT_US, LINE_BYTES_MAX, LINES_PER_TURN_MAX, Micros, SECOND_US, STRANGERS_LINES_PER_TURN_MAX,
     STRANGERS_SLICE_US, UNENDED_BYTES_MAX,
@@ -14,7 +15,7 @@ use crate::protocol::line::{Next, Protocol, TIMING_MARK_ANSWER};
 use crate::protocol::reply::Error;
 use crate::session::effects::{Context, Effects};
 use crate::session::quota::line_due_after;
-use crate::transport::net::{ConnectionId, Net};
+use crate::transport::net::Net;
 use crate::transport::reactor::Connection;
 
 impl<N: Net, S: Storage> Server<N, S> {
@@ -22,7 +23,7 @@ impl<N: Net, S: Storage> Server<N, S> {
     /// pending.
     pub(super) fn takes_lines(&mut self, id: ConnectionId) -> bool {
         let Some(connection) = self.reactor.connection(id) else { return false };
-        connection.takes_lines(&self.feed) && !self.chat.is_waiting(id)
+        connection.takes_lines(&self.feed) && !self.chat.is_waiting(id.session())
     }
 
     /// Reads and handles the lines of ready connections that are logged in, one connection at a time, so that input is
@@ -111,7 +112,8 @@ impl<N: Net, S: Storage> Server<N, S> {
 
     /// Whether the peer has hung up while its password is being hashed: nobody would receive the result.
     pub(super) fn is_gone_while_hashing(&mut self, id: ConnectionId) -> bool {
-        self.reactor.connection(id).is_some_and(|connection| connection.hung_up) && self.chat.is_hashing(id)
+        self.reactor.connection(id).is_some_and(|connection| connection.hung_up)
+            && self.chat.is_hashing(id.session())
     }
 
     /// Handles lines of a connection as long as it may be given any, and there are lines left in this turn.
@@ -129,7 +131,7 @@ impl<N: Net, S: Storage> Server<N, S> {
             let has_more = !connection.input.is_empty() || (!connection.is_logged_in && connection.readable);
             if has_more
                 && connection.line_due_us == 0
-                && let (Some(account), Some(rate)) = (self.chat.account_of(id), self.options.rate)
+                && let (Some(account), Some(rate)) = (self.chat.account_of(id.session()), self.options.rate)
             {
                 connection.line_due_us = self.chat.quotas.claim_line(account, rate, now_us);
             }
@@ -151,15 +153,15 @@ impl<N: Net, S: Storage> Server<N, S> {
                     *lines_left -= 1;
                     count_line(self.options.rate, connection, is_attempt(&input.command), now_us);
                     let (now, batch) = (self.now, &mut self.batch);
-                    self.chat.line(id, input, &mut Context { now, world, batch, effects });
+                    self.chat.line(id.session(), input, &mut Context { now, world, batch, effects });
                 }
                 Next::TooLong => {
                     *lines_left -= 1;
                     count_line(self.options.rate, connection, false, now_us);
-                    effects.direct(id, Error::LineTooLong { limit: LINE_BYTES_MAX as u64 });
+                    effects.direct(id.session(), Error::LineTooLong { limit: LINE_BYTES_MAX as u64 });
                 }
                 Next::Endless => {
-                    effects.direct(id, Error::EndlessLine { bytes: UNENDED_BYTES_MAX as u64 });
+                    effects.direct(id.session(), Error::EndlessLine { bytes: UNENDED_BYTES_MAX as u64 });
                     return self.hang_up(id, End::Forced, "a line without end");
                 }
                 Next::Foreign(protocol) => {
@@ -182,7 +184,7 @@ impl<N: Net, S: Storage> Server<N, S> {
             return;
         }
         if !connection.input.is_empty() {
-            self.effects.direct(id, Error::UnfinishedLine);
+            self.effects.direct(id.session(), Error::UnfinishedLine);
         }
         let gone = connection.is_broken() || connection.hung_up;
         if gone {
@@ -232,8 +234,8 @@ fn turn_away(id: ConnectionId, protocol: Protocol, effects: &mut Effects) {
                 "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\
                  Connection: close\r\n\r\n{body}"
             );
-            effects.direct_foreign(id, &response);
+            effects.direct_foreign(id.session(), &response);
         }
-        Protocol::Tls => effects.direct(id, Error::NoTls),
+        Protocol::Tls => effects.direct(id.session(), Error::NoTls),
     }
 }

@@ -3,9 +3,8 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::shrink;
-use crate::ids::AccountId;
+use crate::ids::{AccountId, ConnectionId};
 use crate::limits::TABLE_ENTRIES_MIN;
-use crate::transport::net::ConnectionId;
 
 /// Connections whose task can proceed. Those without an account count as one account.
 #[derive(Default)]
@@ -69,26 +68,22 @@ mod tests {
         };
         let (many, one) = (account(b"many"), account(b"one"));
         let mut rotation = Rotation::default();
-        (0..16).for_each(|id| rotation.push(many, id));
-        rotation.push(one, 100);
-        rotation.push(None, 200);
+        (0..16).for_each(|id| rotation.push(many, ConnectionId::at(id)));
+        rotation.push(one, ConnectionId::at(100));
+        rotation.push(None, ConnectionId::at(200));
         let mut taken = Vec::new();
         for _ in 0..30 {
             let id = rotation.pop().unwrap();
-            taken.push(id);
-            rotation.push(
-                if id < 16 {
-                    many
-                } else if id == 100 {
-                    one
-                } else {
-                    None
-                },
-                id,
-            );
+            taken.push(id.index());
+            let account = match id.index() {
+                ..16 => many,
+                100 => one,
+                _ => None,
+            };
+            rotation.push(account, id);
         }
         assert_eq!(rotation.len(), 18);
-        let turns = |is: fn(u32) -> bool| taken.iter().filter(|id| is(**id)).count();
+        let turns = |is: fn(usize) -> bool| taken.iter().filter(|id| is(**id)).count();
         assert_eq!((turns(|id| id < 16), turns(|id| id == 100), turns(|id| id == 200)), (10, 10, 10));
         assert_eq!(
             taken.iter().filter(|id| **id < 16).copied().collect::<Vec<_>>(),

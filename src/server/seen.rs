@@ -7,11 +7,11 @@
 
 use super::Server;
 use super::closing::End;
-use crate::ids::AccountId;
+use crate::ids::{AccountId, ConnectionId, SessionId};
 use crate::limits::{SEEN_PAUSE_US, SEEN_PER_SAVE_MAX};
 use crate::log::storage::Storage;
 use crate::protocol::record::Timestamp;
-use crate::transport::net::{ConnectionId, Net};
+use crate::transport::net::Net;
 use crate::transport::reactor::Connection;
 
 impl<N: Net, S: Storage> Server<N, S> {
@@ -78,8 +78,8 @@ impl<N: Net, S: Storage> Server<N, S> {
     /// The last message that the account has certainly received, by its sessions without `except`; `None` if it has
     /// none.
     fn certain(&mut self, account: AccountId, except: Option<ConnectionId>) -> Option<Timestamp> {
-        let sessions = self.chat.sessions_of(account).filter(|&id| Some(id) != except);
-        let connections = sessions.filter_map(|id| {
+        let ids = self.chat.sessions_of(account).map(SessionId::connection).filter(|&id| Some(id) != except);
+        let connections = ids.filter_map(|id| {
             let connection = self.reactor.connection(id)?;
             connection.is_entered().then_some(connection.heard)
         });
@@ -87,7 +87,7 @@ impl<N: Net, S: Storage> Server<N, S> {
     }
 
     fn share_certain(&mut self, account: AccountId, certain: Timestamp) {
-        for id in self.chat.sessions_of(account) {
+        for id in self.chat.sessions_of(account).map(SessionId::connection) {
             if let Some(connection) = self.reactor.connection(id).filter(|it| it.is_entered()) {
                 connection.heard = connection.heard.max(certain);
             }
@@ -106,7 +106,8 @@ impl<N: Net, S: Storage> Server<N, S> {
         let mut reach = start;
         loop {
             let before = reach;
-            for id in self.chat.sessions_of(account).filter(|&id| Some(id) != except) {
+            let ids = self.chat.sessions_of(account).map(SessionId::connection);
+            for id in ids.filter(|&id| Some(id) != except) {
                 if let Some(connection) = self.reactor.connection(id).filter(|it| it.from <= reach) {
                     reach = reach.max(end(connection));
                 }
@@ -128,15 +129,15 @@ impl<N: Net, S: Storage> Server<N, S> {
         if self.seen_due_us.is_none_or(|due_us| due_us > self.now.mono_us) {
             return;
         }
-        let ids: Vec<_> = self.reactor.ids().filter(|&id| id as usize >= self.seen_next).collect();
+        let ids: Vec<_> = self.reactor.ids().filter(|&id| id.index() >= self.seen_next).collect();
         self.seen_next = 0;
         let most = self.seen_pending.len() + SEEN_PER_SAVE_MAX;
         for id in ids {
             if self.seen_pending.len() >= most {
-                self.seen_next = id as usize;
+                self.seen_next = id.index();
                 break;
             }
-            if let Some(account) = self.chat.account_of(id) {
+            if let Some(account) = self.chat.account_of(id.session()) {
                 self.note_seen(account);
             }
         }

@@ -19,10 +19,8 @@ use signal_hook_mio::v1_0::Signals;
 use socket2::{SockRef, TcpKeepalive};
 
 pub use self::listen::listen;
+use crate::ids::ConnectionId;
 use crate::limits::{KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, STALL_US};
-
-/// Which connection: a number that is given again only after the batch of events in which it was freed.
-pub type ConnectionId = u32;
 
 /// Sockets, nonblocking and edge-triggered: readiness is told once, and lasts until an operation would block, or
 /// until a short read where that is promised to be the last. It may be told again meanwhile, and where it is not so.
@@ -202,7 +200,7 @@ impl Net for MioNet {
                     self.listeners[token - LISTENERS_FROM].ready = true;
                     ready.push(Readiness::Newcomers);
                 }
-                Token(token) => ready.push(readiness(token as ConnectionId, event)),
+                Token(token) => ready.push(readiness(ConnectionId::at(token), event)),
             }
         }
         Ok(())
@@ -229,7 +227,7 @@ impl Net for MioNet {
         // Only so that urgent data are told of.
         #[cfg(any(target_os = "linux", target_os = "android"))]
         let interest = interest | Interest::PRIORITY;
-        self.poll.registry().register(stream, Token(id as usize), interest)
+        self.poll.registry().register(stream, Token(id.index()), interest)
     }
 
     fn turn_away(&mut self, message: &[u8]) -> io::Result<()> {

@@ -18,21 +18,22 @@ use slab::Slab;
 use self::connection::Closing;
 pub use self::connection::{Activity, Connection};
 pub use self::output::Attention;
+use crate::ids::ConnectionId;
 use crate::limits::{
     ACCEPT_PAUSE_US, DISCARD_PAUSE_US, INPUT_BYTES_BEFORE_LOGIN_MAX, Micros, POOLED_INPUTS_MAX,
 };
 use crate::protocol::line::InputBuffer;
 use crate::protocol::record::Timestamp;
 use crate::transport::feed::Feed;
-use crate::transport::net::{Accepted, ConnectionId, Net, Readiness, Stream};
+use crate::transport::net::{Accepted, Net, Readiness, Stream};
 use crate::transport::outbox::OwnPool;
 
 /// The connections.
 pub struct Reactor<N: Net> {
     net: N,
     connections: Slab<Connection<N::Stream>>,
-    /// No connection ever had this number or a higher one.
-    ids_end: ConnectionId,
+    /// No connection was ever at this place of the table or behind it.
+    end: usize,
     /// To be looked at for input in the next turn, if they still exist and are ready.
     ready: Vec<ConnectionId>,
     /// The same for connections that are not logged in, which need not all fit into a turn.
@@ -60,7 +61,7 @@ impl<N: Net> Reactor<N> {
             net,
             // A table that grows is copied in the midst of a turn, and leaves holes in memory where it was.
             connections: Slab::with_capacity(connections),
-            ids_end: 0,
+            end: 0,
             ready: Vec::new(),
             ready_strangers: VecDeque::new(),
             dirty: Vec::new(),
@@ -93,7 +94,7 @@ impl<N: Net> Reactor<N> {
 
     /// A connection; `None` where it is gone, or about to be.
     pub fn connection(&mut self, id: ConnectionId) -> Option<&mut Connection<N::Stream>> {
-        self.connections.get_mut(id as usize).filter(|connection| connection.closing != Closing::Doomed)
+        self.connections.get_mut(id.index()).filter(|connection| connection.closing != Closing::Doomed)
     }
 
     /// All connections.
@@ -103,7 +104,7 @@ impl<N: Net> Reactor<N> {
 
     /// All connections' numbers.
     pub fn ids(&self) -> impl Iterator<Item = ConnectionId> {
-        self.connections.iter().map(|(id, _)| id as ConnectionId)
+        self.connections.iter().map(|(index, _)| ConnectionId::at(index))
     }
 
     /// When there is something to do without any socket's doing: 0 for now, `None` for never.
@@ -130,7 +131,7 @@ impl<N: Net> Reactor<N> {
                 Readiness::Shutdown => shutdown = true,
                 Readiness::Newcomers => self.pending_accepts = true,
                 Readiness::Connection { id, readable, writable, hung_up, reads_short } => {
-                    let Some(connection) = self.connections.get_mut(id as usize) else { continue };
+                    let Some(connection) = self.connections.get_mut(id.index()) else { continue };
                     connection.hung_up |= hung_up;
                     connection.readable |= readable;
                     if readable && !connection.hung_up {
@@ -189,19 +190,19 @@ impl<N: Net> Reactor<N> {
     /// Adds the connection of a newcomer; `None` where the system does not take it.
     pub fn admit(&mut self, mut stream: N::Stream, now_us: Micros) -> Option<ConnectionId> {
         let entry = self.connections.vacant_entry();
-        let id = entry.key() as ConnectionId;
+        let id = ConnectionId::at(entry.key());
         if let Err(error) = self.net.watch(&mut stream, id) {
             warn!("a newcomer cannot be waited for: {error}");
             return None;
         }
-        self.ids_end = self.ids_end.max(id + 1);
+        self.end = self.end.max(id.index() + 1);
         entry.insert(Connection::new(stream, now_us));
         Some(id)
     }
 
     /// Looks at a connection's input in the next turn.
     pub fn schedule(&mut self, id: ConnectionId) {
-        if let Some(connection) = self.connections.get_mut(id as usize)
+        if let Some(connection) = self.connections.get_mut(id.index())
             && !std::mem::replace(&mut connection.is_ready, true)
         {
             if connection.is_logged_in { self.ready.push(id) } else { self.ready_strangers.push_back(id) }
@@ -220,7 +221,7 @@ impl<N: Net> Reactor<N> {
         ready.clear();
         std::mem::swap(&mut self.ready, ready);
         ready.retain(|&id| {
-            let connection = self.connections.get_mut(id as usize).filter(|it| it.is_logged_in);
+            let connection = self.connections.get_mut(id.index()).filter(|it| it.is_logged_in);
             connection.is_some_and(|it| std::mem::replace(&mut it.is_ready, false))
         });
     }
@@ -234,13 +235,13 @@ impl<N: Net> Reactor<N> {
     /// logged in.
     pub fn take_ready_stranger(&mut self) -> Option<ConnectionId> {
         let id = self.ready_strangers.pop_front()?;
-        let connection = self.connections.get_mut(id as usize).filter(|it| !it.is_logged_in)?;
+        let connection = self.connections.get_mut(id.index()).filter(|it| !it.is_logged_in)?;
         std::mem::replace(&mut connection.is_ready, false).then_some(id)
     }
 
     /// Notes that a connection is logged in.
     pub fn note_login(&mut self, id: ConnectionId) {
-        let Some(connection) = self.connections.get_mut(id as usize) else { return };
+        let Some(connection) = self.connections.get_mut(id.index()) else { return };
         connection.is_logged_in = true;
         connection.line_due_us = 0;
         if connection.is_ready {
@@ -250,7 +251,7 @@ impl<N: Net> Reactor<N> {
 
     /// Reads all that is there, or until there is no room; returns how many bytes came.
     pub fn fill(&mut self, id: ConnectionId, now_us: Micros) -> usize {
-        let Some(connection) = self.connections.get_mut(id as usize) else { return 0 };
+        let Some(connection) = self.connections.get_mut(id.index()) else { return 0 };
         let room_max = connection.input_bytes_max();
         let mut bytes = 0;
         // Of bytes as they come: telnet's commands leave the room as it is, and could go on for ever.
@@ -271,7 +272,7 @@ impl<N: Net> Reactor<N> {
     /// Reads once, without taking telnet commands out, and appends what came to `bytes`. Afterwards `bytes` holds at
     /// most [`INPUT_BYTES_BEFORE_LOGIN_MAX`], so that [`Reactor::push_input`] can take any part of it.
     pub fn read_raw(&mut self, id: ConnectionId, bytes: &mut Vec<u8>, now_us: Micros) {
-        let Some(connection) = self.connections.get_mut(id as usize).filter(|it| it.readable) else { return };
+        let Some(connection) = self.connections.get_mut(id.index()).filter(|it| it.readable) else { return };
         let room = self.sink.len().min(INPUT_BYTES_BEFORE_LOGIN_MAX - bytes.len());
         let outcome = connection.socket.stream.read(&mut self.sink[..room]);
         let count = connection.note_read(outcome, room, now_us);
@@ -280,7 +281,7 @@ impl<N: Net> Reactor<N> {
 
     /// Adds bytes that were read with [`Reactor::read_raw`] to the empty input of a connection.
     pub fn push_input(&mut self, id: ConnectionId, bytes: &[u8]) {
-        let Some(connection) = self.connections.get_mut(id as usize).filter(|_| !bytes.is_empty()) else {
+        let Some(connection) = self.connections.get_mut(id.index()).filter(|_| !bytes.is_empty()) else {
             return;
         };
         let read = |into: &mut [u8]| {
@@ -292,7 +293,7 @@ impl<N: Net> Reactor<N> {
 
     /// Gives back the input buffer of a connection that was looked at, unless it is to be looked at again at once.
     pub fn shelve_input(&mut self, id: ConnectionId) {
-        if let Some(connection) = self.connections.get_mut(id as usize)
+        if let Some(connection) = self.connections.get_mut(id.index())
             && !connection.is_ready
         {
             connection.input.shelve(&mut self.input_pool, POOLED_INPUTS_MAX);
@@ -302,7 +303,7 @@ impl<N: Net> Reactor<N> {
     /// Throws away what a lingering connection still sends, a bounded amount, and goes on after a pause; it is doomed
     /// at the end of its input.
     pub fn discard_input(&mut self, id: ConnectionId, now_us: Micros) {
-        let Some(connection) = self.connections.get_mut(id as usize) else { return };
+        let Some(connection) = self.connections.get_mut(id.index()) else { return };
         for _ in 0..16 {
             match connection.socket.stream.read(&mut self.sink) {
                 Ok(0) => return self.doom(id),
@@ -320,7 +321,7 @@ impl<N: Net> Reactor<N> {
 
     /// Closes a connection once its outbox, which follows no feed any more, is empty.
     pub fn close(&mut self, id: ConnectionId) {
-        let connection = &mut self.connections[id as usize];
+        let connection = &mut self.connections[id.index()];
         assert!(!connection.outbox.is_live(), "who follows the feed is never done");
         if connection.socket.broken || (connection.hung_up && connection.ended) {
             return self.doom(id);
@@ -333,7 +334,7 @@ impl<N: Net> Reactor<N> {
 
     /// Closes a connection at the end of the turn, whatever it has still to be sent.
     pub fn doom(&mut self, id: ConnectionId) {
-        let connection = &mut self.connections[id as usize];
+        let connection = &mut self.connections[id.index()];
         if connection.closing != Closing::Doomed {
             connection.closing = Closing::Doomed;
             self.doomed.push(id);
@@ -342,15 +343,15 @@ impl<N: Net> Reactor<N> {
 
     /// Writes once more, tells the peer that no more will come, and closes at the end of the turn.
     pub fn dismiss(&mut self, id: ConnectionId, feed: &Feed, now_us: Micros) {
-        if !self.connections[id as usize].is_broken() {
+        if !self.connections[id.index()].is_broken() {
             // More than once only where a signal interrupts it.
             for _ in 0..8 {
-                let connection = &self.connections[id as usize];
+                let connection = &self.connections[id.index()];
                 if connection.is_writable() && connection.outbox.pending_direct() > 0 {
                     self.send(id, &[], feed, now_us);
                 }
             }
-            let stream = &mut self.connections[id as usize].socket.stream;
+            let stream = &mut self.connections[id.index()].socket.stream;
             stream.finish();
             let _ = stream.read(&mut self.sink);
         }
@@ -359,7 +360,7 @@ impl<N: Net> Reactor<N> {
 
     /// Tells the peer that no more will come, and closes at the end of the turn.
     pub fn finish(&mut self, id: ConnectionId) {
-        let connection = &mut self.connections[id as usize];
+        let connection = &mut self.connections[id.index()];
         if !connection.is_broken() {
             connection.socket.stream.finish();
         }
@@ -368,7 +369,7 @@ impl<N: Net> Reactor<N> {
 
     /// Sees to it that a connection is looked at by [`Reactor::take_due`] at `due_us`, or before.
     pub fn arm(&mut self, id: ConnectionId, due_us: Micros) {
-        let connection = &mut self.connections[id as usize];
+        let connection = &mut self.connections[id.index()];
         if connection.deadline_us == 0 || due_us < connection.deadline_us {
             self.deadlines.remove(&(connection.deadline_us, id));
             connection.deadline_us = due_us;
@@ -378,7 +379,7 @@ impl<N: Net> Reactor<N> {
 
     /// Whatever was due on a connection is not any more.
     pub fn disarm(&mut self, id: ConnectionId) {
-        let connection = &mut self.connections[id as usize];
+        let connection = &mut self.connections[id.index()];
         self.deadlines.remove(&(connection.deadline_us, id));
         connection.deadline_us = 0;
     }
@@ -387,7 +388,7 @@ impl<N: Net> Reactor<N> {
     pub fn take_due(&mut self, now_us: Micros) -> Option<ConnectionId> {
         let &(due_us, id) = self.deadlines.first().filter(|&&(due_us, _)| due_us <= now_us)?;
         self.deadlines.remove(&(due_us, id));
-        self.connections[id as usize].deadline_us = 0;
+        self.connections[id.index()].deadline_us = 0;
         Some(id)
     }
 
@@ -401,7 +402,7 @@ impl<N: Net> Reactor<N> {
     /// of this turn can reach a connection it was not meant for. `gone` is told of each.
     pub fn reap(&mut self, mut gone: impl FnMut(ConnectionId)) {
         while let Some(id) = self.doomed.pop() {
-            let mut connection = self.connections.remove(id as usize);
+            let mut connection = self.connections.remove(id.index());
             self.deadlines.remove(&(connection.deadline_us, id));
             self.lagging -= usize::from(connection.lags);
             connection.outbox.clear(&mut self.direct_pool);

@@ -9,7 +9,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
-use chinwag::transport::net::{Accepted, ConnectionId, Net, Readiness, Stream};
+use chinwag::ids::ConnectionId;
+use chinwag::transport::net::{Accepted, Net, Readiness, Stream};
 
 use super::disk::SimDisk;
 use super::gate::Gate;
@@ -528,7 +529,7 @@ impl Net for SimNet {
             self.state().tally.count("failed watch");
             return Err(io::Error::other("no room for another to be waited for"));
         }
-        assert!(!self.state().peers.iter().any(|peer| peer.watched_as == Some(id)), "{id} is given twice");
+        assert!(!self.state().peers.iter().any(|peer| peer.watched_as == Some(id)), "{id:?} is given twice");
         self.peer(stream.id).watched_as = Some(id);
         Ok(())
     }

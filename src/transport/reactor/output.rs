@@ -4,10 +4,11 @@ use std::io::IoSlice;
 
 use super::Reactor;
 use super::connection::{Activity, Closing};
+use crate::ids::ConnectionId;
 use crate::limits::{LINGER_US, Micros, SLICES_PER_WRITE_MAX};
 use crate::protocol::record::Timestamp;
 use crate::transport::feed::Feed;
-use crate::transport::net::{ConnectionId, Net, Stream};
+use crate::transport::net::{Net, Stream};
 
 /// What needs to be looked at after a connection was flushed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +26,7 @@ pub enum Attention {
 impl<N: Net> Reactor<N> {
     /// Adds bytes for one connection.
     pub fn push_direct(&mut self, id: ConnectionId, bytes: &[u8], feed: &Feed) {
-        if let Some(connection) = self.connections.get_mut(id as usize)
+        if let Some(connection) = self.connections.get_mut(id.index())
             && !connection.socket.broken
         {
             connection.outbox.push_direct(bytes, feed, &mut self.direct_pool);
@@ -36,7 +37,7 @@ impl<N: Net> Reactor<N> {
     /// Stops a connection from following the feed, and drops what of it was not sent; returns the timestamp of
     /// the first message so dropped.
     pub fn drop_messages(&mut self, id: ConnectionId, feed: &Feed) -> Option<Timestamp> {
-        let connection = &mut self.connections[id as usize];
+        let connection = &mut self.connections[id.index()];
         if std::mem::take(&mut connection.lags) {
             self.lagging -= 1;
         }
@@ -55,8 +56,8 @@ impl<N: Net> Reactor<N> {
     ) {
         let mut dirty = std::mem::take(&mut self.dirty);
         if feed_has_grown {
-            for id in 0..self.ids_end {
-                if self.connections.get(id as usize).is_some_and(|it| it.outbox.is_live() || it.is_dirty) {
+            for id in (0..self.end).map(ConnectionId::at) {
+                if self.connections.get(id.index()).is_some_and(|it| it.outbox.is_live() || it.is_dirty) {
                     self.flush_one(id, feed, mark, now_us, attention);
                 }
             }
@@ -78,7 +79,7 @@ impl<N: Net> Reactor<N> {
 
     /// Sends a connection nothing more: the peer is gone.
     pub fn give_up_output(&mut self, id: ConnectionId) {
-        let connection = &mut self.connections[id as usize];
+        let connection = &mut self.connections[id.index()];
         if std::mem::take(&mut connection.lags) {
             self.lagging -= 1;
         }
@@ -90,7 +91,7 @@ impl<N: Net> Reactor<N> {
 
     /// Writes a connection's own bytes and `behind` to it, in one go; returns how many bytes of `behind` it took.
     pub fn send(&mut self, id: ConnectionId, behind: &[u8], feed: &Feed, now_us: Micros) -> usize {
-        let connection = &mut self.connections[id as usize];
+        let connection = &mut self.connections[id.index()];
         let mut slices = [IoSlice::new(&[]); SLICES_PER_WRITE_MAX];
         let (own_count, own_bytes) = connection.outbox.slices(feed, &mut slices);
         // If its own bytes take all slices, the rest of them goes first.
@@ -108,13 +109,13 @@ impl<N: Net> Reactor<N> {
 
     /// Keeps the rest of a line of which [`Reactor::send`] sent the beginning.
     pub fn push_rest(&mut self, id: ConnectionId, rest: &[u8], feed: &Feed) {
-        let connection = &mut self.connections[id as usize];
+        let connection = &mut self.connections[id.index()];
         // Not dirty by that: it goes with the next chunk, or when the socket has room.
         connection.outbox.push_rest(rest, feed, &mut self.direct_pool);
     }
 
     pub(super) fn make_dirty(&mut self, id: ConnectionId) {
-        let connection = &mut self.connections[id as usize];
+        let connection = &mut self.connections[id.index()];
         if !std::mem::replace(&mut connection.is_dirty, true) {
             self.dirty.push(id);
         }
@@ -128,7 +129,7 @@ impl<N: Net> Reactor<N> {
         now_us: Micros,
         attention: &mut Vec<(ConnectionId, Attention)>,
     ) {
-        let Some(connection) = self.connections.get_mut(id as usize) else { return };
+        let Some(connection) = self.connections.get_mut(id.index()) else { return };
         if connection.closing == Closing::Doomed {
             // It has left, so that what was private to it in this turn is missing among these bytes.
             return;
@@ -182,7 +183,7 @@ impl<N: Net> Reactor<N> {
         now_us: Micros,
         attention: &mut Vec<(ConnectionId, Attention)>,
     ) {
-        let connection = &mut self.connections[id as usize];
+        let connection = &mut self.connections[id.index()];
         if connection.outbox.is_live() {
             connection.last_delivered = mark;
         }
