@@ -77,7 +77,7 @@ pub const BLOCKS_PENDING_BYTES_MAX: usize = 128 << 10;
 /// Bad lines among good ones in `blocks.txt` that are rebuilt at startup, one block of the log for each.
 pub const BLOCKS_MENDED_MAX: usize = 1024;
 /// Bytes of `blocks.txt` between two places that are remembered in memory.
-pub const BLOCKS_PAGE_BYTES: u64 = 4 << 10;
+pub const BLOCKS_PAGE_BYTES: usize = 4 << 10;
 /// Lines of `blocks.txt` that a reader of private lines follows in one step.
 pub const CHAIN_HOPS_PER_STEP: usize = 32;
 /// Runs of blocks ahead of such a reader that are remembered.

@@ -13,6 +13,7 @@ pub mod directory;
 pub mod journal;
 pub mod judge;
 pub mod mark;
+pub mod offset;
 pub mod recovery;
 pub mod replay;
 pub mod search;

@@ -36,6 +36,7 @@ use self::mend::mend;
 use self::table::{Marks, Table};
 use crate::ids::AccountId;
 use crate::limits::{BLOCK_BYTES, BLOCKS_PENDING_BYTES_MAX};
+use crate::log::offset::Offset;
 use crate::log::recovery::{Damage, for_each_line};
 use crate::log::storage::{File, Storage, read_full, rewrite};
 use crate::protocol::name::Name;
@@ -63,20 +64,20 @@ pub struct Blocks<F> {
     bad: Vec<(u32, u32)>,
     growing: Growing,
     /// The end of the log in which nothing further could be read.
-    stuck_at: Option<u64>,
+    stuck_at: Option<Offset>,
     /// Whether the last append failed, which is logged once.
     is_failing: bool,
 }
 
 impl<F: File> Blocks<F> {
-    /// Reads `blocks.txt` for a log of `end` bytes, and mends it if single lines of it are bad.
+    /// Reads `blocks.txt` for a log that ends at `end`, and mends it if single lines of it are bad.
     ///
     /// # Errors
     /// The system's.
     pub fn open<S: Storage<File = F>>(
         storage: &mut S,
         log: &F,
-        end: u64,
+        end: Offset,
         find: FindAccount<'_>,
     ) -> io::Result<Blocks<F>> {
         let mut table = Table::new(storage.open(BLOCKS_FILE)?)?;
@@ -113,7 +114,7 @@ impl<F: File> Blocks<F> {
     }
 
     /// Where the blocks end that have a line. What follows has to be read to know who it is for.
-    pub fn end(&self) -> u64 {
+    pub fn end(&self) -> Offset {
         start_of(self.count)
     }
 
@@ -147,7 +148,7 @@ impl<F: File> Blocks<F> {
     // Verifying
 
     /// The first block with bytes in `range` that is not verified yet.
-    pub fn unverified(&self, range: &Range<u64>) -> Option<u32> {
+    pub fn unverified(&self, range: &Range<Offset>) -> Option<u32> {
         if range.is_empty() {
             return None;
         }
@@ -196,23 +197,23 @@ impl<F: File> Blocks<F> {
             error!(
                 "chat_history.txt: damaged: bytes {start} to {} are not as they were written; nothing of them is shown \
                  until `--repair --yes` accepts them",
-                start + u64::from(length)
+                start + length as usize
             );
         }
     }
 
     /// The parts of `range` that are not as they were written, relative to its start. One that ends where the range
     /// begins is empty.
-    pub fn bad_in(&self, range: &Range<u64>) -> impl Iterator<Item = Range<usize>> {
+    pub fn bad_in(&self, range: &Range<Offset>) -> impl Iterator<Item = Range<usize>> {
         let Range { start, end } = *range;
         let first = self.bad.partition_point(|&(block, _)| start_of(block + 1) < start);
         let bad = self.bad[first..].iter().map(|&(block, length)| {
             let bad = start_of(block);
             // The sum of a part ends with a line, so that what follows is the start of one.
-            let length = u64::from(length) - u64::from((length as usize) < BLOCK_BYTES);
+            let length = length as usize - usize::from((length as usize) < BLOCK_BYTES);
             bad..bad + length
         });
-        let relative = move |offset: u64| (offset.clamp(start, end) - start) as usize;
+        let relative = move |offset: Offset| (offset.clamp(start, end) - start) as usize;
         bad.take_while(move |bad| bad.start < end)
             .filter(move |bad| bad.end >= start)
             .map(move |bad| relative(bad.start)..relative(bad.end))
@@ -220,26 +221,26 @@ impl<F: File> Blocks<F> {
 
     // Adding
 
-    /// Whether there is more to add of a log of `end` bytes.
-    pub fn is_behind(&self, end: u64) -> bool {
+    /// Whether there is more to add of a log that ends at `end`.
+    pub fn is_behind(&self, end: Offset) -> bool {
         self.growing.position() < end
             && self.stuck_at != Some(end)
             && self.pending.len() < BLOCKS_PENDING_BYTES_MAX
     }
 
-    /// Whether a log of `end` bytes has a full block that is not added, and can be.
-    pub fn has_full_block(&self, end: u64) -> bool {
+    /// Whether a log that ends at `end` has a full block that is not added, and can be.
+    pub fn has_full_block(&self, end: Offset) -> bool {
         number_at(end) > self.count && self.is_behind(end)
     }
 
-    /// Adds a piece of the log, which has `end` bytes.
+    /// Adds a piece of the log, which ends at `end`.
     ///
     /// # Errors
     /// The system's.
-    pub fn add(&mut self, log: &F, end: u64, find: FindAccount<'_>, buffer: &mut [u8]) -> io::Result<()> {
-        let covered = self.partial.map(|(length, _)| self.end() + u64::from(length));
+    pub fn add(&mut self, log: &F, end: Offset, find: FindAccount<'_>, buffer: &mut [u8]) -> io::Result<()> {
+        let covered = self.partial.map(|(length, _)| self.end() + length as usize);
         let position = self.growing.position();
-        let until = covered.filter(|&covered| position < covered).unwrap_or(u64::MAX);
+        let until = covered.filter(|&covered| position < covered).unwrap_or(Offset::MAX);
         if !self.growing.read(log, end, until, buffer)? {
             self.stuck_at = Some(end);
             return Ok(());
@@ -328,11 +329,11 @@ struct Content {
 
 impl Content {
     /// Reads all lines up to the first that is bad.
-    fn read<F: File>(table: &mut Table<F>, log_end: u64, find: FindAccount<'_>) -> io::Result<Content> {
+    fn read<F: File>(table: &mut Table<F>, log_end: Offset, find: FindAccount<'_>) -> io::Result<Content> {
         let mut content = Content { count: 0, partial: None, latest: Latest::default(), bad_lines: 0 };
         let mut marks = Marks::default();
         // A line with a sum of only a part of its block: of one that is bad, or, at the end, of the block that grows.
-        let mut held: Option<(Vec<u8>, u64)> = None;
+        let mut held: Option<(Vec<u8>, Offset)> = None;
         for_each_line(table.file(), |offset, line| {
             let number = content.count + u32::from(held.is_some());
             let is_next = |entry: &Entry<'_>| entry.number == number && entry.end() <= log_end;
@@ -376,10 +377,10 @@ impl Content {
 pub fn verify_blocks<F: File>(
     file: &F,
     log: &F,
-    mut changed: impl FnMut(Range<u64>),
+    mut changed: impl FnMut(Range<Offset>),
     mut bad: impl FnMut(Damage),
 ) -> io::Result<()> {
-    let log_end = log.len()?;
+    let log_end = Offset::after(log.len()?);
     let mut buffer = vec![0; BLOCK_BYTES];
     let mut outcome = Ok(());
     for_each_line(file, |offset, line| {

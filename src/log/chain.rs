@@ -15,6 +15,7 @@ use crate::ids::AccountId;
 use crate::limits::{CHAIN_HOPS_PER_STEP, CHAIN_RUNS_MAX, LINE_BYTES_MAX};
 use crate::log::blocks::{number_at, start_of};
 use crate::log::journal::Journal;
+use crate::log::offset::Offset;
 use crate::log::storage::File;
 use crate::protocol::name::Name;
 
@@ -51,7 +52,7 @@ pub enum Next {
     /// Ask again in the next step.
     Wait,
     /// Read from here on, up to this offset.
-    Read(u64),
+    Read(Offset),
     /// Go on with the first line that begins in this block.
     Skip(u32),
 }
@@ -84,17 +85,17 @@ impl Chain {
     ///
     /// # Errors
     /// Those of reading `blocks.txt`.
-    pub fn back<F: File>(&mut self, before: u64, journal: &mut Journal<F>) -> io::Result<Option<u64>> {
+    pub fn back<F: File>(&mut self, before: Offset, journal: &mut Journal<F>) -> io::Result<Option<Offset>> {
         if self.phase == Phase::Broken || before > start_of(self.indexed) {
             return Ok(Some(before));
         }
         for _ in 0..CHAIN_HOPS_PER_STEP {
             match self.at {
-                None => return Ok(Some(0)),
+                None => return Ok(Some(Offset::START)),
                 // Lines that begin in it were looked at.
                 Some(at) if start_of(at) >= before => self.hop(at, journal)?,
                 // The last line that begins in it may end behind it.
-                Some(at) => return Ok(Some(before.min(start_of(at + 1) + LINE_BYTES_MAX as u64))),
+                Some(at) => return Ok(Some(before.min(start_of(at + 1) + LINE_BYTES_MAX))),
             }
             if self.phase == Phase::Broken {
                 return Ok(Some(before));
@@ -107,10 +108,10 @@ impl Chain {
     ///
     /// # Errors
     /// Those of reading `blocks.txt`.
-    pub fn forwards<F: File>(&mut self, next: u64, journal: &mut Journal<F>) -> io::Result<Next> {
+    pub fn forwards<F: File>(&mut self, next: Offset, journal: &mut Journal<F>) -> io::Result<Next> {
         let block = number_at(next);
         if self.phase == Phase::Broken || block >= self.indexed {
-            return Ok(Next::Read(u64::MAX));
+            return Ok(Next::Read(Offset::MAX));
         }
         if self.phase == Phase::Backwards {
             self.collect();

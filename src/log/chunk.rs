@@ -14,6 +14,7 @@ use std::ops::Range;
 use crate::limits::CATCH_UP_CHUNK_BYTES;
 use crate::log::journal::Journal;
 use crate::log::judge::{JUDGEABLE_BYTES_MIN, Judge, Judged, judgeable};
+use crate::log::offset::Offset;
 use crate::log::storage::File;
 use crate::protocol::line::skip_line;
 use crate::protocol::record::{Ends, Timestamp, ends_of};
@@ -22,7 +23,7 @@ use crate::protocol::record::{Ends, Timestamp, ends_of};
 pub struct Chunk {
     buffer: Box<[u8]>,
     /// Where in the log it begins.
-    start: u64,
+    start: Offset,
     /// Bytes of `buffer` that were read.
     filled: usize,
     /// The first of these that can be judged.
@@ -49,16 +50,16 @@ struct Part {
 #[derive(Clone, Copy)]
 enum What {
     /// Lines that follow each other in the log, the first of them at this offset.
-    Lines(u64),
+    Lines(Offset),
     /// A notice; behind it the log goes on here, after the good line of that timestamp.
-    Notice(u64, Timestamp),
+    Notice(Offset, Timestamp),
 }
 
 impl Default for Chunk {
     fn default() -> Chunk {
         Chunk {
             buffer: vec![0; CATCH_UP_CHUNK_BYTES].into_boxed_slice(),
-            start: 0,
+            start: Offset::START,
             filled: 0,
             length: 0,
             run: 0..0,
@@ -81,21 +82,21 @@ impl Chunk {
     pub fn read<F: File>(
         &mut self,
         journal: &mut Journal<F>,
-        from: u64,
-        until: u64,
+        from: Offset,
+        until: Offset,
         bytes: usize,
     ) -> io::Result<bool> {
         let mut bytes = bytes.min(self.buffer.len());
         loop {
-            let left = journal.end().saturating_sub(from);
+            let left = from.bytes_to(journal.end());
             self.filled = left.min(bytes as u64) as usize;
-            if journal.verify_block(&(from..from + self.filled as u64), &mut self.buffer)? {
+            if journal.verify_block(&(from..from + self.filled), &mut self.buffer)? {
                 self.clear(from);
                 return Ok(false);
             }
             journal.read(from, &mut self.buffer[..self.filled])?;
             let judgeable = judgeable(&self.buffer[..self.filled], self.filled as u64 == left);
-            self.length = until.saturating_sub(from).min(judgeable as u64) as usize;
+            self.length = from.bytes_to(until).min(judgeable as u64) as usize;
             if self.length > 0 && self.buffer[self.length - 1] != b'\n' {
                 // A line that begins before `until` ends behind it.
                 self.length += skip_line(&self.buffer[self.length..judgeable]);
@@ -117,11 +118,11 @@ impl Chunk {
     pub fn read_before<F: File>(
         &mut self,
         journal: &mut Journal<F>,
-        before: u64,
-        floor: u64,
+        before: Offset,
+        floor: Offset,
         bytes: usize,
     ) -> io::Result<bool> {
-        let start = before.saturating_sub(bytes.min(self.buffer.len()) as u64).max(floor);
+        let start = before.back(bytes.min(self.buffer.len())).max(floor);
         self.filled = (before - start) as usize;
         if journal.verify_block(&(start..before), &mut self.buffer)? {
             self.clear(before);
@@ -134,18 +135,18 @@ impl Chunk {
         self.buffer.copy_within(partial..self.filled, 0);
         self.filled -= partial;
         self.length = self.filled;
-        self.begin(start + partial as u64);
+        self.begin(start + partial);
         self.set_changed(journal);
         Ok(true)
     }
 
     /// Room for reading something else than a part of the log for a reader.
     pub fn scratch(&mut self) -> &mut [u8] {
-        self.clear(0);
+        self.clear(Offset::START);
         &mut self.buffer
     }
 
-    fn clear(&mut self, start: u64) {
+    fn clear(&mut self, start: Offset) {
         (self.filled, self.length) = (0, 0);
         self.changed.clear();
         self.begin(start);
@@ -154,11 +155,11 @@ impl Chunk {
     fn set_changed<F: File>(&mut self, journal: &Journal<F>) {
         self.changed.clear();
         if let Some(blocks) = journal.blocks() {
-            self.changed.extend(blocks.bad_in(&(self.start..self.start + self.filled as u64)));
+            self.changed.extend(blocks.bad_in(&(self.start..self.start + self.filled)));
         }
     }
 
-    fn begin(&mut self, start: u64) {
+    fn begin(&mut self, start: Offset) {
         self.start = start;
         self.run = 0..0;
         self.copied.clear();
@@ -167,19 +168,19 @@ impl Chunk {
     }
 
     /// Where in the log it begins.
-    pub fn start(&self) -> u64 {
+    pub fn start(&self) -> Offset {
         self.start
     }
 
     /// Where in the log the first byte behind it is.
-    pub fn end(&self) -> u64 {
-        self.start + self.length as u64
+    pub fn end(&self) -> Offset {
+        self.start + self.length
     }
 
     /// Where its first line ends; `None` if that is not in it.
-    pub fn first_line_end(&self) -> Option<u64> {
+    pub fn first_line_end(&self) -> Option<Offset> {
         let length = skip_line(&self.buffer[..self.filled]);
-        self.buffer[..length].ends_with(b"\n").then(|| self.start + length as u64)
+        self.buffer[..length].ends_with(b"\n").then(|| self.start + length)
     }
 
     /// Its lines, judged.
@@ -188,11 +189,11 @@ impl Chunk {
     }
 
     /// Its good lines, and where in the log each begins.
-    pub fn good_lines<'a>(&'a self, judge: &'a mut Judge) -> impl Iterator<Item = (u64, &'a [u8])> {
+    pub fn good_lines<'a>(&'a self, judge: &'a mut Judge) -> impl Iterator<Item = (Offset, &'a [u8])> {
         let buffer = &self.buffer[..self.filled];
         let lines = judge.lines_outside(&self.changed, buffer, self.length);
         let good = lines.filter(|judged| judged.verdict.is_ok());
-        good.map(|judged| (self.start + judged.range.start as u64, &buffer[judged.range]))
+        good.map(|judged| (self.start + judged.range.start, &buffer[judged.range]))
     }
 
     /// Marks its messages that `counts` says yes to.
@@ -207,10 +208,10 @@ impl Chunk {
     }
 
     /// Takes the last of the marks: where in the log its message begins, and its ends.
-    pub fn pop_mark(&mut self) -> Option<(u64, Ends<'_>)> {
+    pub fn pop_mark(&mut self) -> Option<(Offset, Ends<'_>)> {
         let at = self.marks.pop()? as usize;
         let ends = ends_of(&self.buffer[at..self.length]).expect("only messages are marked");
-        Some((self.start + at as u64, ends))
+        Some((self.start + at, ends))
     }
 
     /// Makes the text: `each` adds to it.
@@ -248,7 +249,7 @@ impl Chunk {
         let (next, last) = match part.what {
             What::Notice(next, last) => (next, last),
             What::Lines(first) => {
-                let next = first + (line_end(last_start) - part.at) as u64;
+                let next = first + (line_end(last_start) - part.at);
                 (next, Timestamp::parse(&text[last_start..]).unwrap_or_default())
             }
         };
@@ -272,7 +273,7 @@ pub struct Sent<'a> {
     /// What is missing of the last line that was sent in part.
     pub rest: &'a [u8],
     /// Where the log goes on behind that line.
-    pub next: u64,
+    pub next: Offset,
     /// The timestamp of the last good line before that place.
     pub last: Timestamp,
     /// The timestamp of the last message that was sent whole.
@@ -282,7 +283,7 @@ pub struct Sent<'a> {
 /// A text that is being made.
 pub struct Text<'a> {
     buffer: &'a [u8],
-    start: u64,
+    start: Offset,
     run: &'a mut Range<usize>,
     copied: &'a mut Vec<u8>,
     parts: &'a mut Vec<Part>,
@@ -296,14 +297,14 @@ impl Text<'_> {
             return;
         }
         self.end_run();
-        self.parts.push(Part { at: self.copied.len(), what: What::Lines(self.start + line.start as u64) });
+        self.parts.push(Part { at: self.copied.len(), what: What::Lines(self.start + line.start) });
         *self.run = line.clone();
     }
 
     /// Adds a notice, behind which the log goes on at `next`, a byte of the chunk, after the good line of `last`.
     pub fn notice(&mut self, next: usize, last: Timestamp, words: std::fmt::Arguments<'_>) {
         self.end_run();
-        let what = What::Notice(self.start + next as u64, last);
+        let what = What::Notice(self.start + next, last);
         self.parts.push(Part { at: self.copied.len(), what });
         writeln!(self.copied, "{words}").expect("writing to memory cannot fail");
     }

@@ -25,6 +25,7 @@ use crate::log::chain::{Chain, Next};
 use crate::log::chunk::Chunk;
 use crate::log::journal::Journal;
 use crate::log::judge::Judge;
+use crate::log::offset::Offset;
 use crate::log::replay::Replay;
 use crate::log::search::{Find, LookBack};
 use crate::log::storage::File;
@@ -38,7 +39,7 @@ use crate::protocol::reply::{Error, Reply};
 pub struct Cursor {
     searching: Searching,
     /// The start of the first line that was not sent.
-    next: u64,
+    next: Offset,
     /// The state of judging there.
     judge: Judge,
     /// Bytes of damage that end there and were not reported to the reader.
@@ -84,7 +85,7 @@ impl Cursor {
     pub fn behind<F: File>(first: Option<Timestamp>, journal: &Journal<F>) -> Cursor {
         let Some(first) = first else { return Cursor::at(journal.end(), journal.last(), Part::All) };
         let searching = Searching::Time(Box::new(Find::new(TimePrefix::whole(first), journal)));
-        Cursor { searching, ..Cursor::at(0, first.previous(), Part::All) }
+        Cursor { searching, ..Cursor::at(Offset::START, first.previous(), Part::All) }
     }
 
     /// Shows what a login shows of the messages after `seen`: private ones, and the last `public_wanted` public ones.
@@ -94,11 +95,11 @@ impl Cursor {
         let Some(next) = next else { return Cursor::behind(None, journal) };
         let part = Part::Replay(Box::new(Replay::new(journal.end(), public_wanted, false)));
         let searching = if seen == Timestamp::default() {
-            Searching::Back(Box::new(LookBack::new(journal.end(), 0)))
+            Searching::Back(Box::new(LookBack::new(journal.end(), Offset::START)))
         } else {
             Searching::Time(Box::new(Find::new(TimePrefix::whole(next), journal)))
         };
-        Cursor { searching, ..Cursor::at(0, seen, part) }
+        Cursor { searching, ..Cursor::at(Offset::START, seen, part) }
     }
 
     /// Shows the last `public_wanted` public messages of all, for an account that is new.
@@ -107,8 +108,8 @@ impl Cursor {
             return Cursor::behind(None, journal);
         }
         let part = Part::Replay(Box::new(Replay::new(journal.end(), public_wanted, true)));
-        let searching = Searching::Back(Box::new(LookBack::new(journal.end(), 0)));
-        Cursor { searching, ..Cursor::at(0, Timestamp::default(), part) }
+        let searching = Searching::Back(Box::new(LookBack::new(journal.end(), Offset::START)));
+        Cursor { searching, ..Cursor::at(Offset::START, Timestamp::default(), part) }
     }
 
     /// Shows a part of the history, or of the private messages to and from `with`, and then continues from the current
@@ -118,20 +119,22 @@ impl Cursor {
         let end = journal.end();
         let (searching, wanted) = match range {
             HistoryRange::All => (Searching::Nothing, None),
-            HistoryRange::Last(count) => (Searching::Back(Box::new(LookBack::new(end, 0))), Some(count)),
+            HistoryRange::Last(count) => {
+                (Searching::Back(Box::new(LookBack::new(end, Offset::START))), Some(count))
+            }
             HistoryRange::Since(time) => (find(time), None),
             HistoryRange::Before(count, time) => (find(time), Some(count)),
         };
         let history = History { with, wanted, until: end, resume: end, resume_after: journal.last() };
         let part = Part::History(Box::new(history));
-        let mut cursor = Cursor { searching, ..Cursor::at(0, Timestamp::default(), part) };
+        let mut cursor = Cursor { searching, ..Cursor::at(Offset::START, Timestamp::default(), part) };
         if wanted == Some(0) {
             cursor.found(end);
         }
         cursor
     }
 
-    fn at(next: u64, shown: Timestamp, part: Part) -> Cursor {
+    fn at(next: Offset, shown: Timestamp, part: Part) -> Cursor {
         Cursor {
             searching: Searching::Nothing,
             next,
@@ -218,10 +221,10 @@ impl Cursor {
     /// takes further steps.
     fn pass_over<F: File>(
         &mut self,
-        until: u64,
+        until: Offset,
         journal: &mut Journal<F>,
         chunk: &mut Chunk,
-    ) -> io::Result<Option<u64>> {
+    ) -> io::Result<Option<Offset>> {
         if let Some(block) = self.aligning {
             let before = start_of(block) - 1;
             if chunk.read(journal, before, journal.end(), SEARCH_CHUNK_BYTES_MIN)? {
@@ -266,7 +269,7 @@ impl Cursor {
             last = message.timestamp;
             if message.timestamp > *shown
                 && message.ends.visible_to(reader)
-                && part.shows(start + judged.range.start as u64, &message.ends, reader)
+                && part.shows(start + judged.range.start, &message.ends, reader)
             {
                 text.line(&judged.range);
             }
@@ -320,19 +323,19 @@ impl Cursor {
     }
 
     /// Continues after a search by time, which found the first message at or after that time.
-    fn found_time(&mut self, found: u64) {
+    fn found_time(&mut self, found: Offset) {
         let back = |before, floor| Searching::Back(Box::new(LookBack::new(before, floor)));
         match &mut self.part {
             Part::Replay(replay) => self.searching = back(replay.until, found),
             Part::History(history) if history.wanted.is_some() => {
                 history.until = found.min(history.until);
-                self.searching = back(history.until, 0);
+                self.searching = back(history.until, Offset::START);
             }
             Part::All | Part::History(_) => self.found(found),
         }
     }
 
-    fn found(&mut self, next: u64) {
+    fn found(&mut self, next: Offset) {
         self.searching = Searching::Nothing;
         self.next = next;
     }

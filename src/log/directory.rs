@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use log::warn;
 
+use crate::log::offset::Offset;
 use crate::log::storage::{File, FileState, Storage};
 
 /// A data directory on the real file system, held against a second server while this value lives.
@@ -166,8 +167,8 @@ impl File for RealFile {
     }
 
     #[cfg(unix)]
-    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
-        std::os::unix::fs::FileExt::read_at(&self.file, bytes, offset)
+    fn read_at(&self, bytes: &mut [u8], offset: Offset) -> io::Result<usize> {
+        std::os::unix::fs::FileExt::read_at(&self.file, bytes, offset.bytes())
     }
 
     fn append(&mut self, bytes: &[u8]) -> io::Result<usize> {

@@ -16,6 +16,7 @@ use crate::limits::{BATCH_BYTES_MAX, CATCH_UP_CHUNK_BYTES, Micros};
 use crate::log::blocks::{Blocks, FindAccount};
 use crate::log::judge::{Judge, judgeable};
 use crate::log::mark::{Ending, LogMark};
+use crate::log::offset::Offset;
 use crate::log::recovery::{Damage, RecoverError};
 use crate::log::storage::{
     AppendError, AppendFile, File, Storage, SyncPolicy, open_if_there, read_full, set_aside,
@@ -144,11 +145,11 @@ impl<F: File> Journal<F> {
             });
         }
         // Behind the last message there may be bad lines.
-        let end = LogMark { length: whole, time: last };
-        let is_message = whole > 0 && end.compare(Some(&file), LOG_FILE)?.is_ok();
+        let end = LogMark { length: whole.bytes(), time: last };
+        let is_message = whole > Offset::START && end.compare(Some(&file), LOG_FILE)?.is_ok();
         let synced = if is_message { Some(end) } else { mark };
-        let log = if whole == length || set_aside(storage, &mut file, LOG_FILE, whole)? {
-            AppendFile::new(file, whole)?
+        let log = if whole.bytes() == length || set_aside(storage, &mut file, LOG_FILE, whole)? {
+            AppendFile::new(file, whole.bytes())?
         } else {
             // The beginning of a message looks like a shorter one. A zero makes sure that nobody is shown it.
             AppendFile::unended(file, length, b"\0\n")?
@@ -257,7 +258,7 @@ impl<F: File> Journal<F> {
     ///
     /// # Errors
     /// The system's.
-    pub fn verify_block(&mut self, range: &Range<u64>, buffer: &mut [u8]) -> io::Result<bool> {
+    pub fn verify_block(&mut self, range: &Range<Offset>, buffer: &mut [u8]) -> io::Result<bool> {
         let Some(blocks) = &mut self.blocks else { return Ok(false) };
         let Some(block) = blocks.unverified(range) else { return Ok(false) };
         blocks.verify(block, self.log.file(), buffer)?;
@@ -299,9 +300,9 @@ impl<F: File> Journal<F> {
         Ok(())
     }
 
-    /// The length of the log: where the next message will begin.
-    pub fn end(&self) -> u64 {
-        self.log.committed()
+    /// The end of the log, where the next message will begin.
+    pub fn end(&self) -> Offset {
+        Offset::after(self.log.committed())
     }
 
     /// The timestamp of the last message.
@@ -313,10 +314,10 @@ impl<F: File> Journal<F> {
     ///
     /// # Errors
     /// The system's, and that the log is shorter than it was: somebody truncated it.
-    pub fn read(&self, from: u64, buffer: &mut [u8]) -> io::Result<()> {
+    pub fn read(&self, from: Offset, buffer: &mut [u8]) -> io::Result<()> {
         let count = read_full(self.log.file(), buffer, from)?;
         if count < buffer.len() {
-            let why = format!("it ends at byte {}, and {} were written", from + count as u64, self.end());
+            let why = format!("it ends at byte {}, and {} were written", from + count, self.end());
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, why));
         }
         Ok(())
@@ -342,17 +343,17 @@ pub fn verify(file: &impl File, mut damaged: impl FnMut(Damage)) -> io::Result<V
     if let Ok(tail) = Tail::read(file, file.len()?)? {
         judge.set_latest(tail.last);
     }
-    let (mut messages, mut start) = (0, 0);
+    let (mut messages, mut start) = (0, Offset::START);
     loop {
         let count = read_full(file, &mut buffer, start)?;
         let length = judgeable(&buffer[..count], count < buffer.len());
         for judged in judge.lines(&buffer[..count], length) {
             match judged.verdict {
                 Ok(_) => messages += 1,
-                Err(what) => damaged(Damage { offset: start + judged.range.start as u64, what }),
+                Err(what) => damaged(Damage { offset: start + judged.range.start, what }),
             }
         }
-        start += length as u64;
+        start += length;
         if count < buffer.len() {
             return Ok(Verified { messages, last: judge.last() });
         }
@@ -406,7 +407,7 @@ mod tests {
             }
             let kept = if torn.ends_with(b"\n") { log.len() } else { good.len() };
             let journal = outcome.unwrap();
-            assert_eq!((journal.end(), journal.last()), (kept as u64, stamp(49)));
+            assert_eq!((journal.end().bytes(), journal.last()), (kept as u64, stamp(49)));
             assert_eq!(fs::read(&path).unwrap(), log[..kept]);
             let aside = directory.path().join(format!("{LOG_FILE}.torn-at-{kept}"));
             assert_eq!(fs::read(aside).unwrap_or_default(), log[kept..]);
@@ -421,12 +422,12 @@ mod tests {
         assert!(log.len() > 2 * crate::limits::RECOVERY_BYTES);
         fs::write(&path, &log).unwrap();
         let journal = recover(directory.path()).unwrap();
-        assert_eq!((journal.end(), journal.last()), (log.len() as u64, stamp(5999)));
+        assert_eq!((journal.end().bytes(), journal.last()), (log.len() as u64, stamp(5999)));
 
         let mut damages = Vec::new();
         let verified = verify(journal.log.file(), |damage| damages.push(damage)).unwrap();
         assert_eq!(verified, Verified { messages: 6000, last: stamp(5999) });
-        assert_eq!(damages, [Damage { offset: 0, what: "a line without a timestamp" }]);
+        assert_eq!(damages, [Damage { offset: Offset::START, what: "a line without a timestamp" }]);
     }
 
     #[test]
@@ -450,7 +451,7 @@ mod tests {
             )
         );
         assert_eq!(fs::read_to_string(directory.path().join(LOG_FILE)).unwrap(), lines(5) + &text);
-        assert_eq!(journal.end() as usize, (lines(5) + &text).len());
+        assert_eq!(journal.end().bytes() as usize, (lines(5) + &text).len());
         assert!(committed.recycle().is_empty());
     }
 }

@@ -7,6 +7,7 @@ use std::fmt;
 use std::io;
 
 use crate::limits::LINE_BYTES_MAX;
+use crate::log::offset::Offset;
 use crate::log::storage::{File, read_full};
 use crate::protocol::record::Timestamp;
 
@@ -66,15 +67,16 @@ pub fn line_before(
         return Ok(Err(Disagreement::short(name, file.map(|_| found), length)));
     };
     // With the newline before it.
-    let start = length.saturating_sub(LINE_BYTES_MAX as u64 + 1);
-    let mut bytes = vec![0; (length.min(found) - start) as usize];
+    let start = Offset::after(length).back(LINE_BYTES_MAX + 1);
+    let end = Offset::after(length.min(found));
+    let mut bytes = vec![0; (end - start) as usize];
     let count = read_full(file, &mut bytes, start)?;
     bytes.truncate(count);
     let ending = if found < length { Ending::NoNewline } else { Ending::Whole };
     let is_ended = ending == Ending::NoNewline || bytes.pop() == Some(b'\n');
     let newline = bytes.iter().rposition(|&byte| byte == b'\n');
     let begin = newline.map_or(0, |at| at + 1);
-    let is_line = is_ended && (newline.is_some() || start == 0);
+    let is_line = is_ended && (newline.is_some() || start == Offset::START);
     Ok(Ok((if is_line { bytes.split_off(begin) } else { Vec::new() }, ending)))
 }
 

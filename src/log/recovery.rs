@@ -15,6 +15,7 @@ use std::fmt;
 use std::io;
 use std::ops::ControlFlow;
 
+use crate::log::offset::Offset;
 use crate::log::storage::{File, read_full};
 use crate::protocol::line::skip_line;
 
@@ -34,7 +35,7 @@ pub enum RecoverError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Damage {
     /// Bytes from the start of the file.
-    pub offset: u64,
+    pub offset: Offset,
     /// What stands there.
     pub what: &'static str,
 }
@@ -62,8 +63,8 @@ impl fmt::Display for RecoverError {
 /// Whether there are zeroes in `bytes`, which stand at `offset` in a file and go up to its end, and all of them
 /// are there because sectors were not written: each run of zeroes starts at `offset`, where the append may have
 /// begun, or with a sector, and ends with a sector or the file.
-pub fn has_unwritten_sectors(bytes: &[u8], offset: u64) -> bool {
-    let is_boundary = |at: usize| (offset + at as u64).is_multiple_of(SECTOR_BYTES);
+pub fn has_unwritten_sectors(bytes: &[u8], offset: Offset) -> bool {
+    let is_boundary = |at: usize| (offset + at).bytes().is_multiple_of(SECTOR_BYTES);
     let mut found = false;
     let mut at = 0;
     while let Some(start) = bytes[at..].iter().position(|&byte| byte == 0).map(|start| at + start) {
@@ -83,7 +84,7 @@ pub fn has_unwritten_sectors(bytes: &[u8], offset: u64) -> bool {
 ///
 /// # Errors
 /// The system's.
-pub fn for_each_line(file: &impl File, mut each: impl FnMut(u64, &[u8])) -> io::Result<u64> {
+pub fn for_each_line(file: &impl File, mut each: impl FnMut(Offset, &[u8])) -> io::Result<u64> {
     let ControlFlow::Continue(length) = try_each_line(file, |offset, line| {
         each(offset, line);
         ControlFlow::<Infallible>::Continue(())
@@ -97,12 +98,12 @@ pub fn for_each_line(file: &impl File, mut each: impl FnMut(u64, &[u8])) -> io::
 /// The system's.
 pub fn try_each_line<B>(
     file: &impl File,
-    mut each: impl FnMut(u64, &[u8]) -> ControlFlow<B>,
+    mut each: impl FnMut(Offset, &[u8]) -> ControlFlow<B>,
 ) -> io::Result<ControlFlow<B, u64>> {
     let mut buffer = vec![0; 256 << 10];
-    let (mut start, mut filled) = (0, 0);
+    let (mut start, mut filled) = (Offset::START, 0);
     loop {
-        let count = read_full(file, &mut buffer[filled..], start + filled as u64)?;
+        let count = read_full(file, &mut buffer[filled..], start + filled)?;
         filled += count;
         let at_end = filled < buffer.len();
         let mut offset = 0;
@@ -112,16 +113,16 @@ pub fn try_each_line<B>(
             if !line.ends_with(b"\n") && !at_end && offset > 0 {
                 break;
             }
-            if let ControlFlow::Break(found) = each(start + offset as u64, line) {
+            if let ControlFlow::Break(found) = each(start + offset, line) {
                 return Ok(ControlFlow::Break(found));
             }
             offset += line.len();
         }
         buffer.copy_within(offset..filled, 0);
-        start += offset as u64;
+        start += offset;
         filled -= offset;
         if at_end {
-            return Ok(ControlFlow::Continue(start));
+            return Ok(ControlFlow::Continue(start.bytes()));
         }
     }
 }
@@ -149,7 +150,11 @@ mod tests {
             (100, &[(b'x', 412), (0, 1024), (b'y', 512), (0, 1), (b'z', 3)], false),
             (0, &[(b'a', 1), (0, 1), (b'b', 1), (0, 1)], false),
         ] {
-            assert_eq!(has_unwritten_sectors(&bytes(runs), offset), expected, "{offset} {runs:?}");
+            assert_eq!(
+                has_unwritten_sectors(&bytes(runs), Offset::after(offset)),
+                expected,
+                "{offset} {runs:?}"
+            );
         }
     }
 }

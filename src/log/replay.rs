@@ -7,6 +7,7 @@
 use std::fmt::Write;
 
 use crate::limits::{REPLAY_PRIVATE_MAX, REPLAY_SENDERS_MAX};
+use crate::log::offset::Offset;
 use crate::protocol::name::Name;
 use crate::protocol::record::{Audience, Ends};
 use crate::protocol::reply::{Notice, Reply};
@@ -15,11 +16,11 @@ use crate::protocol::reply::{Notice, Reply};
 #[derive(Debug)]
 pub struct Replay {
     /// The end of the log at the login.
-    pub until: u64,
+    pub until: Offset,
     /// Public messages still to be counted.
     public_wanted: u64,
     /// The offset from which public messages are shown, and private ones that the reader sent from other sessions.
-    public_from: u64,
+    public_from: Offset,
     /// The account is new, so it has no private messages.
     is_first: bool,
     senders: Vec<Sender>,
@@ -31,16 +32,16 @@ struct Sender {
     name: Option<Name>,
     count: u64,
     /// The first message that is shown.
-    from: u64,
+    from: Offset,
 }
 
 impl Replay {
     /// Starts counting backwards from `until`.
-    pub fn new(until: u64, public_wanted: u32, is_first: bool) -> Replay {
+    pub fn new(until: Offset, public_wanted: u32, is_first: bool) -> Replay {
         Replay {
             until,
             public_wanted: public_wanted.into(),
-            public_from: u64::MAX,
+            public_from: Offset::MAX,
             is_first,
             senders: Vec::new(),
         }
@@ -56,7 +57,7 @@ impl Replay {
 
     /// Counts a message that begins at `offset`, before all messages counted so far. Returns whether no further message
     /// matters.
-    pub fn count(&mut self, offset: u64, ends: &Ends<'_>) -> bool {
+    pub fn count(&mut self, offset: Offset, ends: &Ends<'_>) -> bool {
         if ends.to == Audience::Public {
             // A chunk may have more marked messages than are wanted.
             if self.public_wanted > 0 {
@@ -80,7 +81,7 @@ impl Replay {
         let at = known.or_else(|| if is_room { None } else { unnamed() });
         let at = at.unwrap_or_else(|| {
             let name = if is_room { Name::parse(name) } else { None };
-            self.senders.push(Sender { name, count: 0, from: u64::MAX });
+            self.senders.push(Sender { name, count: 0, from: Offset::MAX });
             self.senders.len() - 1
         });
         &mut self.senders[at]
@@ -97,21 +98,21 @@ impl Replay {
     }
 
     /// Before this offset, only private messages to the reader are shown.
-    pub fn public_from(&self) -> u64 {
+    pub fn public_from(&self) -> Offset {
         self.public_from
     }
 
     /// Ends the count at `floor`. Returns the offset of the first message that may be shown.
-    pub fn counted(&mut self, floor: u64) -> u64 {
+    pub fn counted(&mut self, floor: Offset) -> Offset {
         if self.public_wanted > 0 {
             self.public_from = floor;
         }
         let private_from = self.senders.iter().map(|sender| sender.from).min();
-        private_from.unwrap_or(u64::MAX).min(self.public_from)
+        private_from.unwrap_or(Offset::MAX).min(self.public_from)
     }
 
     /// Whether a message that begins at `offset` and that the reader may see is shown.
-    pub fn shows(&self, offset: u64, ends: &Ends<'_>, reader: &Name) -> bool {
+    pub fn shows(&self, offset: Offset, ends: &Ends<'_>, reader: &Name) -> bool {
         match ends.to {
             Audience::Private(to) if reader.is(to) => {
                 let sender = self.senders.iter().find(|sender| sender.is(ends.from));

@@ -7,6 +7,7 @@ use crate::limits::{CATCH_UP_CHUNK_BYTES, SEARCH_CHUNK_BYTES_MIN};
 use crate::log::chunk::Chunk;
 use crate::log::journal::Journal;
 use crate::log::judge::Judge;
+use crate::log::offset::Offset;
 use crate::log::storage::File;
 use crate::protocol::record::{Ends, TimePrefix, Timestamp};
 
@@ -18,17 +19,17 @@ const BISECTED_BYTES_MIN: u64 = 2 * SEARCH_CHUNK_BYTES_MIN as u64;
 pub struct Find {
     time: TimePrefix,
     /// Every line that begins before this place is before the time.
-    low: u64,
+    low: Offset,
     /// No line that begins here or behind it is.
-    high: u64,
+    high: Offset,
     /// Where the reading goes on that has not come to a good line yet, and what is known there.
-    reading: Option<(u64, Judge)>,
+    reading: Option<(Offset, Judge)>,
 }
 
 impl Find {
     /// Begins to look for the first message that is not before `time`.
     pub fn new<F: File>(time: TimePrefix, journal: &Journal<F>) -> Find {
-        Find { time, low: 0, high: journal.end(), reading: None }
+        Find { time, low: Offset::START, high: journal.end(), reading: None }
     }
 
     /// Reads about a chunk, or verifies a block. Returns the place once it is found; it is the end of the log if all
@@ -36,7 +37,11 @@ impl Find {
     ///
     /// # Errors
     /// Those of reading the log.
-    pub fn step<F: File>(&mut self, journal: &mut Journal<F>, chunk: &mut Chunk) -> io::Result<Option<u64>> {
+    pub fn step<F: File>(
+        &mut self,
+        journal: &mut Journal<F>,
+        chunk: &mut Chunk,
+    ) -> io::Result<Option<Offset>> {
         let mut budget = CATCH_UP_CHUNK_BYTES;
         loop {
             let reading = self.reading;
@@ -65,7 +70,7 @@ impl Find {
         chunk: &mut Chunk,
         budget: usize,
     ) -> io::Result<()> {
-        let middle = self.low + (self.high - self.low) / 2;
+        let middle = self.low.midpoint(self.high);
         let (at, mut judge, bytes) = match self.reading.take() {
             None => (middle - 1, Judge::within_line(), BISECTED_BYTES_MIN as usize),
             Some((at, judge)) => (at, judge, budget),
@@ -95,9 +100,9 @@ impl Find {
         journal: &mut Journal<F>,
         chunk: &mut Chunk,
         budget: usize,
-    ) -> io::Result<Option<u64>> {
+    ) -> io::Result<Option<Offset>> {
         let (at, mut judge) = self.reading.take().unwrap_or_else(|| match self.low {
-            0 => (0, Judge::after(Timestamp::default())),
+            Offset::START => (Offset::START, Judge::after(Timestamp::default())),
             // It is within a line that is before the time.
             low => (low, Judge::within_line()),
         });
@@ -124,31 +129,31 @@ fn is_before(line: &[u8], time: &TimePrefix) -> bool {
 #[derive(Debug)]
 pub struct LookBack {
     /// Everything from here to the end was looked at.
-    before: u64,
+    before: Offset,
     /// The place not to be looked behind, the start of a line.
-    floor: u64,
+    floor: Offset,
     /// Bytes to read next.
     chunk_bytes: usize,
 }
 
 impl LookBack {
     /// Begins at `before`, the end of a line.
-    pub fn new(before: u64, floor: u64) -> LookBack {
+    pub fn new(before: Offset, floor: Offset) -> LookBack {
         LookBack { before, floor, chunk_bytes: SEARCH_CHUNK_BYTES_MIN }
     }
 
     /// Everything from here on was looked at.
-    pub fn before(&self) -> u64 {
+    pub fn before(&self) -> Offset {
         self.before
     }
 
     /// Passes over what lies between `before`, which may be within a line, and what was looked at.
-    pub fn skip_to(&mut self, before: u64) {
+    pub fn skip_to(&mut self, before: Offset) {
         self.before = before;
     }
 
     /// The place that is not looked behind.
-    pub fn floor(&self) -> u64 {
+    pub fn floor(&self) -> Offset {
         self.floor
     }
 

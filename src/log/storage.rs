@@ -6,6 +6,8 @@ use std::io;
 
 use log::warn;
 
+use crate::log::offset::Offset;
+
 /// A data directory. The names are plain file names in it.
 pub trait Storage {
     /// A file of it.
@@ -69,7 +71,7 @@ pub trait File {
     ///
     /// # Errors
     /// The system's.
-    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize>;
+    fn read_at(&self, bytes: &mut [u8], offset: Offset) -> io::Result<usize>;
     /// Writes at the end; returns how many of the first bytes were written.
     ///
     /// # Errors
@@ -107,10 +109,10 @@ pub fn open_if_there<S: Storage>(storage: &mut S, name: &str) -> io::Result<Opti
 ///
 /// # Errors
 /// Those of [`File::read_at`].
-pub fn read_full(file: &impl File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+pub fn read_full(file: &impl File, bytes: &mut [u8], offset: Offset) -> io::Result<usize> {
     let mut read = 0;
     while read < bytes.len() {
-        match file.read_at(&mut bytes[read..], offset + read as u64) {
+        match file.read_at(&mut bytes[read..], offset + read) {
             Ok(0) => break,
             Ok(count) => read += count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -245,11 +247,14 @@ impl<F: File> AppendFile<F> {
             self.is_lost = true;
             // Whoever is told that it was refused says it again: it must not be there, neither in a file that was
             // truncated nor behind what somebody else wrote.
-            let kept = state.length.saturating_sub(batch.len() as u64);
+            let kept = Offset::after(state.length).back(batch.len());
             let mut end = vec![0; batch.len()];
             let read = read_full(&self.file, &mut end, kept).map_err(AppendError::Fatal)?;
             if &end[..read] == batch {
-                self.file.truncate(kept).and_then(|()| self.file.sync()).map_err(AppendError::Fatal)?;
+                self.file
+                    .truncate(kept.bytes())
+                    .and_then(|()| self.file.sync())
+                    .map_err(AppendError::Fatal)?;
             }
             return Err(AppendError::Refused(lost()));
         }
@@ -284,7 +289,7 @@ impl<F: File> AppendFile<F> {
     pub fn restore<S: Storage<File = F>>(&self, storage: &mut S, name: &str) -> io::Result<bool> {
         let is_missing = !storage.exists(name)?;
         if is_missing {
-            copy_to_new(storage, &self.file, 0, name)?;
+            copy_to_new(storage, &self.file, Offset::START, name)?;
         }
         Ok(is_missing)
     }
@@ -317,7 +322,7 @@ fn lost() -> io::Error {
     io::Error::new(io::ErrorKind::StaleNetworkFileHandle, why)
 }
 
-/// Moves what is behind `length` in `file` to a new file named after both. Nothing is lost by that which anyone was
+/// Moves what is behind `whole` in `file` to a new file named after both. Nothing is lost by that which anyone was
 /// ever shown. If there is no room for the new file, nothing changes: returns whether the bytes were moved.
 ///
 /// # Errors
@@ -326,18 +331,18 @@ pub fn set_aside<S: Storage>(
     storage: &mut S,
     file: &mut S::File,
     name: &str,
-    length: u64,
+    whole: Offset,
 ) -> io::Result<bool> {
-    let torn = file.len()?.saturating_sub(length);
-    match copy_to_new(storage, file, length, &format!("{name}.torn-at-{length}")) {
+    let torn = whole.bytes_to(Offset::after(file.len()?));
+    match copy_to_new(storage, file, whole, &format!("{name}.torn-at-{whole}")) {
         Ok(aside) => {
-            file.truncate(length)?;
+            file.truncate(whole.bytes())?;
             file.sync()?;
-            warn!("{name}: {torn} torn bytes at offset {length} set aside in {aside}");
+            warn!("{name}: {torn} torn bytes at offset {whole} set aside in {aside}");
             Ok(true)
         }
         Err(error) => {
-            warn!("{name}: {torn} torn bytes at offset {length} stay there: {error}");
+            warn!("{name}: {torn} torn bytes at offset {whole} stay there: {error}");
             Ok(false)
         }
     }
@@ -351,7 +356,7 @@ pub fn set_aside<S: Storage>(
 pub fn copy_to_new<S: Storage>(
     storage: &mut S,
     from: &S::File,
-    offset: u64,
+    offset: Offset,
     name: &str,
 ) -> io::Result<String> {
     let name = unused_name(storage, name)?;
@@ -362,7 +367,7 @@ pub fn copy_to_new<S: Storage>(
     copied.map(|()| name)
 }
 
-fn copy<S: Storage>(storage: &mut S, from: &S::File, mut offset: u64, name: &str) -> io::Result<()> {
+fn copy<S: Storage>(storage: &mut S, from: &S::File, mut offset: Offset, name: &str) -> io::Result<()> {
     let mut to = storage.create(name)?;
     let mut buffer = vec![0; 64 << 10];
     loop {
@@ -372,7 +377,7 @@ fn copy<S: Storage>(storage: &mut S, from: &S::File, mut offset: u64, name: &str
         }
         append_all(&mut to, &buffer[..count])
             .map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))?;
-        offset += count as u64;
+        offset += count;
     }
 }
 
@@ -381,8 +386,7 @@ fn copy<S: Storage>(storage: &mut S, from: &S::File, mut offset: u64, name: &str
 /// # Errors
 /// Those of [`Storage::exists`].
 pub fn unused_name<S: Storage>(storage: &S, name: &str) -> io::Result<String> {
-    let mut unused = name.to_owned();
-    let mut number = 0;
+    let (mut unused, mut number) = (name.to_owned(), 0);
     while storage.exists(&unused)? {
         number += 1;
         unused = format!("{name}.{number}");
@@ -466,9 +470,9 @@ mod tests {
             Ok(FileState { length: self.0.0.borrow().0[&self.1].len() as u64, is_linked: true })
         }
 
-        fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+        fn read_at(&self, bytes: &mut [u8], offset: Offset) -> io::Result<usize> {
             let memory = self.0.0.borrow();
-            let rest = &memory.0[&self.1][offset as usize..];
+            let rest = &memory.0[&self.1][offset.bytes() as usize..];
             let count = rest.len().min(bytes.len());
             bytes[..count].copy_from_slice(&rest[..count]);
             Ok(count)
@@ -539,7 +543,7 @@ mod tests {
         for (torn, name) in [("bad", "log.torn-at-5"), ("worse", "log.torn-at-5.1"), ("", "log.torn-at-5.2")]
         {
             storage.0.borrow_mut().0.insert("log".into(), format!("good\n{torn}").into_bytes());
-            assert!(set_aside(&mut storage, &mut file, "log", 5).unwrap());
+            assert!(set_aside(&mut storage, &mut file, "log", Offset::after(5)).unwrap());
             assert_eq!(
                 (contents(&storage, "log").as_str(), contents(&storage, name).as_str()),
                 ("good\n", torn)
@@ -558,7 +562,7 @@ mod tests {
     #[test]
     fn torn_bytes_stay_if_there_is_no_room_and_the_next_batch_starts_with_an_ending() {
         let (mut storage, mut file) = memory(2, b"good\nbad");
-        assert!(!set_aside(&mut storage, &mut file, "log", 5).unwrap());
+        assert!(!set_aside(&mut storage, &mut file, "log", Offset::after(5)).unwrap());
         assert!(!storage.exists("log.torn-at-5").unwrap(), "no part of it is left");
         storage.0.borrow_mut().1 = 0;
         let mut file = AppendFile::unended(file, 8, b"\n").unwrap();

@@ -7,6 +7,7 @@
 use std::io;
 
 use crate::limits::{BATCH_BYTES_MAX, LINE_BYTES_MAX, RECOVERY_BYTES};
+use crate::log::offset::Offset;
 use crate::log::recovery::{Damage, has_unwritten_sectors};
 use crate::log::storage::{File, read_full};
 use crate::protocol::line::skip_line;
@@ -19,7 +20,7 @@ const TORN_BYTES_MAX: usize = BATCH_BYTES_MAX + LINE_BYTES_MAX;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tail {
     /// Where its last whole line ends; behind that, all is torn.
-    pub whole: u64,
+    pub whole: Offset,
     /// The time after which the log goes on, the epoch if it has no messages: that of the last message, unless its
     /// timestamp is out of order.
     pub last: Timestamp,
@@ -31,19 +32,20 @@ impl Tail {
     /// # Errors
     /// Damage at the end: then nobody knows what time it is in the log. Or the system's error.
     pub fn read(file: &impl File, length: u64) -> io::Result<Result<Tail, Damage>> {
-        let start = length.saturating_sub(RECOVERY_BYTES as u64);
-        let mut bytes = vec![0; (length - start) as usize];
+        let end = Offset::after(length);
+        let start = end.back(RECOVERY_BYTES);
+        let mut bytes = vec![0; (end - start) as usize];
         let count = read_full(file, &mut bytes, start)?;
         bytes.truncate(count);
         // What is read begins within a line, unless it is the whole file.
-        let partial = if start == 0 { 0 } else { skip_line(&bytes) };
-        Ok(Tail::of(&bytes[partial..], start + partial as u64))
+        let partial = if start == Offset::START { 0 } else { skip_line(&bytes) };
+        Ok(Tail::of(&bytes[partial..], start + partial))
     }
 
-    fn of(bytes: &[u8], offset: u64) -> Result<Tail, Damage> {
+    fn of(bytes: &[u8], offset: Offset) -> Result<Tail, Damage> {
         let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
         let (lines, torn) = bytes.split_at(whole);
-        let whole = offset + whole as u64;
+        let whole = offset + whole;
         if !torn.is_empty() && !is_torn(torn, whole) {
             return Err(Damage {
                 offset: whole,
@@ -52,7 +54,7 @@ impl Tail {
         }
         let last = last_in_order(lines);
         match last {
-            None if !lines.is_empty() || offset > 0 => {
+            None if !lines.is_empty() || offset > Offset::START => {
                 Err(Damage { offset, what: "the end, in which there is no message" })
             }
             _ => Ok(Tail { whole, last: last.unwrap_or_default() }),
@@ -62,7 +64,7 @@ impl Tail {
 
 /// Whether `bytes`, which end the file and contain no newline, are what a crash leaves of an append. Zeroes that go
 /// up to the end may begin anywhere: the file was made longer before its last bytes were written.
-fn is_torn(bytes: &[u8], offset: u64) -> bool {
+fn is_torn(bytes: &[u8], offset: Offset) -> bool {
     let written = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |at| at + 1);
     if bytes[..written].contains(&0) {
         bytes.len() <= TORN_BYTES_MAX && has_unwritten_sectors(bytes, offset)
@@ -107,8 +109,8 @@ mod tests {
     /// How much of a log counts, where it would go on, or where it is damaged.
     fn tail(parts: &[&[u8]]) -> Result<(usize, Timestamp), u64> {
         let bytes = parts.concat();
-        let tail = Tail::of(&bytes, 0);
-        tail.map(|tail| (tail.whole as usize, tail.last)).map_err(|damage| damage.offset)
+        let tail = Tail::of(&bytes, Offset::START);
+        tail.map(|tail| (tail.whole.bytes() as usize, tail.last)).map_err(|damage| damage.offset.bytes())
     }
 
     #[test]

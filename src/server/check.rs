@@ -157,7 +157,7 @@ fn check_log(
     let length = file.len()?;
     if is_as_saved
         && let Ok(Tail { whole, .. }) = Tail::read(file, length)?
-        && whole < length
+        && whole.bytes() < length
     {
         damages.retain(|damage| damage.offset < whole);
         damages.push(Damage { offset: whole, what: TORN });

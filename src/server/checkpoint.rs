@@ -13,7 +13,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         let scanned = match &self.scan {
             // Messages since the start are between accounts.
             _ if self.chat.knows_names() => log.map_or(0, |log| log.length),
-            Some(scan) => scan.scanned(),
+            Some(scan) => scan.scanned().bytes(),
             None => 0,
         };
         Checkpoint::new(log, self.users.mark(), scanned)

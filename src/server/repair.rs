@@ -15,6 +15,7 @@ use crate::ids::AccountId;
 use crate::limits::NAME_BYTES_MAX;
 use crate::log::blocks::discard_blocks;
 use crate::log::journal::{LOG_FILE, verify};
+use crate::log::offset::Offset;
 use crate::log::recovery::{RecoverError, for_each_line};
 use crate::log::storage::{AppendError, File, Storage, append_all, copy_to_new, unused_name};
 use crate::log::tail::Tail;
@@ -214,7 +215,7 @@ fn repair_users<S: Storage>(
     if is_agreed {
         if !is_missing {
             let file = storage.open(USERS_FILE)?;
-            let kept = copy_to_new(storage, &file, 0, &format!("{USERS_FILE}.damaged"))?;
+            let kept = copy_to_new(storage, &file, Offset::START, &format!("{USERS_FILE}.damaged"))?;
             writeln!(out, "{USERS_FILE}: the old one is kept as {kept}")?;
         }
         forget(storage)?;

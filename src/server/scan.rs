@@ -12,6 +12,7 @@ use crate::limits::{CATCH_UP_CHUNK_BYTES, Micros, RESERVED_NAMES_MAX, SCAN_CHUNK
 use crate::log::chunk::Chunk;
 use crate::log::journal::{Journal, LOG_FILE};
 use crate::log::judge::Judge;
+use crate::log::offset::Offset;
 use crate::log::storage::{File, Storage};
 use crate::protocol::name::Name;
 use crate::protocol::record::{Audience, Timestamp};
@@ -24,15 +25,15 @@ use crate::transport::net::Net;
 pub(super) struct Scan {
     /// All names before this place were known when the server started. The scan begins there, and then once more at the
     /// beginning of the log; 0 in this second part.
-    scanned: u64,
-    next: u64,
+    scanned: Offset,
+    next: Offset,
     /// The end of the log at startup. Later messages were written by existing accounts.
-    end: u64,
+    end: Offset,
     judge: Judge,
     /// Damaged bytes, how many contiguous places they form, and the offset of the first.
     damaged: u64,
     places: u64,
-    first_damaged: Option<u64>,
+    first_damaged: Option<Offset>,
     /// Whether the last byte read was damaged.
     is_in_damage: bool,
     /// After an error, the time of the next attempt; 0 before the first one.
@@ -44,7 +45,8 @@ pub(super) struct Scan {
 impl Scan {
     /// Starts behind the first `scanned` bytes of the log, whose names are known. Returns `None` if the log is empty.
     pub fn new<F: File>(journal: &Journal<F>, scanned: u64) -> Option<Scan> {
-        (journal.end() > 0).then(|| Scan {
+        let scanned = Offset::after(scanned);
+        (journal.end() > Offset::START).then(|| Scan {
             scanned,
             next: scanned,
             end: journal.end(),
@@ -64,15 +66,15 @@ impl Scan {
     }
 
     /// Up to where all names are known.
-    pub fn scanned(&self) -> u64 {
+    pub fn scanned(&self) -> Offset {
         self.scanned
     }
 
     /// The second part, which verifies everything from the beginning on.
     fn verification(self) -> Scan {
         Scan {
-            scanned: 0,
-            next: 0,
+            scanned: Offset::START,
+            next: Offset::START,
             judge: Judge::after(Timestamp::default()),
             damaged: 0,
             places: 0,
@@ -94,7 +96,7 @@ impl Scan {
             let Ok(message) = judged.verdict else {
                 self.damaged += judged.range.len() as u64;
                 self.places += u64::from(!std::mem::replace(&mut self.is_in_damage, true));
-                let offset = chunk.start() + judged.range.start as u64;
+                let offset = chunk.start() + judged.range.start;
                 self.first_damaged = self.first_damaged.or(Some(offset));
                 continue;
             };
@@ -172,7 +174,7 @@ impl<N: Net, S: Storage> Server<N, S> {
 
     /// Acts on the end of the scan, or of its first part; returns the second part then.
     fn end_scan(&mut self, scan: Scan, world: &mut dyn World) -> Option<Scan> {
-        let is_first_part = scan.scanned > 0;
+        let is_first_part = scan.scanned > Offset::START;
         if !is_first_part {
             scan.report(self.chat.state());
         }

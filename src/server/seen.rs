@@ -9,6 +9,7 @@ use super::Server;
 use super::closing::End;
 use crate::ids::{AccountId, ConnectionId, SessionId};
 use crate::limits::{SEEN_PAUSE_US, SEEN_PER_SAVE_MAX};
+use crate::log::offset::Offset;
 use crate::log::storage::Storage;
 use crate::protocol::record::Timestamp;
 use crate::transport::net::Net;
@@ -48,7 +49,7 @@ impl<N: Net, S: Storage> Server<N, S> {
             self.note_seen(account);
         }
         // Its first mark reserves its name.
-        if is_new && self.journal.end() > 0 {
+        if is_new && self.journal.end() > Offset::START {
             self.save_seen_soon(account);
         }
         let (mark, now_us) = (self.flushed_last, self.now.mono_us);

@@ -15,6 +15,7 @@ use crate::clock::Now;
 use crate::limits::CONNECTIONS_RESERVED_MAX;
 use crate::log::chunk::Chunk;
 use crate::log::journal::{Journal, LOG_FILE};
+use crate::log::offset::Offset;
 use crate::log::recovery::RecoverError;
 use crate::log::storage::{File, Storage};
 use crate::session::Chat;
@@ -46,8 +47,8 @@ impl<N: Net, S: Storage> Server<N, S> {
         let Checkpoint { log, users, scanned } = known.checkpoint;
         require_log(&mut storage).map_err(fatal("the data directory"))?;
         let mut journal = Journal::recover(&mut storage, options.sync, log).map_err(recovering(LOG_FILE))?;
-        let (users, mut state) =
-            UsersFile::recover(&mut storage, journal.end() > 0, users).map_err(recovering(USERS_FILE))?;
+        let (users, mut state) = UsersFile::recover(&mut storage, journal.end() > Offset::START, users)
+            .map_err(recovering(USERS_FILE))?;
         let seen = SeenFile::recover(&mut storage, &mut state, journal.last())
             .map_err(fatal("the data directory"))?;
         known.reserved.iter().for_each(|name| state.apply(&Event::Trace(*name)));
@@ -63,7 +64,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         let reserved = if reserved == 0 { String::new() } else { format!(", reserved: {reserved}") };
         let accounts = format!("accounts: {}{reserved}", state.accounts().len());
         match journal.end() {
-            0 => info!("{accounts}; history: empty"),
+            Offset::START => info!("{accounts}; history: empty"),
             end => info!("{accounts}; history: {end} bytes, up to {}", journal.last()),
         }
         let mut rules = options.rules;

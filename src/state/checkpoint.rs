@@ -35,6 +35,7 @@ use log::warn;
 use crate::limits::STATE_COMPACT_BYTES;
 use crate::log::cache::CacheFile;
 use crate::log::mark::LogMark;
+use crate::log::offset::Offset;
 use crate::log::recovery::{Damage, try_each_line};
 use crate::log::storage::{File, Storage, open_if_there, rewrite};
 use crate::protocol::name::Name;
@@ -95,7 +96,7 @@ pub struct Known {
     /// The first line that does not count, if there is one.
     pub damage: Option<Damage>,
     /// Where the last line ends that counts.
-    whole: u64,
+    whole: Offset,
     /// The CHECK of that line.
     check: Check,
 }
@@ -118,14 +119,14 @@ impl Known {
             checkpoint: Checkpoint::default(),
             reserved: Vec::new(),
             damage: None,
-            whole: 0,
+            whole: Offset::START,
             check: Check::START,
         };
         let Some(file) = file else { return Ok(known) };
         let read = try_each_line(file, |offset, line| {
             let unsealed = line.strip_suffix(b"\n").and_then(|line| known.check.unseal(line));
             match unsealed.and_then(|(text, check)| known.apply(text).map(|()| check)) {
-                Some(check) => (known.check, known.whole) = (check, offset + line.len() as u64),
+                Some(check) => (known.check, known.whole) = (check, offset + line.len()),
                 None => {
                     let what = "a line that does not continue the one before it, or of a newer version";
                     return ControlFlow::Break(Damage { offset, what });
@@ -169,7 +170,7 @@ impl Known {
 /// The system's. Then nothing may be replaced.
 pub fn forget(storage: &mut impl Storage) -> io::Result<()> {
     let known = Known::of(storage)?;
-    if known.whole == 0 && known.damage.is_none() {
+    if known.whole == Offset::START && known.damage.is_none() {
         return Ok(());
     }
     let mut lines = Lines::default();
@@ -246,8 +247,8 @@ impl<F: File> CheckpointFile<F> {
         recovered.rewrite(storage, checkpoint, accounts);
         if recovered.file.is_none() {
             let opened = open_if_there(storage, STATE_FILE);
-            let file =
-                opened.and_then(|it| it.map(|it| CacheFile::new(STATE_FILE, LOSS, it, whole)).transpose());
+            let file = opened
+                .and_then(|it| it.map(|it| CacheFile::new(STATE_FILE, LOSS, it, whole.bytes())).transpose());
             recovered.file = file.unwrap_or_else(|error| {
                 warn!("{STATE_FILE}: not opened, so {LOSS}: {error}");
                 None
@@ -376,7 +377,7 @@ mod tests {
             changed.remove(bad);
             fs::write(path.join(STATE_FILE), changed.concat()).unwrap();
             let known = read(path);
-            let whole = lines[..bad].concat().len() as u64;
+            let whole = Offset::after(lines[..bad].concat().len() as u64);
             let damage = known.damage.map(|damage| damage.offset);
             assert_eq!((known.whole, damage), (whole, (bad + 1 < lines.len()).then_some(whole)));
         }

@@ -14,6 +14,7 @@ use crate::auth::credential::SecretHash;
 use crate::auth::kdf;
 use crate::ids::AccountId;
 use crate::limits::{CODE_US, Micros, RESERVED_NAMES_MAX, TOKEN_US, TOKEN_WINDOW_US};
+use crate::log::offset::Offset;
 use crate::log::recovery::Damage;
 use crate::protocol::name::Name;
 use crate::protocol::record::Timestamp;
@@ -132,7 +133,7 @@ impl State {
     ///
     /// # Errors
     /// As for [`State::recover`], for the first record that shows something. Nothing from there on is applied.
-    pub(super) fn recover_all(&mut self, records: &[(u64, UserRecord)]) -> Result<(), Damage> {
+    pub(super) fn recover_all(&mut self, records: &[(Offset, UserRecord)]) -> Result<(), Damage> {
         let hashes: Vec<_> = records.iter().map(|(_, record)| self.accounts.hashes(record.name())).collect();
         self.accounts.fetch(&hashes);
         for ((offset, record), hashes) in records.iter().zip(hashes) {

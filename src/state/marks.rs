@@ -16,6 +16,7 @@ use log::warn;
 use crate::ids::AccountId;
 use crate::limits::SEEN_COMPACT_BYTES;
 use crate::log::cache::CacheFile;
+use crate::log::offset::Offset;
 use crate::log::recovery::{Damage, for_each_line};
 use crate::log::storage::{File, Storage};
 use crate::protocol::name::Name;
@@ -73,13 +74,13 @@ impl<F: File> SeenFile<F> {
                        chat_history.txt back, or begin a new history with `chinwagd --new-history --data DIR`";
             return Err(io::Error::new(io::ErrorKind::NotFound, why));
         }
-        let (mut lines, mut bad, mut late, mut whole) = (0_usize, 0, 0, 0);
+        let (mut lines, mut bad, mut late, mut whole) = (0_usize, 0, 0, Offset::START);
         let mut marks = Marks::default();
         marks.by_account.reserve_exact(state.accounts().len());
         for_each_line(&file, |offset, line| {
             lines += 1;
             if line.ends_with(b"\n") {
-                whole = offset + line.len() as u64;
+                whole = offset + line.len();
             }
             let Some((name, seen)) = parse_seen(line) else {
                 bad += 1;
@@ -107,7 +108,7 @@ impl<F: File> SeenFile<F> {
                  their accounts may be shown messages again"
             );
         }
-        let mut file = CacheFile::new(SEEN_FILE, "something may be shown again", file, whole)?;
+        let mut file = CacheFile::new(SEEN_FILE, "something may be shown again", file, whole.bytes())?;
         // A late mark must not take effect once the log has grown past it.
         if bad > 0 || late > 0 || (lines > 1000 && lines > 2 * state.accounts().len()) {
             file.rewrite(storage, lines_of(&marks, state.accounts()));

@@ -20,6 +20,7 @@ use log::{info, warn};
 use self::unchecked::{recover_unchecked, sum_of};
 use crate::limits::{USERS_APPEND_BYTES_MAX, USERS_COMPACT_LINES};
 use crate::log::mark::Disagreement;
+use crate::log::offset::Offset;
 use crate::log::recovery::{Damage, RecoverError, for_each_line, has_unwritten_sectors, try_each_line};
 use crate::log::storage::{
     AppendError, AppendFile, File, Storage, SyncPolicy, copy_to_new, open_if_there, rewrite, set_aside,
@@ -44,7 +45,7 @@ pub struct Users {
     /// Lines that count.
     pub lines: usize,
     /// Where the last of them ends.
-    pub whole: u64,
+    pub whole: Offset,
     /// The length of the file.
     pub length: u64,
     /// What follows them.
@@ -87,7 +88,7 @@ pub fn read_users(file: &impl File) -> Result<Users, RecoverError> {
             form,
             check: Check::START,
             lines: 0,
-            whole: 0,
+            whole: Offset::START,
             length: 0,
             end: End::Whole,
             passed_over: 0,
@@ -121,7 +122,7 @@ const APPLIED_TOGETHER: usize = 64;
 struct Reading {
     users: Users,
     /// Records that verify and are not applied yet, each with the offset of its line.
-    verified: Vec<(u64, UserRecord)>,
+    verified: Vec<(Offset, UserRecord)>,
     /// Lines after the last one that counts.
     bad: Option<Bad>,
     damage: Option<Damage>,
@@ -134,7 +135,7 @@ struct Bad {
 }
 
 impl Reading {
-    fn line(&mut self, offset: u64, line: &[u8]) {
+    fn line(&mut self, offset: Offset, line: &[u8]) {
         if self.damage.is_some() {
             return;
         }
@@ -150,7 +151,7 @@ impl Reading {
                 }
                 self.users.check = check;
                 self.users.lines += 1;
-                self.users.whole = offset + line.len() as u64;
+                self.users.whole = offset + line.len();
                 self.users.end = if text.len() < line.len() { End::Whole } else { End::NoNewline };
             }
             parsed => {
@@ -219,7 +220,7 @@ impl Reading {
 }
 
 /// Whether `bytes`, which stand at `offset` and do not verify, are what a crash leaves of an append.
-fn is_torn(bytes: &[u8], offset: u64) -> bool {
+fn is_torn(bytes: &[u8], offset: Offset) -> bool {
     bytes.len() <= USERS_APPEND_BYTES_MAX && (has_unwritten_sectors(bytes, offset) || is_beginning(bytes))
 }
 
@@ -288,7 +289,7 @@ impl<F: File> UsersFile<F> {
             End::Whole => AppendFile::new(file, users.length)?,
             End::NoNewline => AppendFile::unended(file, users.length, b"\n")?,
             End::Torn(_) if set_aside(storage, &mut file, USERS_FILE, users.whole)? => {
-                AppendFile::new(file, users.whole)?
+                AppendFile::new(file, users.whole.bytes())?
             }
             End::Torn(_) => AppendFile::unended(file, users.length, b"\n")?,
         };
@@ -365,7 +366,7 @@ impl<F: File> UsersFile<F> {
 
     /// Replaces a file of version 0.1 by one with checksums, and keeps the old one.
     fn convert<S: Storage<File = F>>(&mut self, storage: &mut S, state: &State) -> io::Result<()> {
-        let kept = copy_to_new(storage, self.file.file(), 0, &format!("{USERS_FILE}.0.1"))?;
+        let kept = copy_to_new(storage, self.file.file(), Offset::START, &format!("{USERS_FILE}.0.1"))?;
         self.replace(storage, state)?;
         self.is_unchecked = false;
         info!("{USERS_FILE}: rewritten with checksums; the file of version 0.1 is kept as {kept}");
@@ -509,11 +510,11 @@ mod tests {
             let text = alice.clone() + &bad + &old_line("carol", 3);
             // A line with a checksum makes all others damage.
             let expected = if bad.contains(":1970-") { 0 } else { alice.len() as u64 };
-            assert_eq!(start(text.as_bytes()).unwrap_err().offset, expected, "{bad}");
+            assert_eq!(start(text.as_bytes()).unwrap_err().offset.bytes(), expected, "{bad}");
         }
         let text = alice.clone() + &old_line("ALICE", 2);
         let utf_16: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
-        assert_eq!(start(&utf_16).unwrap_err().offset, 0);
+        assert_eq!(start(&utf_16).unwrap_err().offset.bytes(), 0);
     }
 
     #[test]
@@ -556,7 +557,7 @@ mod tests {
         let changed = |change: &dyn Fn(&mut Vec<u8>)| {
             let mut bytes = text.clone().into_bytes();
             change(&mut bytes);
-            start(&bytes).map(|(state, ..)| state.accounts().len()).map_err(|damage| damage.offset)
+            start(&bytes).map(|(state, ..)| state.accounts().len()).map_err(|damage| damage.offset.bytes())
         };
         // Sectors of the last append that were never written.
         let sector = last.next_multiple_of(512).min(text.len() - 512) / 512 * 512;
@@ -582,7 +583,7 @@ mod tests {
         for bad in [0, 1, 62, 63, 64, 65, 127, 128, 199] {
             let good = std::mem::replace(&mut records[bad], revoked);
             let text = sealed(&records).into_bytes();
-            let offset = sealed(&records[..bad]).len() as u64;
+            let offset = Offset::after(sealed(&records[..bad]).len() as u64);
             for rest in [&b""[..], b"bob:pbkdf2", b"junk\n", &[0; USERS_APPEND_BYTES_MAX + 1]] {
                 let damage = start(&[&text, rest].concat()).unwrap_err();
                 assert_eq!(damage, Damage { offset, what: "a token, a code or a revocation of no account" });
@@ -591,7 +592,10 @@ mod tests {
         }
         // A record depends on those right before it.
         let twice = [registration("al", 1), registration("AL", 2)];
-        assert_eq!(start(sealed(&twice).as_bytes()).unwrap_err().offset, sealed(&twice[..1]).len() as u64);
+        assert_eq!(
+            start(sealed(&twice).as_bytes()).unwrap_err().offset.bytes(),
+            sealed(&twice[..1]).len() as u64
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::rc::Rc;
 
+use chinwag::log::offset::Offset;
 use chinwag::log::storage::{File, FileState, Storage};
 
 use super::tally::Tally;
@@ -393,7 +394,7 @@ impl File for SimFile {
         Ok(FileState { length, is_linked: state.names.values().any(|&index| index == self.index) })
     }
 
-    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+    fn read_at(&self, bytes: &mut [u8], offset: Offset) -> io::Result<usize> {
         let mut state = self.disk.state();
         if state.is_dead {
             return Err(dead());
@@ -405,7 +406,7 @@ impl File for SimFile {
             state.tally.count("failed read of a file");
             return Err(io::Error::other("the disk cannot be read"));
         }
-        let rest = state.inodes[self.index].bytes.get(offset as usize..).unwrap_or_default();
+        let rest = state.inodes[self.index].bytes.get(offset.bytes() as usize..).unwrap_or_default();
         let count = rest.len().min(bytes.len());
         bytes[..count].copy_from_slice(&rest[..count]);
         state.read_bytes += count;

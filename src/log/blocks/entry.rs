@@ -13,7 +13,8 @@ use std::fmt::{self, Write};
 
 use sha2::{Digest, Sha256};
 
-use crate::limits::BLOCK_BYTES;
+use super::growing::start_of;
+use crate::log::offset::Offset;
 use crate::protocol::name::Name;
 
 /// Hex digits of a line's checksum.
@@ -85,8 +86,8 @@ impl<'a> Entry<'a> {
     }
 
     /// Where the sum ends in the log.
-    pub fn end(&self) -> u64 {
-        u64::from(self.number) * BLOCK_BYTES as u64 + u64::from(self.length)
+    pub fn end(&self) -> Offset {
+        start_of(self.number) + self.length as usize
     }
 }
 
@@ -143,7 +144,7 @@ mod tests {
         let entry = Entry::parse(line.as_bytes()).unwrap();
         assert_eq!((entry.number, entry.length, entry.sum), (7, 65536, Sum::of(b"bytes")));
         assert!(entry.people().eq(people));
-        assert_eq!(entry.end(), 8 * 65536);
+        assert_eq!(entry.end().bytes(), 8 * 65536);
         assert_eq!(number_of(line.as_bytes()), Some(7));
         for at in 0..line.len() {
             for bit in 0..8 {

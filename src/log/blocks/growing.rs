@@ -7,19 +7,20 @@ use sha2::{Digest, Sha256};
 
 use super::entry::Sum;
 use crate::limits::{BLOCK_BYTES, NAME_BYTES_MAX};
+use crate::log::offset::Offset;
 use crate::log::storage::{File, read_full};
 use crate::protocol::line::skip_line;
 use crate::protocol::name::Name;
 use crate::protocol::record::{Audience, TIMESTAMP_BYTES, message_ends};
 
 /// Bytes of a line that suffice to tell who it is from and for.
-const HEAD_BYTES: u64 = (TIMESTAMP_BYTES + 1 + NAME_BYTES_MAX + 4 + NAME_BYTES_MAX + 2) as u64;
+const HEAD_BYTES: usize = TIMESTAMP_BYTES + 1 + NAME_BYTES_MAX + 4 + NAME_BYTES_MAX + 2;
 
 /// A block that is read from its start on.
 #[derive(Debug)]
 pub struct Growing {
     /// Everything before this place is in the sum.
-    position: u64,
+    position: Offset,
     hasher: Sha256,
     /// As often as they occur.
     people: Vec<Name>,
@@ -34,7 +35,7 @@ impl Growing {
     pub fn new(number: u32, log: &impl File) -> io::Result<Growing> {
         let position = start_of(number);
         let mut before = [b'\n'];
-        if position > 0 {
+        if position > Offset::START {
             read_full(log, &mut before, position - 1)?;
         }
         let at_line_start = before == *b"\n";
@@ -42,7 +43,7 @@ impl Growing {
     }
 
     /// Where it goes on.
-    pub fn position(&self) -> u64 {
+    pub fn position(&self) -> Offset {
         self.position
     }
 
@@ -63,9 +64,15 @@ impl Growing {
     ///
     /// # Errors
     /// The system's, and that the log is shorter than `end`.
-    pub fn read(&mut self, log: &impl File, end: u64, until: u64, buffer: &mut [u8]) -> io::Result<bool> {
+    pub fn read(
+        &mut self,
+        log: &impl File,
+        end: Offset,
+        until: Offset,
+        buffer: &mut [u8],
+    ) -> io::Result<bool> {
         let until = until.min(start_of(number_at(self.position) + 1));
-        let wanted = end.min(until + HEAD_BYTES).saturating_sub(self.position);
+        let wanted = self.position.bytes_to(end.min(until + HEAD_BYTES));
         let wanted = wanted.min(buffer.len() as u64) as usize;
         if read_full(log, &mut buffer[..wanted], self.position)? < wanted {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -76,7 +83,7 @@ impl Growing {
         let mut start = if self.at_line_start { 0 } else { skip_line(bytes) };
         while start < most {
             let line = &bytes[start..start + skip_line(&bytes[start..])];
-            if !line.ends_with(b"\n") && (line.len() as u64) < HEAD_BYTES {
+            if !line.ends_with(b"\n") && line.len() < HEAD_BYTES {
                 length = start;
                 break;
             }
@@ -87,7 +94,7 @@ impl Growing {
             self.at_line_start = last == b'\n';
         }
         self.hasher.update(&bytes[..length]);
-        self.position += length as u64;
+        self.position += length;
         Ok(length > 0)
     }
 
@@ -99,11 +106,11 @@ impl Growing {
 }
 
 /// The number of the block that holds a byte of the log.
-pub fn number_at(offset: u64) -> u32 {
-    (offset / BLOCK_BYTES as u64) as u32
+pub fn number_at(offset: Offset) -> u32 {
+    (offset.bytes() / BLOCK_BYTES as u64) as u32
 }
 
 /// Where in the log a block begins.
-pub fn start_of(number: u32) -> u64 {
-    u64::from(number) * BLOCK_BYTES as u64
+pub fn start_of(number: u32) -> Offset {
+    Offset::after(u64::from(number) * BLOCK_BYTES as u64)
 }

@@ -8,6 +8,7 @@ use super::entry::{Entry, Sum, write_entry};
 use super::growing::{Growing, start_of};
 use super::{BLOCKS_FILE, number_at};
 use crate::limits::{BLOCK_BYTES, BLOCKS_MENDED_MAX};
+use crate::log::offset::Offset;
 use crate::log::recovery::for_each_line;
 use crate::log::storage::{File, Storage, rewrite};
 use crate::protocol::name::Name;
@@ -24,7 +25,7 @@ struct Block {
 ///
 /// # Errors
 /// The system's.
-pub fn mend<S: Storage>(storage: &mut S, file: &S::File, log: &S::File, end: u64) -> io::Result<usize> {
+pub fn mend<S: Storage>(storage: &mut S, file: &S::File, log: &S::File, end: Offset) -> io::Result<usize> {
     let mut blocks = BTreeMap::new();
     for_each_line(file, |_, line| {
         if let Some(entry) = Entry::parse(line).filter(|entry| entry.end() <= end) {
@@ -54,11 +55,11 @@ pub fn mend<S: Storage>(storage: &mut S, file: &S::File, log: &S::File, end: u64
 }
 
 /// Reads a block of which nothing is known.
-fn rebuild(number: u32, log: &impl File, end: u64) -> io::Result<Block> {
+fn rebuild(number: u32, log: &impl File, end: Offset) -> io::Result<Block> {
     let mut growing = Growing::new(number, log)?;
     let mut buffer = vec![0; BLOCK_BYTES];
     while number_at(growing.position()) == number && growing.position() < start_of(number + 1) {
-        if !growing.read(log, end, u64::MAX, &mut buffer)? {
+        if !growing.read(log, end, Offset::MAX, &mut buffer)? {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
     }

@@ -4,6 +4,7 @@ use std::io;
 
 use super::entry::{Entry, number_of};
 use crate::limits::BLOCKS_PAGE_BYTES;
+use crate::log::offset::Offset;
 use crate::log::storage::{File, append_all, read_full};
 use crate::protocol::line::skip_line;
 
@@ -18,24 +19,24 @@ pub struct Table<F> {
     has_more: bool,
     /// The lines between two marks that were read last, and where they begin.
     page: Vec<u8>,
-    page_at: u64,
+    page_at: Offset,
 }
 
 /// Lines that begin at least [`BLOCKS_PAGE_BYTES`] after each other: their blocks, and where they begin.
 #[derive(Debug, Default)]
 pub struct Marks {
-    places: Vec<(u32, u64)>,
+    places: Vec<(u32, Offset)>,
     /// The end of the last line.
-    end: u64,
+    end: Offset,
 }
 
 impl Marks {
     /// Adds the next line.
-    pub fn add(&mut self, number: u32, offset: u64, length: usize) {
+    pub fn add(&mut self, number: u32, offset: Offset, length: usize) {
         if self.places.last().is_none_or(|&(_, last)| offset >= last + BLOCKS_PAGE_BYTES) {
             self.places.push((number, offset));
         }
-        self.end = offset + length as u64;
+        self.end = offset + length;
     }
 }
 
@@ -46,7 +47,14 @@ impl<F: File> Table<F> {
     /// The system's.
     pub fn new(file: F) -> io::Result<Table<F>> {
         let has_more = !file.is_empty()?;
-        Ok(Table { file, count: 0, marks: Marks::default(), has_more, page: Vec::new(), page_at: 0 })
+        Ok(Table {
+            file,
+            count: 0,
+            marks: Marks::default(),
+            has_more,
+            page: Vec::new(),
+            page_at: Offset::START,
+        })
     }
 
     /// The file, for reading.
@@ -117,7 +125,7 @@ impl<F: File> Table<F> {
 
     fn write(&mut self, lines: &str) -> io::Result<()> {
         if std::mem::replace(&mut self.has_more, true) {
-            self.file.truncate(self.marks.end)?;
+            self.file.truncate(self.marks.end.bytes())?;
         }
         append_all(&mut self.file, lines.as_bytes())
     }

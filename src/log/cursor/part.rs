@@ -1,5 +1,6 @@
 //! What a cursor shows of the log.
 
+use crate::log::offset::Offset;
 use crate::log::replay::Replay;
 use crate::protocol::name::Name;
 use crate::protocol::record::{Ends, Timestamp};
@@ -23,15 +24,15 @@ pub struct History {
     /// The last messages still to be counted; `None` for all.
     pub wanted: Option<u64>,
     /// Where it ends.
-    pub until: u64,
+    pub until: Offset,
     /// The end of the log and its last timestamp at the request, up to which the reader has seen everything.
-    pub resume: u64,
+    pub resume: Offset,
     pub resume_after: Timestamp,
 }
 
 impl Part {
     /// Whether a message that the reader may see is shown.
-    pub fn shows(&self, offset: u64, ends: &Ends<'_>, reader: &Name) -> bool {
+    pub fn shows(&self, offset: Offset, ends: &Ends<'_>, reader: &Name) -> bool {
         match self {
             Part::All => true,
             Part::Replay(replay) => replay.shows(offset, ends, reader),
@@ -40,11 +41,11 @@ impl Part {
     }
 
     /// Before this offset, only private messages of the reader are shown.
-    pub fn only_private_before(&self) -> u64 {
+    pub fn only_private_before(&self) -> Offset {
         match self {
             Part::Replay(replay) => replay.public_from(),
-            Part::History(history) if history.with.is_some() => u64::MAX,
-            Part::All | Part::History(_) => 0,
+            Part::History(history) if history.with.is_some() => Offset::MAX,
+            Part::All | Part::History(_) => Offset::START,
         }
     }
 
@@ -61,12 +62,14 @@ impl Part {
     pub fn counts(&self, ends: &Ends<'_>, reader: &Name) -> bool {
         match self {
             Part::Replay(replay) => replay.counts(ends, reader),
-            Part::All | Part::History(_) => ends.visible_to(reader) && self.shows(0, ends, reader),
+            Part::All | Part::History(_) => {
+                ends.visible_to(reader) && self.shows(Offset::START, ends, reader)
+            }
         }
     }
 
     /// Counts a message. Returns whether it is the first one to be shown.
-    pub fn count(&mut self, offset: u64, ends: &Ends<'_>) -> bool {
+    pub fn count(&mut self, offset: Offset, ends: &Ends<'_>) -> bool {
         match self {
             Part::Replay(replay) => replay.count(offset, ends),
             Part::History(history) => {
@@ -78,7 +81,7 @@ impl Part {
     }
 
     /// Ends the count at `found`. Returns where reading begins.
-    pub fn counted(&mut self, found: u64) -> u64 {
+    pub fn counted(&mut self, found: Offset) -> Offset {
         match self {
             Part::Replay(replay) => replay.counted(found),
             Part::All | Part::History(_) => found,

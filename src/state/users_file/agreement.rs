@@ -12,7 +12,7 @@ impl Users {
     /// The end of its last line that counts; `None` for a file of version 0.1.
     pub(super) fn mark(&self) -> Option<UsersMark> {
         // It has its newline, or is about to get it.
-        let length = self.whole + u64::from(self.end == End::NoNewline);
+        let length = self.whole.bytes() + u64::from(self.end == End::NoNewline);
         (self.form == Form::Sealed).then_some(UsersMark { length, check: self.check })
     }
 }
