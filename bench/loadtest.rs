@@ -13,6 +13,7 @@
 //! | `readers` | those who read the history |
 //! | `besiegers` | those who attack |
 //! | `probes` | an honest client that comes again and again |
+//! | `visitor` | a connection whose answers are waited for |
 //! | `netcat` | what `cat FILE | nc` moves, beside them |
 //! | `histogram` | latencies |
 //! | `fixtures` | data directories, made without a server |
@@ -51,6 +52,8 @@ mod report;
 mod scenarios;
 #[path = "loadtest/swarm.rs"]
 mod swarm;
+#[path = "loadtest/visitor.rs"]
+mod visitor;
 
 use std::fs;
 use std::io;

@@ -6,22 +6,28 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use chinwag::log::blocks::BLOCKS_FILE;
+use chinwag::log::journal::LOG_FILE;
+
 use crate::crowd::{Crowd, Stamping};
 use crate::failure;
-use crate::fixtures::{LINE_BYTES, make_log};
+use crate::fixtures::{LINE_BYTES, Letters, make_accounts, make_log};
 use crate::histogram::Histogram;
 use crate::limit::Audience;
 use crate::logins::{Entrance, Logins, settle};
 use crate::options::Options;
-use crate::process::{Cores, Process, pinned};
+use crate::process::{Cores, Process, pinned, wait_until};
 use crate::report::{Report, bytes};
 use crate::swarm::{PeerId, Swarm};
 
 /// Descriptors that a process needs beside its connections.
 const OTHER_FILES: usize = 100;
 
-/// A gigabyte of them.
-const LOG_LINES: u64 = 10_000_000;
+const LINES_PER_MEGABYTE: u64 = 1_000_000 / LINE_BYTES as u64;
+/// The accounts of a data directory with a made log.
+const LOG_ACCOUNTS: usize = 200;
+/// What a server logs when it has read its whole log after a start.
+const ALL_IS_READ: &str = "bytes are good";
 /// A turn of the load waits no longer for the server.
 const TURN_MAX: Duration = Duration::from_millis(20);
 
@@ -121,19 +127,47 @@ impl Bench {
         self.directory.join(format!("data-{}", self.data_directories))
     }
 
-    /// A data directory with a log of 1 GB, made when it is first asked for.
-    pub fn big_log(&mut self) -> io::Result<PathBuf> {
-        let directory = self.directory.join("big-log");
+    /// A data directory with a long log, made when it is first asked for by this name.
+    pub fn big_log(&mut self, name: &str, letters: Letters) -> io::Result<PathBuf> {
+        let directory = self.directory.join(name);
         if !directory.exists() {
             self.progress(format!("a log of {} is made", bytes(self.log_bytes() as f64)));
-            make_log(&directory, LOG_LINES)?;
+            make_log(&directory, self.log_lines(), letters)?;
+            make_accounts(&directory, &[(LOG_ACCOUNTS, 1)])?;
+            self.settle_files(&directory)?;
         }
         Ok(directory)
     }
 
-    /// How long it was when it was made.
+    /// How many lines such a log has when it is made.
+    pub fn log_lines(&self) -> u64 {
+        self.options.log_megabytes * LINES_PER_MEGABYTE
+    }
+
+    /// How many bytes these are.
     pub fn log_bytes(&self) -> u64 {
-        LOG_LINES * LINE_BYTES as u64
+        self.log_lines() * LINE_BYTES as u64
+    }
+
+    /// Lets a server do what it does once with a data directory that it did not make: it indexes the log, and rewrites
+    /// the accounts. Each further start finds the files of a clean shutdown.
+    pub fn settle_files(&mut self, data: &Path) -> io::Result<()> {
+        let process = self.start_server(Server::on(data))?;
+        let log_bytes = data.join(LOG_FILE).metadata()?.len();
+        if log_bytes > 0 {
+            self.wait_for_scan(&process)?;
+            let blocks = log_bytes / chinwag::limits::BLOCK_BYTES as u64;
+            wait_until("blocks.txt does not become complete", self.deadline, || {
+                let lines = fs::read(data.join(BLOCKS_FILE))?.iter().filter(|&&byte| byte == b'\n').count();
+                Ok(lines as u64 >= blocks)
+            })?;
+        }
+        process.stop(self.deadline)
+    }
+
+    /// Waits until a server has read and verified its whole log.
+    pub fn wait_for_scan(&self, process: &Process) -> io::Result<()> {
+        process.wait_for_words(ALL_IS_READ, self.deadline)
     }
 
     /// Starts a server.

@@ -25,6 +25,8 @@ pub struct Options {
     pub rate: u32,
     /// How long one measured stretch takes.
     pub duration: Duration,
+    /// Length of the logs that are made, in megabytes.
+    pub log_megabytes: u64,
     /// A server that is there already.
     pub address: Option<SocketAddr>,
     /// The server's program.
@@ -40,6 +42,7 @@ impl Default for Options {
             size: 64,
             rate: 50,
             duration: Duration::from_secs(2),
+            log_megabytes: 1000,
             address: None,
             server: env!("CARGO_BIN_EXE_chinwagd").into(),
         }
@@ -94,6 +97,7 @@ impl Options {
                     .filter(|duration| *duration > Duration::ZERO)
                     .ok_or("expected seconds")?;
             }
+            "--log-mb" => self.log_megabytes = number(10)? as u64,
             "--addr" => {
                 let addresses = value.to_socket_addrs().map_err(|error| error.to_string())?;
                 self.address = Some(addresses.into_iter().next().ok_or("no such address")?);
@@ -120,6 +124,7 @@ usage: scripts/loadtest.sh [FLAG]...
   --size BYTES      of a message's text (default 64)
   --rate N          messages a second, in all scenarios that are not flat out (default 50)
   --duration SECS   of one measured stretch (default 2)
+  --log-mb N        length of the logs that are made, in megabytes (default 1000)
   --addr ADDR:PORT  measure a server that runs already, and nothing beside it; accounts load00000 and so on
                     are made there, or used again; start it with --kdf-rounds 1 --rate off --per-address off,
                     or its limits are what is measured

@@ -1,22 +1,19 @@
 //! An honest client that comes again and again, each time from an address that nobody used before: how long it takes
 //! until it is greeted, logged in by its password, and logged in by its token.
 
-use std::io::{self, BufRead, BufReader, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use socket2::{Domain, Socket, Type};
-
 use crate::failure;
 use crate::logins::{PASSWORD, name};
+use crate::visitor::Visitor;
 
 /// Between two connections of one kind.
 const PAUSE: Duration = Duration::from_millis(250);
-/// No answer within this is none.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long each took, of each kind.
 #[derive(Debug, Default)]
@@ -90,7 +87,7 @@ impl Times {
     fn visit(&mut self, server: SocketAddr, words: &str, kind: fn(&mut Times) -> &mut Vec<Duration>) {
         self.visits += 1;
         let started = Instant::now();
-        let outcome = connect(server).and_then(|mut stream| {
+        let outcome = Visitor::connect(server).and_then(|mut stream| {
             stream.wait_for("* chinwag")?;
             self.connects.push(started.elapsed());
             if !words.is_empty() {
@@ -109,51 +106,9 @@ impl Times {
 
 /// A token for an account; `None` where the server gives none.
 pub fn token(server: SocketAddr, account: usize) -> io::Result<Option<String>> {
-    let mut stream = connect(server)?;
-    stream.say(&format!("/replay 0\n/login {} {PASSWORD}\n", name(account)))?;
-    stream.wait_for("* welcome")?;
+    let mut stream = Visitor::log_in(server, account)?;
     stream.say("/token\n")?;
     let answer = stream.wait_for("* token ");
     stream.say("/quit\n")?;
     Ok(answer.ok().and_then(|line| line.strip_prefix("* token ").map(|token| token.trim_end().to_owned())))
-}
-
-struct Visitor(BufReader<TcpStream>);
-
-/// Connects from the next loopback address.
-fn connect(server: SocketAddr) -> io::Result<Visitor> {
-    static VISITS: AtomicU32 = AtomicU32::new(0);
-    let visit = VISITS.fetch_add(1, Ordering::Relaxed);
-    let socket = Socket::new(Domain::for_address(server), Type::STREAM, None)?;
-    // Closing resets, so that no port is left waiting.
-    socket.set_linger(Some(Duration::from_secs(1)))?;
-    let own = Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 20, 0, 1)) + visit);
-    socket.bind(&SocketAddr::new(IpAddr::V4(own), 0).into())?;
-    socket.connect_timeout(&server.into(), PATIENCE)?;
-    let stream = TcpStream::from(socket);
-    stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    Ok(Visitor(BufReader::new(stream)))
-}
-
-impl Visitor {
-    fn say(&mut self, words: &str) -> io::Result<()> {
-        self.0.get_mut().write_all(words.as_bytes())
-    }
-
-    /// Reads up to the line that begins so.
-    ///
-    /// # Errors
-    /// If an error comes before it, or the end.
-    fn wait_for(&mut self, beginning: &str) -> io::Result<String> {
-        loop {
-            let mut line = String::new();
-            match self.0.read_line(&mut line)? {
-                0 => return Err(failure("closed")),
-                _ if line.starts_with(beginning) => return Ok(line),
-                _ if line.starts_with("! ") => return Err(failure(line.trim_end())),
-                _ => {}
-            }
-        }
-    }
 }

@@ -2,11 +2,11 @@
 
 use std::fmt;
 use std::fs;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Seek, SeekFrom};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -78,6 +78,25 @@ impl Drop for Running {
     }
 }
 
+/// Asks again and again until the answer is yes.
+///
+/// # Errors
+/// With this problem after the deadline.
+pub fn wait_until(
+    problem: &str,
+    deadline: Instant,
+    mut is_so: impl FnMut() -> io::Result<bool>,
+) -> io::Result<()> {
+    while !is_so()? {
+        crate::go_on()?;
+        if Instant::now() > deadline {
+            return Err(failure(problem));
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
+}
+
 /// A process that listens.
 pub struct Process {
     child: Running,
@@ -85,6 +104,11 @@ pub struct Process {
     pub address: SocketAddr,
     /// From its start until it said so.
     pub startup: Duration,
+    /// When it was started.
+    pub started: Instant,
+    log: PathBuf,
+    /// Where its own lines begin in the log.
+    log_start: u64,
 }
 
 impl Process {
@@ -93,8 +117,9 @@ impl Process {
         // A pair of sockets in place of a pipe, since reading it can be bounded in time.
         let (ours, theirs) = UnixStream::pair()?;
         ours.set_read_timeout(Some(STARTUP_MAX))?;
-        let log = fs::File::options().create(true).append(true).open(log)?;
-        command.stdin(Stdio::null()).stdout(OwnedFd::from(theirs)).stderr(log);
+        let file = fs::File::options().create(true).append(true).open(log)?;
+        let (log, log_start) = (log.to_owned(), file.metadata()?.len());
+        command.stdin(Stdio::null()).stdout(OwnedFd::from(theirs)).stderr(file);
         let started = Instant::now();
         let child = Running(
             command.spawn().map_err(|error| failure(format!("{:?}: {error}", command.get_program())))?,
@@ -106,7 +131,33 @@ impl Process {
         let startup = started.elapsed();
         let address = line.trim().strip_prefix("listening on ").and_then(|address| address.parse().ok());
         let address = address.ok_or_else(|| failure(format!("it does not listen, but says {line:?}")))?;
-        Ok(Process { child, address, startup })
+        Ok(Process { child, address, startup, started, log, log_start })
+    }
+
+    /// Waits until its log has these words.
+    pub fn wait_for_words(&self, words: &str, deadline: Instant) -> io::Result<()> {
+        wait_until(&format!("it does not log {words:?}"), deadline, || {
+            let mut file = fs::File::open(&self.log)?;
+            file.seek(SeekFrom::Start(self.log_start))?;
+            Ok(io::read_to_string(file)?.contains(words))
+        })
+    }
+
+    /// Ends it with SIGTERM, and waits until it has saved everything.
+    pub fn stop(mut self, deadline: Instant) -> io::Result<()> {
+        let id = self.child.0.id().to_string();
+        if !Command::new("kill").args(["-TERM", &id]).status()?.success() {
+            return Err(failure("SIGTERM cannot be sent"));
+        }
+        let mut status = None;
+        wait_until("it does not stop", deadline, || {
+            status = self.child.0.try_wait()?;
+            Ok(status.is_some())
+        })?;
+        match status {
+            Some(status) if status.success() => Ok(()),
+            status => Err(failure(format!("it stopped with {status:?}"))),
+        }
     }
 
     /// The CPU time it has used, once it rests: while it runs, the kernel's figure lags behind.

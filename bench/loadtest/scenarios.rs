@@ -4,6 +4,8 @@
 mod fan_out;
 #[path = "scenarios/idle.rs"]
 mod idle;
+#[path = "scenarios/letters.rs"]
+mod letters;
 #[path = "scenarios/ping_pong.rs"]
 mod ping_pong;
 #[path = "scenarios/siege.rs"]
@@ -51,7 +53,7 @@ const fn local(
 }
 
 /// All of them, in their order.
-pub const SCENARIOS: [Scenario; 11] = [
+pub const SCENARIOS: [Scenario; 13] = [
     remote("fan-out", "256 messages under way to 200, 1,000 and 5,000 receivers", 180, fan_out::flat_out),
     remote("paced", "50 messages a second to 1,000 receivers", 60, fan_out::paced),
     remote("ping-pong", "500 pairs who answer each other", 90, ping_pong::run),
@@ -60,7 +62,14 @@ pub const SCENARIOS: [Scenario; 11] = [
     local("login-storm", "200 logins at full cost, while 100 chat", 120, strain::login_storm),
     local("slow-readers", "100 of 1,000 take a kilobyte a second", 60, strain::slow_readers),
     local("siege", "1,000 addresses attack in every way, while 100 chat and some log in", 180, siege::run),
-    local("start", "with a log of 1 GB, and with a million accounts", 90, start::cold_start),
-    local("history", "10 read a log of 1 GB, while 100 chat; then one alone", 120, strain::history),
+    local("start", "with a log of 1 GB, and with a million accounts", 180, start::cold_start),
+    local("history", "10 read a log of 1 GB, while 100 chat; then one alone", 180, strain::history),
+    local("private-history", "one reads her private lines, 1 % of a log of 1 GB", 180, letters::frequent),
+    local(
+        "old-private",
+        "the last 50 private lines of two people, 0.9 GB back in a log of 1 GB",
+        180,
+        letters::former,
+    ),
     local("at-rest", "the program's size, and its memory", 20, start::footprint),
 ];

@@ -8,7 +8,7 @@ use super::strain::Chat;
 use crate::bench::{Bench, Server, Target, Until};
 use crate::besiegers::{self, ADDRESSES, DIRECT_ACCOUNTS, Outcome, VICTIMS};
 use crate::failure;
-use crate::fixtures::{make_accounts, make_log};
+use crate::fixtures::{make_accounts, make_log, no_letters};
 use crate::probes::{Probes, Times, token};
 use crate::process::{Running, pinned};
 use crate::report::{Goal, Row, bytes, count, duration, time};
@@ -34,7 +34,7 @@ pub fn run(bench: &mut Bench) -> io::Result<()> {
     bench.connections(CHATTERS + sockets, 1, CHATTERS + sockets)?;
     let data = bench.new_directory();
     let rounds = chinwag::limits::KDF_ROUNDS_DEFAULT;
-    make_log(&data, LOG_LINES)?;
+    make_log(&data, LOG_LINES, no_letters)?;
     make_accounts(&data, &[(CHATTERS, 1), (VICTIMS, rounds), (DIRECT_ACCOUNTS, 1)])?;
     let mut target = bench.server(Server { data: Some(&data), kdf_rounds: rounds, is_limited: true })?;
     let server =

@@ -5,9 +5,12 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use chinwag::state::checkpoint::STATE_FILE;
+
 use crate::bench::{Bench, Server};
-use crate::fixtures::make_accounts;
+use crate::fixtures::{make_accounts, no_letters};
 use crate::report::{Goal, Row, bytes, count, duration, median, time};
+use crate::visitor::Visitor;
 
 const STARTS: usize = 3;
 const ACCOUNTS: usize = 1_000_000;
@@ -15,20 +18,29 @@ const LOGINS: usize = 5000;
 
 /// From the start of the process until it listens, with much on disk.
 pub fn cold_start(bench: &mut Bench) -> io::Result<()> {
-    let log = bench.big_log()?;
+    let log = bench.big_log("big-log", no_letters)?;
     let scenario = format!("start, {} log", bytes(bench.log_bytes() as f64));
     let seconds = startup(bench, &log)?;
     let goal = Goal::AtMost(0.05);
-    bench.report.add(Row::new(scenario, "time", time(seconds)).goal(goal, seconds, "≤ 50 ms"));
+    bench.report.add(Row::new(&scenario, "time", time(seconds)).goal(goal, seconds, "≤ 50 ms"));
+    without_state(bench, &log, &scenario)?;
     let accounts = bench.new_directory();
     bench.progress(format!("start: {} accounts are made", count(ACCOUNTS as f64)));
     make_accounts(&accounts, &[(ACCOUNTS, 1)])?;
+    bench.settle_files(&accounts)?;
     let seconds = startup(bench, &accounts)?;
-    let process = bench.start_server(Server::on(&accounts))?;
+    let rss_empty = bench.start_server(Server::EMPTY)?.rss()? as f64;
+    let rss = bench.start_server(Server::on(&accounts))?.rss()? as f64;
     let scenario = format!("start, {} accounts", count(ACCOUNTS as f64));
-    bench.report.add(Row::new(&scenario, "time", time(seconds)));
-    bench.report.add(Row::new(&scenario, "memory", bytes(process.rss()? as f64)));
-    drop(process);
+    let goal = Goal::AtMost(0.4);
+    bench.report.add(Row::new(&scenario, "time", time(seconds)).goal(goal, seconds, "≤ 400 ms"));
+    bench.report.add(Row::new(&scenario, "memory", bytes(rss)));
+    let each = (rss - rss_empty) / ACCOUNTS as f64;
+    bench.report.add(Row::new(&scenario, "memory per account", bytes(each)).goal(
+        Goal::AtMost(120.0),
+        each,
+        "≤ 120 B",
+    ));
     fs::remove_dir_all(accounts)
 }
 
@@ -37,8 +49,31 @@ fn startup(bench: &mut Bench, data: &Path) -> io::Result<f64> {
     for _ in 0..STARTS {
         let process = bench.start_server(Server::on(data))?;
         seconds.push(process.startup.as_secs_f64());
+        process.stop(bench.deadline)?;
     }
     Ok(median(&seconds))
+}
+
+/// A server that does not know which names are in the log reads all of it before anybody can register.
+fn without_state(bench: &mut Bench, data: &Path, scenario: &str) -> io::Result<()> {
+    bench.progress("start: without state.txt");
+    let (mut logins, mut registrations) = (Vec::new(), Vec::new());
+    for start in 0..STARTS {
+        fs::remove_file(data.join(STATE_FILE))?;
+        let process = bench.start_server(Server::on(data))?;
+        let _visitor = Visitor::log_in(process.address, 0)?;
+        logins.push(process.started.elapsed().as_secs_f64());
+        Visitor::register(process.address, &format!("newcomer{start}"))?;
+        registrations.push(process.started.elapsed().as_secs_f64());
+        process.stop(bench.deadline)?;
+    }
+    for (figure, seconds, most, words) in [
+        ("time without state.txt, until a login", median(&logins), 0.1, "≤ 100 ms"),
+        ("time without state.txt, until a registration", median(&registrations), 4.0, "≤ 4 s"),
+    ] {
+        bench.report.add(Row::new(scenario, figure, time(seconds)).goal(Goal::AtMost(most), seconds, words));
+    }
+    Ok(())
 }
 
 /// Many log in, one after the other; twice as many take twice as long.
