@@ -21,40 +21,39 @@ mod seen;
 mod startup;
 mod usage;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::fmt;
 use std::hash::Hash;
 use std::io;
 use std::time::Duration;
 
 use self::admission::Strangers;
-use self::answers::Task;
+use self::answers::Answers;
 use self::clock::Clock;
 use self::closing::End;
-use self::headers::PendingHeader;
+use self::commit::{FileTimers, Stage};
+use self::delivery::Flushed;
 use self::indexing::Indexing;
 use self::input::line_due_us;
 pub use self::options::Options;
-use self::rotation::Rotation;
 use self::scan::Scan;
+use self::seen::ReadMarks;
 pub use self::usage::Usage;
 
 use crate::clock::{Now, World};
-use crate::ids::{AccountId, ConnectionId};
+use crate::ids::ConnectionId;
 use crate::limits::{
     GOODBYE_US, LINGER_US, LOGIN_GRACE_US, LOGIN_VERDICT_US, Micros, STALL_US, TABLE_ENTRIES_MIN,
 };
 use crate::log::chunk::Chunk;
-use crate::log::journal::{Batch, Journal};
+use crate::log::journal::Journal;
 use crate::log::recovery::RecoverError;
 use crate::log::storage::Storage;
-use crate::protocol::record::Timestamp;
 use crate::session::Chat;
-use crate::session::effects::{Context, Effects};
+use crate::session::effects::Effects;
 use crate::state::checkpoint::CheckpointFile;
-use crate::state::marks::SeenFile;
 use crate::state::users_file::UsersFile;
-use crate::transport::feed::{Feed, Position};
+use crate::transport::feed::Feed;
 use crate::transport::net::Net;
 use crate::transport::reactor::{Attention, Reactor};
 
@@ -91,46 +90,33 @@ pub struct Server<N: Net, S: Storage> {
     storage: S,
     journal: Journal<S::File>,
     users: UsersFile<S::File>,
-    seen: SeenFile<S::File>,
+    seen: ReadMarks<S::File>,
     checkpoint: CheckpointFile<S::File>,
     chat: Chat,
     feed: Feed,
-    /// The end of the feed after the last flush.
-    flushed: Position,
-    /// The timestamp of the last message at that time.
-    flushed_last: Timestamp,
-    /// This turn's messages. Commit takes the batch and release puts it back.
-    batch: Batch,
-    effects: Effects,
-    tasks: HashMap<ConnectionId, Task>,
-    /// Connections with a task that can proceed: those with a replay at login, and all others.
-    logins: Rotation,
-    readers: Rotation,
+    flushed: Flushed,
+    stage: Stage,
+    answers: Answers,
     /// The scan of the log after startup, until it is complete.
     scan: Option<Scan>,
     indexing: Indexing,
     clock: Clock,
     chunk: Chunk,
     strangers: Strangers,
-    /// Connections from proxies whose header is not complete. They have no session.
-    pending_headers: HashMap<ConnectionId, PendingHeader>,
     now: Now,
-    /// Accounts whose marks have changed since they were saved.
-    seen_pending: BTreeSet<AccountId>,
-    /// When `seen.txt` and `state.txt` are to be brought up to date; `None` while they are.
-    seen_due_us: Option<Micros>,
-    /// Where among the connections that goes on.
-    seen_next: usize,
-    /// When to check again that the files are still at their paths.
-    look_due_us: Micros,
-    /// When the log is to be synced, under `--sync second`.
-    sync_due_us: Option<Micros>,
+    file_timers: FileTimers,
     /// When a server that shuts down gives up on connections that do not take their last bytes.
     stops_at_us: Option<Micros>,
-    // Reused in each turn, so that no turn allocates.
+    scratch: Scratch,
+}
+
+/// Memory that each turn uses again, so that no turn allocates.
+#[derive(Default)]
+struct Scratch {
     ready: Vec<ConnectionId>,
     attention: Vec<(ConnectionId, Attention)>,
-    spare_effects: Effects,
+    /// For the effects of the turn that follows the one being released.
+    effects: Effects,
     /// The line that is being handled, or the reply that is being sent.
     text: String,
 }
@@ -171,7 +157,7 @@ impl<N: Net, S: Storage> Server<N, S> {
     fn wait(&mut self, world: &mut dyn World) -> Result<(), Fatal> {
         let timeout = self.due_us(world).map(Duration::from_micros);
         let shutdown =
-            self.reactor.wait(timeout, self.flushed_last).map_err(fatal("waiting for the network"))?;
+            self.reactor.wait(timeout, self.flushed.last).map_err(fatal("waiting for the network"))?;
         self.now = world.now();
         self.watch_clock(self.now);
         if shutdown && self.stops_at_us.is_none() {
@@ -186,15 +172,15 @@ impl<N: Net, S: Storage> Server<N, S> {
     fn due_us(&self, world: &mut dyn World) -> Option<Micros> {
         let due_us = if self.stops_at_us.is_some() {
             self.stops_at_us.filter(|_| !self.reactor.has_unflushed()).or(Some(0))
-        } else if self.chat.has_work() || !self.effects.is_empty() || self.has_tasks() {
+        } else if self.chat.has_work() || !self.stage.effects.is_empty() || self.answers.can_proceed() {
             Some(0)
         } else {
             let scan_due_us = self.scan.as_ref().map(Scan::due_us);
             let timers = [
                 self.reactor.due_us(),
                 self.chat.due_us(),
-                self.seen_due_us,
-                self.sync_due_us,
+                self.seen.due_us(),
+                self.file_timers.due_us(),
                 scan_due_us,
                 self.indexing_due_us(),
             ];
@@ -212,7 +198,7 @@ impl<N: Net, S: Storage> Server<N, S> {
 
     /// Acts on what is due on a connection, and arms it for what is due next.
     fn look_at(&mut self, id: ConnectionId) {
-        if self.pending_headers.contains_key(&id) {
+        if self.strangers.headers.contains_key(&id) {
             return self.expire_header(id);
         }
         let now_us = self.now.mono_us;
@@ -247,7 +233,7 @@ impl<N: Net, S: Storage> Server<N, S> {
             if deadline_us > now_us {
                 self.reactor.arm(id, deadline_us);
             } else if is_open {
-                self.chat.login_timeout(id.session(), &mut self.effects);
+                self.chat.login_timeout(id.session(), &mut self.stage.effects);
                 return self.hang_up(id, End::Forced, "no login in time");
             } else {
                 return self.reactor.doom(id);
@@ -263,9 +249,7 @@ impl<N: Net, S: Storage> Server<N, S> {
     }
 
     fn work(&mut self, world: &mut dyn World) {
-        let (now, batch, effects) = (self.now, &mut self.batch, &mut self.effects);
-        let mut context = Context { now, world, batch, effects };
-        self.chat.work(&mut context);
+        self.chat.work(&mut self.stage.context(self.now, world));
     }
 }
 

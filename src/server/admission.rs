@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use log::info;
 
+use super::headers::PendingHeader;
 use super::{Server, shrink};
 use crate::auth::throttle::Origin;
 use crate::clock::World;
@@ -26,6 +27,8 @@ pub(super) struct Strangers {
     by_origin: HashMap<Origin, u32>,
     /// The same connections by network, the oldest first: an IPv4 address, or an IPv6 /48.
     by_network: HashMap<IpAddr, VecDeque<ConnectionId>>,
+    /// Those from proxies whose header is not complete. They have no session.
+    pub(super) headers: HashMap<ConnectionId, PendingHeader>,
 }
 
 impl Strangers {
@@ -65,6 +68,7 @@ impl Strangers {
         shrink(&mut self.all);
         shrink(&mut self.by_origin);
         shrink(&mut self.by_network);
+        shrink(&mut self.headers);
     }
 
     /// Returns the connection to evict next: the oldest one of the network that holds the most, and the oldest of
@@ -130,7 +134,7 @@ impl<N: Net, S: Storage> Server<N, S> {
     /// Opens the session of a connection that is admitted.
     pub(super) fn open_session(&mut self, id: ConnectionId, peer: SocketAddr) {
         self.strangers.add(id, peer.ip(), true);
-        self.chat.open(id.session(), peer, &mut self.effects);
+        self.chat.open(id.session(), peer, &mut self.stage.effects);
     }
 
     /// Returns the refusal of a connection whose address has too many.

@@ -1,12 +1,14 @@
 //! Answers that take more than a line: reading the log for connections that catch up, `/users`, and goodbyes.
 //! Each connection has at most one such task, and takes no line before it is done.
 
+use std::collections::HashMap;
 use std::io;
 
 use log::error;
 
-use super::Server;
 use super::closing::End;
+use super::rotation::Rotation;
+use super::{Server, shrink};
 use crate::clock::World;
 use crate::ids::ConnectionId;
 use crate::limits::{CATCH_UP_SLICE_US, CATCH_UPS_OF_LOGINS_MAX, CATCH_UPS_PER_TURN_MAX, STALL_US};
@@ -45,6 +47,45 @@ pub(super) struct Reading {
     pub then: Option<Box<Task>>,
 }
 
+/// The tasks of all connections.
+#[derive(Default)]
+pub(super) struct Answers {
+    tasks: HashMap<ConnectionId, Task>,
+    /// Connections with a task that can proceed: those with a replay at login, and all others.
+    logins: Rotation,
+    readers: Rotation,
+}
+
+impl Answers {
+    /// Whether any task can proceed.
+    pub fn can_proceed(&self) -> bool {
+        self.logins.len() + self.readers.len() > 0
+    }
+
+    /// Takes the task of a connection, which may go on, or end.
+    pub fn take(&mut self, id: ConnectionId) -> Option<Task> {
+        self.tasks.remove(&id)
+    }
+
+    /// Starts a task of a connection, or lets it follow the replay that is not finished.
+    fn begin(&mut self, id: ConnectionId, task: Task) {
+        match self.tasks.get_mut(&id) {
+            Some(Task::Read(reading)) => {
+                assert!(reading.then.is_none(), "lines are taken one after the other");
+                reading.then = Some(Box::new(task));
+            }
+            _ => _ = self.tasks.insert(id, task),
+        }
+    }
+
+    /// Gives back room that is no longer needed.
+    pub fn shrink(&mut self) {
+        shrink(&mut self.tasks);
+        self.logins.shrink();
+        self.readers.shrink();
+    }
+}
+
 impl<N: Net, S: Storage> Server<N, S> {
     /// Starts a task for a connection, to be done before it takes another line.
     pub(super) fn begin(&mut self, id: ConnectionId, task: Task) {
@@ -53,16 +94,7 @@ impl<N: Net, S: Storage> Server<N, S> {
             Activity::None | Activity::Task => Activity::Task,
             Activity::Replay | Activity::RestOfReplay => Activity::Replay,
         };
-        match self.tasks.get_mut(&id) {
-            // Its replay is not finished; the task follows.
-            Some(Task::Read(reading)) => {
-                assert!(reading.then.is_none(), "lines are taken one after the other");
-                reading.then = Some(Box::new(task));
-            }
-            _ => {
-                self.tasks.insert(id, task);
-            }
-        }
+        self.answers.begin(id, task);
         self.queue_task(id);
     }
 
@@ -72,26 +104,21 @@ impl<N: Net, S: Storage> Server<N, S> {
             && !std::mem::replace(&mut connection.is_queued, true)
         {
             let is_replay = matches!(connection.activity, Activity::Replay | Activity::RestOfReplay);
-            let queue = if is_replay { &mut self.logins } else { &mut self.readers };
+            let queue = if is_replay { &mut self.answers.logins } else { &mut self.answers.readers };
             queue.push(self.chat.account_of(id.session()), id);
         }
-    }
-
-    /// Whether any task can proceed.
-    pub(super) fn has_tasks(&self) -> bool {
-        self.logins.len() + self.readers.len() > 0
     }
 
     /// Does task steps for a bounded time: first for replays at login, then for all others. Within each of the two,
     /// accounts take turns.
     pub(super) fn catch_up(&mut self, world: &mut dyn World) {
-        if self.logins.len() + self.readers.len() == 0 {
+        if !self.answers.can_proceed() {
             return;
         }
         let started_us = world.now().mono_us;
         let mut left = CATCH_UPS_PER_TURN_MAX;
         while left > CATCH_UPS_PER_TURN_MAX - CATCH_UPS_OF_LOGINS_MAX
-            && let Some(id) = self.logins.pop()
+            && let Some(id) = self.answers.logins.pop()
         {
             // Those that have missed nothing need no chunk, however many log in at once.
             left -= usize::from(self.reads_log(id));
@@ -100,8 +127,8 @@ impl<N: Net, S: Storage> Server<N, S> {
                 break;
             }
         }
-        for _ in 0..self.readers.len().min(left) {
-            if let Some(id) = self.readers.pop() {
+        for _ in 0..self.answers.readers.len().min(left) {
+            if let Some(id) = self.answers.readers.pop() {
                 self.step_task(id);
             }
             if world.now().mono_us.saturating_sub(started_us) >= CATCH_UP_SLICE_US {
@@ -113,16 +140,16 @@ impl<N: Net, S: Storage> Server<N, S> {
     /// Whether the next step of a connection's task reads a chunk of the log.
     fn reads_log(&self, id: ConnectionId) -> bool {
         let is_at_end = |reading: &Reading| reading.cursor.is_at_end(&self.journal);
-        matches!(self.tasks.get(&id), Some(Task::Read(reading)) if !is_at_end(reading))
+        matches!(self.answers.tasks.get(&id), Some(Task::Read(reading)) if !is_at_end(reading))
     }
 
     fn step_task(&mut self, id: ConnectionId) {
         if let Some(connection) = self.reactor.connection(id) {
             connection.is_queued = false;
         }
-        let Some(task) = self.tasks.remove(&id) else { return };
+        let Some(task) = self.answers.take(id) else { return };
         if let Some(task) = self.go_on(id, task) {
-            self.tasks.insert(id, task);
+            self.answers.tasks.insert(id, task);
         }
     }
 
@@ -137,7 +164,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         let is_drained = connection.outbox.is_drained(&self.feed);
         if is_drained && connection.outbox.is_live() {
             // While it follows the feed nobody needs to note that, and now it may stop to.
-            connection.last_delivered = self.flushed_last;
+            connection.last_delivered = self.flushed.last;
         }
         match task {
             Task::Ask(_) | Task::Leave | Task::ListUsers(_) if !is_drained => Some(task),
@@ -317,7 +344,7 @@ impl<N: Net, S: Storage> Server<N, S> {
     pub(super) fn fall_behind(&mut self, id: ConnectionId) {
         let cursor = Cursor::behind(self.reactor.drop_messages(id, &self.feed), &self.journal);
         let notices = Some(self.feed.notices());
-        let then = self.tasks.remove(&id).map(Box::new);
+        let then = self.answers.take(id).map(Box::new);
         self.begin(id, Task::Read(Reading { cursor, notices, is_answer: false, lines_after: None, then }));
     }
 }

@@ -1,7 +1,6 @@
 //! Saving what the files are known to hold; see [`crate::state::checkpoint`].
 
 use super::Server;
-use crate::limits::SEEN_PAUSE_US;
 use crate::log::storage::Storage;
 use crate::state::checkpoint::Checkpoint;
 use crate::transport::net::Net;
@@ -21,7 +20,7 @@ impl<N: Net, S: Storage> Server<N, S> {
 
     /// Lets `state.txt` be brought up to date within a second, together with `seen.txt`.
     pub(super) fn keep_checkpoint_soon(&mut self) {
-        self.seen_due_us.get_or_insert(self.now.mono_us + SEEN_PAUSE_US);
+        self.seen.save_soon(self.now.mono_us);
     }
 
     /// Brings `state.txt` up to date.

@@ -2,7 +2,7 @@
 
 use log::{info, warn};
 
-use super::{Fatal, LoopState, Server, fatal, shrink};
+use super::{Fatal, LoopState, Server, fatal};
 use crate::ids::ConnectionId;
 use crate::limits::{GOODBYE_US, SHUTDOWN_FLUSH_US, STALL_US};
 use crate::log::journal::LOG_FILE;
@@ -78,10 +78,10 @@ impl<N: Net, S: Storage> Server<N, S> {
 
     /// Ends a session.
     pub(super) fn leave(&mut self, id: ConnectionId, end: End, reason: &str) {
-        if let Some(pending) = self.pending_headers.remove(&id) {
+        if let Some(pending) = self.strangers.headers.remove(&id) {
             return info!("{}: closed: {reason}", pending.peer);
         }
-        self.tasks.remove(&id);
+        self.answers.take(id);
         if let Some(account) = self.chat.account_of(id.session()) {
             self.note_end(id, account, end);
             if let Some(peer) = self.chat.peer_of(id.session()) {
@@ -95,10 +95,7 @@ impl<N: Net, S: Storage> Server<N, S> {
     pub(super) fn reap(&mut self) {
         self.close_doomed();
         self.strangers.shrink();
-        self.logins.shrink();
-        self.readers.shrink();
-        shrink(&mut self.tasks);
-        shrink(&mut self.pending_headers);
+        self.answers.shrink();
     }
 
     pub(super) fn close_doomed(&mut self) {
@@ -140,7 +137,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         if !self.reactor.is_empty() {
             return Ok(LoopState::Running);
         }
-        self.save_seen();
+        self.seen.save(self.chat.accounts());
         self.journal.sync().map_err(fatal("chat_history.txt cannot be synced"))?;
         self.finish_index();
         self.restore_files()?;

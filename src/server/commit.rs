@@ -10,12 +10,60 @@ use std::io;
 use log::error;
 
 use super::{Fatal, Server, fatal};
-use crate::limits::{LOOK_PAUSE_US, SECOND_US};
+use crate::clock::{Now, World};
+use crate::limits::{LOOK_PAUSE_US, Micros, SECOND_US};
 use crate::log::journal::{Batch, Commit, Committed, LOG_FILE};
 use crate::log::storage::{AppendError, Storage};
 use crate::protocol::reply::Error;
+use crate::session::effects::{Context, Effects};
 use crate::state::users_file::{RecordsSaved, USERS_FILE};
 use crate::transport::net::Net;
+
+/// What the turn has caused so far, to be committed and then released.
+pub(super) struct Stage {
+    /// The messages. Commit takes the batch and release puts it back.
+    pub batch: Batch,
+    /// The account records, and all that is to happen once they and the messages are saved.
+    pub effects: Effects,
+}
+
+impl Stage {
+    /// An empty stage.
+    pub fn new(batch: Batch) -> Stage {
+        Stage { batch, effects: Effects::default() }
+    }
+
+    /// What the chat needs to handle a line or to continue its work.
+    pub fn context<'a>(&'a mut self, now: Now, world: &'a mut dyn World) -> Context<'a> {
+        Context { now, world, batch: &mut self.batch, effects: &mut self.effects }
+    }
+
+    /// Whether no more lines should be handled in this turn.
+    pub fn is_full(&self) -> bool {
+        self.batch.is_full() || self.effects.is_full()
+    }
+
+    /// Whether nothing is to be saved.
+    fn saves_nothing(&self) -> bool {
+        self.batch.is_empty() && self.effects.saves().is_empty()
+    }
+}
+
+/// When a commit does more than save what is staged.
+#[derive(Default)]
+pub(super) struct FileTimers {
+    /// When to check again that the files are still at their paths.
+    look_us: Micros,
+    /// When the log is to be synced, under `--sync second`.
+    sync_us: Option<Micros>,
+}
+
+impl FileTimers {
+    /// When a commit is due although nothing is staged.
+    pub fn due_us(&self) -> Option<Micros> {
+        self.sync_us
+    }
+}
 
 /// The proof that a turn was committed, and what became of it; nothing is released without one. Only
 /// [`Server::commit`] makes it.
@@ -55,10 +103,10 @@ impl<N: Net, S: Storage> Server<N, S> {
 
     /// Commits the batch, and syncs the log if that is due.
     fn commit_messages(&mut self) -> Result<Result<Committed, Error<'static>>, Fatal> {
-        if !self.batch.is_empty() {
+        if !self.stage.batch.is_empty() {
             self.keep_checkpoint_soon();
         }
-        let batch = std::mem::take(&mut self.batch);
+        let batch = std::mem::take(&mut self.stage.batch);
         let messages = match self
             .journal
             .commit(batch)
@@ -66,25 +114,25 @@ impl<N: Net, S: Storage> Server<N, S> {
         {
             Commit::Saved(committed) => Ok(committed),
             Commit::Refused(batch, why) => {
-                self.batch = batch;
+                self.stage.batch = batch;
                 Err(refusal(LOG_FILE, &why))
             }
         };
-        if self.sync_due_us.is_some_and(|due_us| due_us <= self.now.mono_us) {
+        if self.file_timers.sync_us.is_some_and(|due_us| due_us <= self.now.mono_us) {
             self.journal.sync().map_err(fatal("chat_history.txt cannot be synced"))?;
-            self.sync_due_us = None;
+            self.file_timers.sync_us = None;
             self.keep_checkpoint_soon();
-        } else if self.sync_due_us.is_none() && self.journal.is_unsynced() {
-            self.sync_due_us = Some(self.now.mono_us + SECOND_US);
+        } else if self.file_timers.sync_us.is_none() && self.journal.is_unsynced() {
+            self.file_timers.sync_us = Some(self.now.mono_us + SECOND_US);
         }
         Ok(messages)
     }
 
     fn commit_accounts(&mut self) -> Result<Result<RecordsSaved, Error<'static>>, Fatal> {
-        if !self.effects.saves().is_empty() {
+        if !self.stage.effects.saves().is_empty() {
             self.keep_checkpoint_soon();
         }
-        let records = self.effects.saves().iter().flat_map(|save| &save.records);
+        let records = self.stage.effects.saves().iter().flat_map(|save| &save.records);
         match self.users.commit(&mut self.storage, records) {
             Ok(saved) => Ok(Ok(saved)),
             Err(AppendError::Refused(why)) => Ok(Err(refusal(USERS_FILE, &why))),
@@ -97,11 +145,10 @@ impl<N: Net, S: Storage> Server<N, S> {
     /// Checks at most once per second, before a commit, that the files are still at their paths. Anything appended
     /// to a file that was removed or renamed would be lost at the next start.
     fn look_at_files(&mut self) -> Result<(), Fatal> {
-        let has_something = !self.batch.is_empty() || !self.effects.saves().is_empty();
-        if !has_something || self.now.mono_us < self.look_due_us {
+        if self.stage.saves_nothing() || self.now.mono_us < self.file_timers.look_us {
             return Ok(());
         }
-        self.look_due_us = self.now.mono_us + LOOK_PAUSE_US;
+        self.file_timers.look_us = self.now.mono_us + LOOK_PAUSE_US;
         let is_lost = [
             (USERS_FILE, self.users.look(&self.storage).map_err(fatal("the data directory"))?),
             (LOG_FILE, self.journal.look(&self.storage).map_err(fatal("the data directory"))?),

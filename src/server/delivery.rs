@@ -10,17 +10,27 @@ use crate::ids::{AccountId, ConnectionId, SessionId};
 use crate::limits::{LOGIN_GRACE_US, REPLAY_BYTES_BEFORE_LINES, REPLAY_STEPS_BEFORE_LINES, STALL_US};
 use crate::log::cursor::Cursor;
 use crate::log::storage::Storage;
+use crate::protocol::record::Timestamp;
 use crate::protocol::reply::{Notice, Reply};
 use crate::session::effects::{Effect, Effects};
+use crate::transport::feed::Position;
 use crate::transport::net::Net;
 use crate::transport::reactor::{Activity, Attention};
+
+/// How far the feed was when it was last flushed.
+pub(super) struct Flushed {
+    /// Its end.
+    pub end: Position,
+    /// The timestamp of the last message.
+    pub last: Timestamp,
+}
 
 impl<N: Net, S: Storage> Server<N, S> {
     /// Carries out the turn's effects, now that it is committed.
     pub(super) fn release(&mut self, gate: Gate) {
-        let saves = self.effects.take_saves();
-        let mut effects = std::mem::take(&mut self.effects);
-        self.effects = std::mem::take(&mut self.spare_effects);
+        let saves = self.stage.effects.take_saves();
+        let mut effects = std::mem::take(&mut self.stage.effects);
+        self.stage.effects = std::mem::take(&mut self.scratch.effects);
         self.release_effects(&effects, &gate);
         effects.clear();
         for save in &saves {
@@ -31,9 +41,9 @@ impl<N: Net, S: Storage> Server<N, S> {
         // These effects follow from the saved records and stage nothing, so they need not wait for another turn.
         self.release_effects(&effects, &gate);
         effects.clear();
-        self.spare_effects = effects;
+        self.scratch.effects = effects;
         if let Some(batch) = gate.recycle() {
-            self.batch = batch;
+            self.stage.batch = batch;
         }
     }
 
@@ -68,9 +78,9 @@ impl<N: Net, S: Storage> Server<N, S> {
 
     /// Sends a reply to a connection after all that it is sent already.
     pub(super) fn reply<'a>(&mut self, id: ConnectionId, reply: impl Into<Reply<'a>>) {
-        self.text.clear();
-        writeln!(self.text, "{}", reply.into()).expect("writing to a string cannot fail");
-        self.reactor.push_direct(id, self.text.as_bytes(), &self.feed);
+        self.scratch.text.clear();
+        writeln!(self.scratch.text, "{}", reply.into()).expect("writing to a string cannot fail");
+        self.reactor.push_direct(id, self.scratch.text.as_bytes(), &self.feed);
     }
 
     /// Sends a private message to all sessions of its two accounts that follow the feed. The others read it in the
@@ -125,11 +135,10 @@ impl<N: Net, S: Storage> Server<N, S> {
 
     /// Flushes each connection that has pending output with one vectored write.
     pub(super) fn flush(&mut self) {
-        let has_grown = self.feed.end() > self.flushed;
-        let mut attention = std::mem::take(&mut self.attention);
+        let has_grown = self.feed.end() > self.flushed.end;
+        let mut attention = std::mem::take(&mut self.scratch.attention);
         self.reactor.flush(&self.feed, has_grown, self.journal.last(), self.now.mono_us, &mut attention);
-        self.flushed = self.feed.end();
-        self.flushed_last = self.journal.last();
+        self.flushed = Flushed { end: self.feed.end(), last: self.journal.last() };
         for (id, attention) in attention.drain(..) {
             match attention {
                 Attention::Drained => self.queue_task(id),
@@ -138,7 +147,7 @@ impl<N: Net, S: Storage> Server<N, S> {
                 Attention::Broken => self.broken(id),
             }
         }
-        self.attention = attention;
+        self.scratch.attention = attention;
         self.feed.trim(self.reactor.all_have_the_feed());
     }
 }

@@ -26,14 +26,14 @@ impl<N: Net, S: Storage> Server<N, S> {
     /// Waits for the header of a connection that a proxy has opened.
     pub(super) fn await_header(&mut self, id: ConnectionId, peer: SocketAddr) {
         self.strangers.add(id, peer.ip(), false);
-        let other = self.pending_headers.insert(id, PendingHeader { peer, bytes: Vec::new() });
+        let other = self.strangers.headers.insert(id, PendingHeader { peer, bytes: Vec::new() });
         assert!(other.is_none(), "a number is given again only after its connection is gone");
     }
 
     /// Reads all of a connection's header that has arrived. Returns whether the connection takes lines now.
     pub(super) fn read_header(&mut self, id: ConnectionId) -> bool {
         loop {
-            let Some(pending) = self.pending_headers.get_mut(&id) else { return false };
+            let Some(pending) = self.strangers.headers.get_mut(&id) else { return false };
             let Some(connection) = self.reactor.connection(id) else { return false };
             match proxy::parse(&pending.bytes) {
                 Ok(Some(header)) => return self.complete_header(id, header),
@@ -58,7 +58,7 @@ impl<N: Net, S: Storage> Server<N, S> {
     /// Admits a connection under the address in its header, unless that address has too many connections. Returns
     /// whether it is admitted.
     fn complete_header(&mut self, id: ConnectionId, header: proxy::Header) -> bool {
-        let Some(pending) = self.pending_headers.remove(&id) else { return false };
+        let Some(pending) = self.strangers.headers.remove(&id) else { return false };
         let peer = header.source.unwrap_or(pending.peer);
         self.strangers.remove(id);
         if let Some(refusal) = self.refusal_of_address(peer) {
@@ -80,7 +80,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         // If the server itself was late, the header may be there. Its client then receives the timeout error.
         if self.now.mono_us < deadline_us || self.read_header(id) {
             self.reactor.arm(id, deadline_us);
-        } else if self.pending_headers.contains_key(&id) {
+        } else if self.strangers.headers.contains_key(&id) {
             self.close_without_header(id, "no PROXY header in time");
         }
     }

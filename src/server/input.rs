@@ -13,7 +13,7 @@ use crate::log::storage::Storage;
 use crate::protocol::command::{self, Command, Misuse};
 use crate::protocol::line::{Next, Protocol, TIMING_MARK_ANSWER};
 use crate::protocol::reply::Error;
-use crate::session::effects::{Context, Effects};
+use crate::session::effects::Effects;
 use crate::session::quota::line_due_after;
 use crate::transport::net::Net;
 use crate::transport::reactor::Connection;
@@ -29,17 +29,17 @@ impl<N: Net, S: Storage> Server<N, S> {
     /// Reads and handles the lines of ready connections that are logged in, one connection at a time, so that input is
     /// handled while it is in the cache and one buffer serves all.
     pub(super) fn handle(&mut self, world: &mut dyn World) {
-        let mut ready = std::mem::take(&mut self.ready);
+        let mut ready = std::mem::take(&mut self.scratch.ready);
         self.reactor.take_ready(&mut ready);
         for (position, &id) in ready.iter().enumerate() {
-            if self.batch.is_full() || self.effects.is_full() {
+            if self.stage.is_full() {
                 // Connections that were not served come before those that filled the batch.
                 self.reactor.schedule_first(&ready[position..]);
                 break;
             }
             self.handle_ready(id, &mut { LINES_PER_TURN_MAX }, world);
         }
-        self.ready = ready;
+        self.scratch.ready = ready;
     }
 
     /// Does the same for connections without a login, for a bounded time. What they cause is committed and released
@@ -55,7 +55,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         for _ in 0..waiting {
             let Some(id) = self.reactor.take_ready_stranger() else { continue };
             self.handle_ready(id, &mut lines_left, world);
-            let is_full = lines_left == 0 || self.batch.is_full() || self.effects.is_full();
+            let is_full = lines_left == 0 || self.stage.is_full();
             if is_full || world.now().mono_us.saturating_sub(started_us) >= STRANGERS_SLICE_US {
                 return;
             }
@@ -64,7 +64,7 @@ impl<N: Net, S: Storage> Server<N, S> {
 
     /// Reads from a ready connection and handles its lines.
     fn handle_ready(&mut self, id: ConnectionId, lines_left: &mut u32, world: &mut dyn World) {
-        if self.pending_headers.contains_key(&id) && !self.read_header(id) {
+        if self.strangers.headers.contains_key(&id) && !self.read_header(id) {
             return;
         }
         let bytes = self.fill(id);
@@ -119,12 +119,12 @@ impl<N: Net, S: Storage> Server<N, S> {
     /// Handles lines of a connection as long as it may be given any, and there are lines left in this turn.
     fn handle_lines(&mut self, id: ConnectionId, lines_left: &mut u32, world: &mut dyn World) {
         let now_us = self.now.mono_us;
-        let (effects_before, batch_before) = (self.effects.bytes(), self.batch.bytes());
+        let (effects_before, batch_before) = (self.stage.effects.bytes(), self.stage.batch.bytes());
         for _ in 0..LINES_PER_TURN_MAX {
             if !self.takes_lines(id) {
                 return;
             }
-            if self.batch.is_full() || self.effects.is_full() || *lines_left == 0 {
+            if self.stage.is_full() || *lines_left == 0 {
                 return self.reactor.schedule(id);
             }
             let Some(connection) = self.reactor.connection(id) else { return };
@@ -140,32 +140,35 @@ impl<N: Net, S: Storage> Server<N, S> {
                 return self.reactor.arm(id, due_us);
             }
             // Replies to this turn's lines are not in the outbox yet. Public messages never will be.
-            let replies = self.effects.bytes() - effects_before;
-            let receipts =
-                if self.effects.ends_with_whisper() { self.batch.bytes() - batch_before } else { 0 };
+            let replies = self.stage.effects.bytes() - effects_before;
+            let receipts = if self.stage.effects.ends_with_whisper() {
+                self.stage.batch.bytes() - batch_before
+            } else {
+                0
+            };
             if replies + receipts > connection.reply_bytes_max() {
                 return self.reactor.schedule(id);
             }
-            let (text, effects) = (&mut self.text, &mut self.effects);
             match connection.input.next_line() {
                 Next::Line(line) => {
-                    let input = command::read(line, text);
+                    let input = command::read(line, &mut self.scratch.text);
                     *lines_left -= 1;
                     count_line(self.options.rate, connection, is_attempt(&input.command), now_us);
-                    let (now, batch) = (self.now, &mut self.batch);
-                    self.chat.line(id.session(), input, &mut Context { now, world, batch, effects });
+                    self.chat.line(id.session(), input, &mut self.stage.context(self.now, world));
                 }
                 Next::TooLong => {
                     *lines_left -= 1;
                     count_line(self.options.rate, connection, false, now_us);
-                    effects.direct(id.session(), Error::LineTooLong { limit: LINE_BYTES_MAX as u64 });
+                    let error = Error::LineTooLong { limit: LINE_BYTES_MAX as u64 };
+                    self.stage.effects.direct(id.session(), error);
                 }
                 Next::Endless => {
-                    effects.direct(id.session(), Error::EndlessLine { bytes: UNENDED_BYTES_MAX as u64 });
+                    let error = Error::EndlessLine { bytes: UNENDED_BYTES_MAX as u64 };
+                    self.stage.effects.direct(id.session(), error);
                     return self.hang_up(id, End::Forced, "a line without end");
                 }
                 Next::Foreign(protocol) => {
-                    turn_away(id, protocol, effects);
+                    turn_away(id, protocol, &mut self.stage.effects);
                     return self.hang_up(id, End::Forced, "it speaks another protocol");
                 }
                 Next::Nothing => return self.end_of_lines(id),
@@ -184,7 +187,7 @@ impl<N: Net, S: Storage> Server<N, S> {
             return;
         }
         if !connection.input.is_empty() {
-            self.effects.direct(id.session(), Error::UnfinishedLine);
+            self.stage.effects.direct(id.session(), Error::UnfinishedLine);
         }
         let gone = connection.is_broken() || connection.hung_up;
         if gone {

@@ -17,7 +17,6 @@ use crate::log::storage::{File, Storage};
 use crate::protocol::name::Name;
 use crate::protocol::record::{Audience, Timestamp};
 use crate::session::Chat;
-use crate::session::effects::Context;
 use crate::state::durable::State;
 use crate::transport::net::Net;
 
@@ -178,9 +177,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         if !is_first_part {
             scan.report(self.chat.state());
         }
-        let (now, batch, effects) = (self.now, &mut self.batch, &mut self.effects);
-        let mut context = Context { now, world, batch, effects };
-        self.chat.names_known(&mut context);
+        self.chat.names_known(&mut self.stage.context(self.now, world));
         self.keep_names();
         is_first_part.then(|| scan.verification())
     }

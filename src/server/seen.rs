@@ -5,20 +5,74 @@
 //! lost, or silent when the server ends the session, only the second one does, and the account's mark moves back unless
 //! another session was sent more. This may repeat messages and never hides any.
 
+use std::collections::BTreeSet;
+
 use super::Server;
 use super::closing::End;
 use crate::ids::{AccountId, ConnectionId, SessionId};
-use crate::limits::{SEEN_PAUSE_US, SEEN_PER_SAVE_MAX};
+use crate::limits::{Micros, SEEN_PAUSE_US, SEEN_PER_SAVE_MAX};
 use crate::log::offset::Offset;
-use crate::log::storage::Storage;
+use crate::log::storage::{File, Storage};
 use crate::protocol::record::Timestamp;
+use crate::state::accounts::Accounts;
+use crate::state::marks::SeenFile;
 use crate::transport::net::Net;
 use crate::transport::reactor::Connection;
+
+/// The read marks, and when they are saved.
+pub(super) struct ReadMarks<F> {
+    file: SeenFile<F>,
+    /// Accounts whose marks have changed since they were saved.
+    pending: BTreeSet<AccountId>,
+    /// When `seen.txt` and `state.txt` are to be brought up to date; `None` while they are.
+    due_us: Option<Micros>,
+    /// Where among the connections that goes on.
+    next: usize,
+}
+
+impl<F: File> ReadMarks<F> {
+    /// The marks of a server that starts.
+    pub fn new(file: SeenFile<F>) -> ReadMarks<F> {
+        ReadMarks { file, pending: BTreeSet::new(), due_us: None, next: 0 }
+    }
+
+    /// When marks, or the checkpoint, are to be saved.
+    pub fn due_us(&self) -> Option<Micros> {
+        self.due_us
+    }
+
+    /// Lets the checkpoint be saved within a second, together with the marks.
+    pub fn save_soon(&mut self, now_us: Micros) {
+        self.due_us.get_or_insert(now_us + SEEN_PAUSE_US);
+    }
+
+    /// Lets the mark of an account be saved within a second.
+    fn save_mark_soon(&mut self, account: AccountId, now_us: Micros) {
+        self.pending.insert(account);
+        self.save_soon(now_us);
+    }
+
+    /// Sets the mark of an account, and lets it be saved if it has changed.
+    fn set(&mut self, account: AccountId, mark: Timestamp, now_us: Micros) {
+        if mark != self.file.mark(account) {
+            self.file.set_mark(account, mark);
+            self.save_mark_soon(account, now_us);
+        }
+    }
+
+    /// Appends the marks that have changed, all at once. If that fails, they are saved later: a mark that has moved
+    /// back must not be forgotten.
+    pub fn save(&mut self, accounts: &Accounts) {
+        if self.file.append(accounts, self.pending.iter().copied()) {
+            self.pending.clear();
+        }
+    }
+}
 
 impl<N: Net, S: Storage> Server<N, S> {
     /// Updates the account's mark at the end of one of its sessions.
     pub(super) fn note_end(&mut self, id: ConnectionId, account: AccountId, end: End) {
-        let (mark, now_us) = (self.flushed_last, self.now.mono_us);
+        let (mark, now_us) = (self.flushed.last, self.now.mono_us);
         let Some(connection) = self.reactor.connection(id) else { return };
         let is_lost = connection.is_broken()
             || connection.hung_up
@@ -29,10 +83,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         let Some(certain) = received.max(self.certain(account, Some(id))) else { return };
         self.share_certain(account, certain);
         let seen = self.reach(account, Some(id), certain, |it| it.delivered_now(mark));
-        if seen != self.seen.mark(account) {
-            self.seen.set_mark(account, seen);
-            self.save_seen_soon(account);
-        }
+        self.seen.set(account, seen, now_us);
     }
 
     /// Returns the message after which a session that just logged in is shown what its account missed. Messages that
@@ -44,16 +95,16 @@ impl<N: Net, S: Storage> Server<N, S> {
         is_new: bool,
     ) -> Timestamp {
         if is_new {
-            self.seen.set_mark(account, self.journal.last());
+            self.seen.file.set_mark(account, self.journal.last());
         } else {
             self.note_seen(account);
         }
         // Its first mark reserves its name.
         if is_new && self.journal.end() > Offset::START {
-            self.save_seen_soon(account);
+            self.seen.save_mark_soon(account, self.now.mono_us);
         }
-        let (mark, now_us) = (self.flushed_last, self.now.mono_us);
-        let certain = self.certain(account, Some(id)).unwrap_or(self.seen.mark(account));
+        let (mark, now_us) = (self.flushed.last, self.now.mono_us);
+        let certain = self.certain(account, Some(id)).unwrap_or(self.seen.file.mark(account));
         let from = self.reach(account, Some(id), certain, |it| {
             if it.is_silent(now_us) { it.heard } else { it.delivered_now(mark) }
         });
@@ -65,14 +116,13 @@ impl<N: Net, S: Storage> Server<N, S> {
 
     /// Updates the account's mark to what its sessions were sent since.
     fn note_seen(&mut self, account: AccountId) {
-        let mark = self.flushed_last;
+        let mark = self.flushed.last;
         let Some(certain) = self.certain(account, None) else { return };
         self.share_certain(account, certain);
         let reach = self.reach(account, None, certain, |it| it.delivered_now(mark));
         // Only an end moves it back.
-        if reach > self.seen.mark(account) {
-            self.seen.set_mark(account, reach);
-            self.save_seen_soon(account);
+        if reach > self.seen.file.mark(account) {
+            self.seen.set(account, reach, self.now.mono_us);
         }
     }
 
@@ -119,41 +169,28 @@ impl<N: Net, S: Storage> Server<N, S> {
         }
     }
 
-    fn save_seen_soon(&mut self, account: AccountId) {
-        self.seen_pending.insert(account);
-        self.seen_due_us.get_or_insert(self.now.mono_us + SEEN_PAUSE_US);
-    }
-
     /// Saves the marks that have changed, once per second: those of logins and ends, and of a bounded number of other
     /// sessions.
     pub(super) fn keep_seen(&mut self) {
-        if self.seen_due_us.is_none_or(|due_us| due_us > self.now.mono_us) {
+        if self.seen.due_us.is_none_or(|due_us| due_us > self.now.mono_us) {
             return;
         }
-        let ids: Vec<_> = self.reactor.ids().filter(|&id| id.index() >= self.seen_next).collect();
-        self.seen_next = 0;
-        let most = self.seen_pending.len() + SEEN_PER_SAVE_MAX;
+        let ids: Vec<_> = self.reactor.ids().filter(|&id| id.index() >= self.seen.next).collect();
+        self.seen.next = 0;
+        let most = self.seen.pending.len() + SEEN_PER_SAVE_MAX;
         for id in ids {
-            if self.seen_pending.len() >= most {
-                self.seen_next = id.index();
+            if self.seen.pending.len() >= most {
+                self.seen.next = id.index();
                 break;
             }
             if let Some(account) = self.chat.account_of(id.session()) {
                 self.note_seen(account);
             }
         }
-        self.save_seen();
-        let has_more = self.seen_next > 0 || !self.seen_pending.is_empty();
-        self.seen_due_us = has_more.then_some(self.now.mono_us + SEEN_PAUSE_US);
-        self.seen.compact(&mut self.storage, self.chat.accounts());
+        self.seen.save(self.chat.accounts());
+        let has_more = self.seen.next > 0 || !self.seen.pending.is_empty();
+        self.seen.due_us = has_more.then_some(self.now.mono_us + SEEN_PAUSE_US);
+        self.seen.file.compact(&mut self.storage, self.chat.accounts());
         self.keep_checkpoint();
-    }
-
-    /// Appends the marks that have changed, all at once. If that fails, they are saved later: a mark that has moved
-    /// back must not be forgotten.
-    pub(super) fn save_seen(&mut self) {
-        if self.seen.append(self.chat.accounts(), self.seen_pending.iter().copied()) {
-            self.seen_pending.clear();
-        }
     }
 }

@@ -1,16 +1,18 @@
 //! Startup: recovers the data directory, in the order in which its files depend on each other.
 
-use std::collections::{BTreeSet, HashMap};
 use std::io;
 
 use log::info;
 
 use super::admission::Strangers;
+use super::answers::Answers;
 use super::clock::Clock;
+use super::commit::{FileTimers, Stage};
+use super::delivery::Flushed;
 use super::indexing::Indexing;
-use super::rotation::Rotation;
 use super::scan::Scan;
-use super::{Fatal, Options, Server, fatal};
+use super::seen::ReadMarks;
+use super::{Fatal, Options, Scratch, Server, fatal};
 use crate::clock::Now;
 use crate::limits::CONNECTIONS_RESERVED_MAX;
 use crate::log::chunk::Chunk;
@@ -19,7 +21,6 @@ use crate::log::offset::Offset;
 use crate::log::recovery::RecoverError;
 use crate::log::storage::{File, Storage};
 use crate::session::Chat;
-use crate::session::effects::Effects;
 use crate::session::quota::ByteLimits;
 use crate::state::checkpoint::{Checkpoint, CheckpointFile, Known};
 use crate::state::event::Event;
@@ -82,36 +83,24 @@ impl<N: Net, S: Storage> Server<N, S> {
             options,
             reactor: Reactor::new(net, reserved),
             storage,
-            batch: journal.new_batch(),
-            flushed_last: journal.last(),
+            stage: Stage::new(journal.new_batch()),
+            flushed: Flushed { end: feed.end(), last: journal.last() },
             journal,
             users,
-            seen,
+            seen: ReadMarks::new(seen),
             checkpoint,
             chat,
-            flushed: feed.end(),
             feed,
-            effects: Effects::default(),
-            tasks: HashMap::new(),
-            logins: Rotation::default(),
-            readers: Rotation::default(),
+            answers: Answers::default(),
             scan,
             indexing: Indexing::default(),
             clock: Clock::default(),
             chunk: Chunk::default(),
             strangers: Strangers::default(),
-            pending_headers: HashMap::new(),
             now: Now::default(),
-            seen_pending: BTreeSet::new(),
-            seen_due_us: None,
-            seen_next: 0,
-            look_due_us: 0,
-            sync_due_us: None,
+            file_timers: FileTimers::default(),
             stops_at_us: None,
-            ready: Vec::new(),
-            attention: Vec::new(),
-            spare_effects: Effects::default(),
-            text: String::new(),
+            scratch: Scratch::default(),
         })
     }
 }
