@@ -55,9 +55,10 @@
 //!
 //! 1. *handle* reads `hello\n` into the connection's [`protocol::line::LineBuffer`], which exists only while it holds
 //!    something.
-//! 2. It cleans the line, [`protocol::command::parse`] turns it into a command, and [`session::Chat::line`] stages the
-//!    message, if the state admits it, in the turn's [`log::journal::Batch`], which gives it its timestamp and its
-//!    final bytes. An [`session::effects::Effect::Say`] refers to it.
+//! 2. If the connection waits for nothing, which `server/waiting.rs` decides, it cleans the line.
+//!    [`protocol::command::parse`] turns it into a command, and [`session::Chat::line`] stages the message, if the
+//!    state admits it, in the turn's [`log::journal::Batch`], which gives it its timestamp and its final bytes. An
+//!    [`session::effects::Effect::Say`] refers to it.
 //! 3. *commit* appends the whole batch to the log at once and syncs it, and then does the same with the turn's account
 //!    records and `users.txt`. A refused write refuses everything after it. Only commit yields the `Gate` that release
 //!    needs, and only through that is there a [`log::journal::Committed`], the only way to the bytes of a staged line.

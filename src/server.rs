@@ -20,6 +20,7 @@ mod scan;
 mod seen;
 mod startup;
 mod usage;
+mod waiting;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -34,11 +35,11 @@ use self::closing::End;
 use self::commit::{FileTimers, Stage};
 use self::delivery::Flushed;
 use self::indexing::Indexing;
-use self::input::line_due_us;
 pub use self::options::Options;
 use self::scan::Scan;
 use self::seen::ReadMarks;
 pub use self::usage::Usage;
+use self::waiting::line_due_us;
 
 use crate::clock::{Now, World};
 use crate::ids::ConnectionId;
@@ -198,11 +199,11 @@ impl<N: Net, S: Storage> Server<N, S> {
 
     /// Acts on what is due on a connection, and arms it for what is due next.
     fn look_at(&mut self, id: ConnectionId) {
-        if self.strangers.headers.contains_key(&id) {
-            return self.expire_header(id);
-        }
         let now_us = self.now.mono_us;
         let Some(connection) = self.reactor.connection(id) else { return };
+        if connection.awaits_header() {
+            return self.expire_header(id);
+        }
         let since_us = connection.since_us;
         let line_due_us = line_due_us(self.options.rate, connection);
         let is_logged_in = connection.is_logged_in;

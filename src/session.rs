@@ -60,6 +60,8 @@ enum Waiting {
     ForHash(Box<Attempt>),
     /// For the names in the history to be known, before a registration.
     ForNames(Box<Attempt>),
+    /// For the next turn, because its account has an event in this one.
+    ForTurn,
     ForAnswer,
     /// Its last line is queued, and the server is about to close it.
     ForEnd,
@@ -109,9 +111,9 @@ pub struct Chat {
     /// Codes of sessions that are about to choose a new password.
     accepted_codes: HashMap<SessionId, AcceptedCode>,
     names: Names,
-    /// Registrations that wait until all names are known.
+    /// The sessions that wait with a registration until all names are known, in this order.
     unnamed: Vec<SessionId>,
-    /// Sessions whose line waits for the next turn, because their account has an event in this one.
+    /// The sessions whose line waits for the next turn, in this order.
     postponed: Vec<SessionId>,
 }
 

@@ -28,6 +28,9 @@ impl<N: Net, S: Storage> Server<N, S> {
         self.strangers.add(id, peer.ip(), false);
         let other = self.strangers.headers.insert(id, PendingHeader { peer, bytes: Vec::new() });
         assert!(other.is_none(), "a number is given again only after its connection is gone");
+        if let Some(connection) = self.reactor.connection(id) {
+            connection.await_header();
+        }
     }
 
     /// Reads all of a connection's header that has arrived. Returns whether the connection takes lines now.
@@ -66,6 +69,9 @@ impl<N: Net, S: Storage> Server<N, S> {
             self.reactor.dismiss(id, &self.feed, self.now.mono_us);
             return false;
         }
+        if let Some(connection) = self.reactor.connection(id) {
+            connection.begin_to_talk();
+        }
         self.open_session(id, peer);
         let input = &pending.bytes[header.length..];
         self.reactor.push_input(id, input);
@@ -80,7 +86,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         // If the server itself was late, the header may be there. Its client then receives the timeout error.
         if self.now.mono_us < deadline_us || self.read_header(id) {
             self.reactor.arm(id, deadline_us);
-        } else if self.strangers.headers.contains_key(&id) {
+        } else if self.reactor.connection(id).is_some_and(|it| it.awaits_header()) {
             self.close_without_header(id, "no PROXY header in time");
         }
     }

@@ -3,29 +3,21 @@
 use super::Server;
 use super::answers::Task;
 use super::closing::End;
+use super::waiting::{Wait, count_line, line_due_us};
 use crate::clock::World;
 use crate::ids::ConnectionId;
 use crate::limits::{
-    ATTEMPT_US, LINE_BYTES_MAX, LINES_PER_TURN_MAX, Micros, SECOND_US, STRANGERS_LINES_PER_TURN_MAX,
-    STRANGERS_SLICE_US, UNENDED_BYTES_MAX,
+    LINE_BYTES_MAX, LINES_PER_TURN_MAX, Micros, SECOND_US, STRANGERS_LINES_PER_TURN_MAX, STRANGERS_SLICE_US,
+    UNENDED_BYTES_MAX,
 };
 use crate::log::storage::Storage;
 use crate::protocol::command::{self, Command, Misuse};
 use crate::protocol::line::{Next, Protocol, TIMING_MARK_ANSWER};
 use crate::protocol::reply::Error;
 use crate::session::effects::Effects;
-use crate::session::quota::line_due_after;
 use crate::transport::net::Net;
-use crate::transport::reactor::Connection;
 
 impl<N: Net, S: Storage> Server<N, S> {
-    /// Whether lines of a connection may be handled: all earlier lines are answered, and not too much output is
-    /// pending.
-    pub(super) fn takes_lines(&mut self, id: ConnectionId) -> bool {
-        let Some(connection) = self.reactor.connection(id) else { return false };
-        connection.takes_lines(&self.feed) && !self.chat.is_waiting(id.session())
-    }
-
     /// Reads and handles the lines of ready connections that are logged in, one connection at a time, so that input is
     /// handled while it is in the cache and one buffer serves all.
     pub(super) fn handle(&mut self, world: &mut dyn World) {
@@ -64,7 +56,8 @@ impl<N: Net, S: Storage> Server<N, S> {
 
     /// Reads from a ready connection and handles its lines.
     fn handle_ready(&mut self, id: ConnectionId, lines_left: &mut u32, world: &mut dyn World) {
-        if self.strangers.headers.contains_key(&id) && !self.read_header(id) {
+        let awaits_header = self.reactor.connection(id).is_some_and(|it| it.awaits_header());
+        if awaits_header && !self.read_header(id) {
             return;
         }
         let bytes = self.fill(id);
@@ -83,7 +76,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         let Some(connection) = self.reactor.connection(id) else { return 0 };
         if connection.is_lingering() {
             self.reactor.discard_input(id, self.now.mono_us);
-        } else if self.takes_lines(id) && !self.must_wait_to_read(id) {
+        } else if self.held_by(id).is_none() && !self.must_wait_to_read(id) {
             let bytes = self.reactor.fill(id, self.now.mono_us);
             if self.reactor.connection(id).is_some_and(|it| it.input.take_timing_mark()) {
                 self.reactor.push_direct(id, TIMING_MARK_ANSWER, &self.feed);
@@ -119,36 +112,16 @@ impl<N: Net, S: Storage> Server<N, S> {
     /// Handles lines of a connection as long as it may be given any, and there are lines left in this turn.
     fn handle_lines(&mut self, id: ConnectionId, lines_left: &mut u32, world: &mut dyn World) {
         let now_us = self.now.mono_us;
-        let (effects_before, batch_before) = (self.stage.effects.bytes(), self.stage.batch.bytes());
+        let used = self.used();
         for _ in 0..LINES_PER_TURN_MAX {
-            if !self.takes_lines(id) {
-                return;
-            }
-            if self.stage.is_full() || *lines_left == 0 {
-                return self.reactor.schedule(id);
+            match self.wait_of(id, used, *lines_left) {
+                None => {}
+                Some(Wait::Rate(due_us)) => return self.reactor.arm(id, due_us),
+                Some(Wait::Turn) => return self.reactor.schedule(id),
+                // It is scheduled when that ends.
+                Some(Wait::Connection(_) | Wait::Session) => return,
             }
             let Some(connection) = self.reactor.connection(id) else { return };
-            let has_more = !connection.input.is_empty() || (!connection.is_logged_in && connection.readable);
-            if has_more
-                && connection.line_due_us == 0
-                && let (Some(account), Some(rate)) = (self.chat.account_of(id.session()), self.options.rate)
-            {
-                connection.line_due_us = self.chat.quotas.claim_line(account, rate, now_us);
-            }
-            let due_us = line_due_us(self.options.rate, connection);
-            if due_us > now_us && has_more {
-                return self.reactor.arm(id, due_us);
-            }
-            // Replies to this turn's lines are not in the outbox yet. Public messages never will be.
-            let replies = self.stage.effects.bytes() - effects_before;
-            let receipts = if self.stage.effects.ends_with_whisper() {
-                self.stage.batch.bytes() - batch_before
-            } else {
-                0
-            };
-            if replies + receipts > connection.reply_bytes_max() {
-                return self.reactor.schedule(id);
-            }
             match connection.input.next_line() {
                 Next::Line(line) => {
                     let input = command::read(line, &mut self.scratch.text);
@@ -197,28 +170,6 @@ impl<N: Net, S: Storage> Server<N, S> {
             self.begin(id, Task::Leave);
         }
     }
-}
-
-/// Returns when the next line of a connection may be handled: at the time that it claimed from its account, or by
-/// its own rate before the login.
-pub(super) fn line_due_us<S>(rate: Option<u32>, connection: &Connection<S>) -> Micros {
-    match rate {
-        Some(rate) if !connection.is_logged_in => line_due_after(rate, connection.line_due_us),
-        Some(_) => connection.line_due_us,
-        None => 0,
-    }
-}
-
-/// Counts a handled line of a connection. Before the login, an attempt to log in counts as many lines: a client that
-/// is refused and repeats it at once would otherwise keep the server busy with refusals.
-fn count_line<S>(rate: Option<u32>, connection: &mut Connection<S>, is_attempt: bool, now_us: Micros) {
-    connection.line_due_us = match rate {
-        Some(rate) if !connection.is_logged_in => {
-            let line_us = SECOND_US / Micros::from(rate);
-            connection.line_due_us.max(now_us) + if is_attempt { line_us.max(ATTEMPT_US) } else { line_us }
-        }
-        _ => 0,
-    };
 }
 
 /// Whether a line is an attempt to log in or to register.

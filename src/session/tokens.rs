@@ -23,10 +23,12 @@ pub(super) struct AcceptedCode {
 impl Chat {
     /// Issues a token. The session receives it once it is stored.
     pub(super) fn token(&mut self, id: SessionId, account: AccountId, context: &mut Context<'_>) {
-        self.session_mut(id).waiting = Waiting::ForAnswer;
         if context.effects.is_staged(&self.accounts()[account].name) {
-            self.postponed.push(id);
-        } else if let Err(error) = self.stage_token(id, account, context) {
+            self.session_mut(id).waiting = Waiting::ForTurn;
+            return self.postponed.push(id);
+        }
+        self.session_mut(id).waiting = Waiting::ForAnswer;
+        if let Err(error) = self.stage_token(id, account, context) {
             context.effects.direct(id, error);
             self.resume(id, context.effects);
         }
@@ -35,7 +37,7 @@ impl Chat {
     /// Handles the lines that waited for the events of the last turn.
     pub(super) fn handle_postponed(&mut self, context: &mut Context<'_>) {
         for id in std::mem::take(&mut self.postponed) {
-            if !self.is_ending(id)
+            if matches!(self.session(id).waiting, Waiting::ForTurn)
                 && let Some(account) = self.session(id).account()
             {
                 self.token(id, account, context);

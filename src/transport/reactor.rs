@@ -15,8 +15,8 @@ use std::time::Duration;
 use log::warn;
 use slab::Slab;
 
-use self::connection::Closing;
-pub use self::connection::{Activity, Connection};
+use self::connection::Life;
+pub use self::connection::{Activity, Connection, Hold};
 pub use self::output::Attention;
 use crate::ids::ConnectionId;
 use crate::limits::{
@@ -94,7 +94,7 @@ impl<N: Net> Reactor<N> {
 
     /// A connection; `None` where it is gone, or about to be.
     pub fn connection(&mut self, id: ConnectionId) -> Option<&mut Connection<N::Stream>> {
-        self.connections.get_mut(id.index()).filter(|connection| connection.closing != Closing::Doomed)
+        self.connections.get_mut(id.index()).filter(|connection| connection.life != Life::Doomed)
     }
 
     /// All connections.
@@ -326,8 +326,8 @@ impl<N: Net> Reactor<N> {
         if connection.socket.broken || (connection.hung_up && connection.ended) {
             return self.doom(id);
         }
-        if connection.closing == Closing::No {
-            connection.closing = Closing::Flushing;
+        if connection.is_open() {
+            connection.life = Life::Flushing;
             self.make_dirty(id);
         }
     }
@@ -335,8 +335,8 @@ impl<N: Net> Reactor<N> {
     /// Closes a connection at the end of the turn, whatever it has still to be sent.
     pub fn doom(&mut self, id: ConnectionId) {
         let connection = &mut self.connections[id.index()];
-        if connection.closing != Closing::Doomed {
-            connection.closing = Closing::Doomed;
+        if connection.life != Life::Doomed {
+            connection.life = Life::Doomed;
             self.doomed.push(id);
         }
     }

@@ -61,7 +61,7 @@ pub struct Connection<S> {
     pub is_queued: bool,
     /// It is, or was, logged in: until then it has little room.
     pub is_logged_in: bool,
-    pub(super) closing: Closing,
+    pub(super) life: Life,
     pub(super) is_ready: bool,
     pub(super) is_dirty: bool,
     pub(super) lags: bool,
@@ -80,10 +80,25 @@ pub enum Activity {
     RestOfReplay,
 }
 
+/// Why no line of a connection may be handled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// It gives no lines: its PROXY header is not complete, or it is closing.
+    Life,
+    /// An answer is being made for it, or it reads the log behind the feed.
+    Task,
+    /// Its peer has not taken most of what it was answered before.
+    Socket,
+}
+
+/// Where a connection is in its life. It may begin with a header, and moves on in this order.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Closing {
-    No,
-    /// Once its outbox is empty.
+pub(super) enum Life {
+    /// The PROXY header with which it begins is not complete. It gives no lines.
+    Header,
+    /// Its lines are handled.
+    Talking,
+    /// It closes once its outbox is empty.
     Flushing,
     /// What it still sends is read and thrown away, so that the last answer is not overtaken by a reset.
     Lingering,
@@ -112,25 +127,46 @@ impl<S> Connection<S> {
             activity: Activity::None,
             is_queued: false,
             is_logged_in: false,
-            closing: Closing::No,
+            life: Life::Talking,
             is_ready: false,
             is_dirty: false,
             lags: false,
         }
     }
 
-    /// Whether lines are taken from it.
+    /// Whether it is not closing.
     pub fn is_open(&self) -> bool {
-        self.closing == Closing::No
+        matches!(self.life, Life::Header | Life::Talking)
     }
 
-    /// Whether another line of it may be handled, as far as the connection knows: no task is in the way, and its peer
-    /// has taken most of what it was answered before.
-    pub fn takes_lines(&self, feed: &Feed) -> bool {
-        self.is_open()
-            && matches!(self.activity, Activity::None | Activity::RestOfReplay)
-            && self.outbox.pending_direct() <= self.reply_bytes_max()
-            && !self.outbox.is_above_high_water(feed)
+    /// Whether its PROXY header is not complete.
+    pub fn awaits_header(&self) -> bool {
+        self.life == Life::Header
+    }
+
+    /// Takes no lines before its PROXY header. It was just made.
+    pub fn await_header(&mut self) {
+        self.life = Life::Header;
+    }
+
+    /// Takes lines, now that its PROXY header is complete.
+    pub fn begin_to_talk(&mut self) {
+        self.life = Life::Talking;
+    }
+
+    /// Why no line of it may be handled, as far as the connection knows; `None` if one may.
+    pub fn hold(&self, feed: &Feed) -> Option<Hold> {
+        if self.life != Life::Talking {
+            Some(Hold::Life)
+        } else if matches!(self.activity, Activity::Task | Activity::Replay) {
+            Some(Hold::Task)
+        } else if self.outbox.pending_direct() > self.reply_bytes_max()
+            || self.outbox.is_above_high_water(feed)
+        {
+            Some(Hold::Socket)
+        } else {
+            None
+        }
     }
 
     /// How much of what is held for it alone may wait for its socket before its lines wait too.
@@ -145,7 +181,7 @@ impl<S> Connection<S> {
 
     /// Whether it lingers after its last byte was sent.
     pub fn is_lingering(&self) -> bool {
-        self.closing == Closing::Lingering
+        self.life == Life::Lingering
     }
 
     /// Whether its socket may take something.

@@ -3,7 +3,7 @@
 use std::io::IoSlice;
 
 use super::Reactor;
-use super::connection::{Activity, Closing};
+use super::connection::{Activity, Life};
 use crate::ids::ConnectionId;
 use crate::limits::{LINGER_US, Micros, SLICES_PER_WRITE_MAX};
 use crate::protocol::record::Timestamp;
@@ -130,7 +130,7 @@ impl<N: Net> Reactor<N> {
         attention: &mut Vec<(ConnectionId, Attention)>,
     ) {
         let Some(connection) = self.connections.get_mut(id.index()) else { return };
-        if connection.closing == Closing::Doomed {
+        if connection.life == Life::Doomed {
             // It has left, so that what was private to it in this turn is missing among these bytes.
             return;
         }
@@ -166,7 +166,7 @@ impl<N: Net> Reactor<N> {
         if connection.outbox.is_overflowing(feed) {
             return attention.push((id, Attention::Overflowing));
         }
-        let reads_on = connection.has_input() && connection.takes_lines(feed);
+        let reads_on = connection.has_input() && connection.hold(feed).is_none();
         if connection.is_writable() {
             // Short of what was offered, but it did not say that it would block.
             self.make_dirty(id);
@@ -192,16 +192,16 @@ impl<N: Net> Reactor<N> {
             if connection.activity == Activity::RestOfReplay && connection.has_input() {
                 self.schedule(id);
             }
-        } else if connection.closing == Closing::Flushing {
+        } else if connection.life == Life::Flushing {
             connection.socket.stream.finish();
             if connection.ended {
                 return self.doom(id);
             }
-            connection.closing = Closing::Lingering;
+            connection.life = Life::Lingering;
             connection.since_us = now_us;
             self.arm(id, now_us + LINGER_US);
             self.schedule(id);
-        } else if connection.closing == Closing::No && connection.has_input() {
+        } else if connection.is_open() && connection.has_input() {
             self.schedule(id);
         }
     }
