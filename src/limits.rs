@@ -70,6 +70,8 @@ pub const SCAN_RETRY_US: Micros = SECOND_US;
 pub const BLOCK_BYTES: usize = 64 << 10;
 /// Pieces of the log, of at most [`CATCH_UP_CHUNK_BYTES`], that are added to `blocks.txt` in one turn.
 pub const BLOCK_STEPS_PER_TURN: usize = 4;
+/// Bytes of the log that are added to `blocks.txt` at a shutdown, and not after the next start.
+pub const BLOCKS_AT_SHUTDOWN_BYTES_MAX: u64 = 1 << 20;
 /// Interval between two appends to `blocks.txt`.
 pub const BLOCKS_PAUSE_US: Micros = SECOND_US;
 /// Lines of `blocks.txt` that wait for their append, in bytes, above which no further block is added.

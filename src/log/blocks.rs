@@ -221,11 +221,14 @@ impl<F: File> Blocks<F> {
 
     // Adding
 
+    /// How many bytes of a log that ends at `end` are in no sum yet.
+    pub fn left(&self, end: Offset) -> u64 {
+        self.growing.position().bytes_to(end)
+    }
+
     /// Whether there is more to add of a log that ends at `end`.
     pub fn is_behind(&self, end: Offset) -> bool {
-        self.growing.position() < end
-            && self.stuck_at != Some(end)
-            && self.pending.len() < BLOCKS_PENDING_BYTES_MAX
+        self.left(end) > 0 && self.stuck_at != Some(end) && self.pending.len() < BLOCKS_PENDING_BYTES_MAX
     }
 
     /// Whether a log that ends at `end` has a full block that is not added, and can be.

@@ -270,6 +270,11 @@ impl<F: File> Journal<F> {
         self.blocks.as_ref().is_some_and(|blocks| blocks.is_behind(self.end()))
     }
 
+    /// Bytes of the log that the index lacks.
+    pub fn bytes_to_index(&self) -> u64 {
+        self.blocks.as_ref().map_or(0, |blocks| blocks.left(self.end()))
+    }
+
     /// Whether a full block can be added to the index.
     pub fn has_full_block(&self) -> bool {
         self.blocks.as_ref().is_some_and(|blocks| blocks.has_full_block(self.end()))

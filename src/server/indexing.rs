@@ -4,7 +4,9 @@
 use log::warn;
 
 use super::{Fatal, Server, fatal};
-use crate::limits::{BLOCK_STEPS_PER_TURN, BLOCKS_PAUSE_US, Micros, SCAN_RETRY_US};
+use crate::limits::{
+    BLOCK_STEPS_PER_TURN, BLOCKS_AT_SHUTDOWN_BYTES_MAX, BLOCKS_PAUSE_US, Micros, SCAN_RETRY_US,
+};
 use crate::log::blocks::{BLOCKS_FILE, Blocks};
 use crate::log::journal::LOG_FILE;
 use crate::log::storage::Storage;
@@ -42,9 +44,12 @@ impl<N: Net, S: Storage> Server<N, S> {
         Ok(())
     }
 
-    /// Brings the index up to date at a shutdown, once the log is synced.
+    /// Brings the index up to date at a shutdown, once the log is synced. A rebuild that is far from its end goes on
+    /// after the next start.
     pub(super) fn finish_index(&mut self) {
-        while self.journal.is_index_behind() && self.add_to_index() {}
+        if self.journal.bytes_to_index() <= BLOCKS_AT_SHUTDOWN_BYTES_MAX {
+            while self.journal.is_index_behind() && self.add_to_index() {}
+        }
         if let Some(blocks) = self.journal.blocks_mut() {
             blocks.save();
             blocks.save_partial();

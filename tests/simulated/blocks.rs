@@ -344,3 +344,29 @@ fn blocks_a_full_disk_stops_nothing_and_the_index_goes_on_when_there_is_room() {
     let (shown, damage) = shown(&mut start(&left(&sim.disk)), "alice");
     assert!(damage.is_empty() && shown.ends_with(&visible));
 }
+
+#[test]
+fn blocks_a_rebuild_delays_no_shutdown_and_goes_on_after_the_next_start() {
+    let mut sim = Sim::with(unlimited());
+    sim.join("carol");
+    for _ in 0..40 {
+        sim.send("carol", ("x".repeat(3_900) + "\n").repeat(30));
+        sim.settle();
+        sim.clear();
+    }
+    let disk = shut_down(&mut sim);
+    let index = disk.read(BLOCKS);
+    assert!(index.lines().count() > 60);
+    disk.put(BLOCKS, b"");
+    let mut sim = start(&disk);
+    sim.turn();
+    let before = sim.disk.state().read_bytes;
+    let disk = shut_down(&mut sim);
+    let read = sim.disk.state().read_bytes - before;
+    assert!(read < 10 * BLOCK_BYTES, "{read} of {}", disk.length(LOG));
+    assert!(index.starts_with(&disk.read(BLOCKS)));
+    let mut sim = start(&disk);
+    sim.run_seconds(5);
+    let disk = shut_down(&mut sim);
+    assert_eq!(disk.read(BLOCKS), index);
+}
