@@ -10,6 +10,7 @@
 //! `blocks.txt` is read. If a line of the chain is bad, everything is.
 
 use std::io;
+use std::ops::Range;
 
 use crate::ids::AccountId;
 use crate::limits::{CHAIN_HOPS_PER_STEP, CHAIN_RUNS_MAX, LINE_BYTES_MAX};
@@ -80,25 +81,33 @@ impl Chain {
         Ok(())
     }
 
-    /// Where a search backwards goes on that has looked at all lines that begin at `before` or behind it; `None` if the
-    /// walk is not there yet. That place may be within a line.
+    /// The part of the log in which a search backwards goes on that has looked at all lines that begin at `before` or
+    /// behind it; `None` if the walk is not there yet. Both ends may be within a line.
     ///
     /// # Errors
     /// Those of reading `blocks.txt`.
-    pub fn back<F: File>(&mut self, before: Offset, journal: &mut Journal<F>) -> io::Result<Option<Offset>> {
+    pub fn back<F: File>(
+        &mut self,
+        before: Offset,
+        journal: &mut Journal<F>,
+    ) -> io::Result<Option<Range<Offset>>> {
         if self.phase == Phase::Broken || before > start_of(self.indexed) {
-            return Ok(Some(before));
+            return Ok(Some(Offset::START..before));
         }
         for _ in 0..CHAIN_HOPS_PER_STEP {
             match self.at {
-                None => return Ok(Some(Offset::START)),
+                None => return Ok(Some(Offset::START..Offset::START)),
                 // Lines that begin in it were looked at.
                 Some(at) if start_of(at) >= before => self.hop(at, journal)?,
-                // The last line that begins in it may end behind it.
-                Some(at) => return Ok(Some(before.min(start_of(at + 1) + LINE_BYTES_MAX))),
+                // The last line that begins in it may end behind it. So may the last one of the block before, and a
+                // search must come to the start of a line.
+                Some(at) => {
+                    let end = start_of(at + 1) + LINE_BYTES_MAX;
+                    return Ok(Some(start_of(at).back(LINE_BYTES_MAX)..before.min(end)));
+                }
             }
             if self.phase == Phase::Broken {
-                return Ok(Some(before));
+                return Ok(Some(Offset::START..before));
             }
         }
         Ok(None)

@@ -86,7 +86,9 @@ impl Chunk {
         until: Offset,
         bytes: usize,
     ) -> io::Result<bool> {
-        let mut bytes = bytes.min(self.buffer.len());
+        // The last line that begins before `until` may end behind it.
+        let wanted = from.bytes_to(until).saturating_add(JUDGEABLE_BYTES_MIN as u64);
+        let mut bytes = wanted.min(bytes.min(self.buffer.len()) as u64) as usize;
         loop {
             let left = from.bytes_to(journal.end());
             self.filled = left.min(bytes as u64) as usize;

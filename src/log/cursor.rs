@@ -350,14 +350,14 @@ impl Cursor {
         let (part, Searching::Back(back)) = (&mut self.part, &mut self.searching) else {
             unreachable!("called only during a search backwards");
         };
+        let mut from = Offset::START;
         if let Some(chain) = self.chain.as_mut().filter(|_| part.counts_only_private()) {
-            match chain.back(back.before(), journal)? {
-                Some(before) => back.skip_to(before),
-                None => return Ok(Progress::Passed),
-            }
+            let Some(range) = chain.back(back.before(), journal)? else { return Ok(Progress::Passed) };
+            from = range.start;
+            back.skip_to(range.end);
         }
         let mut found = None;
-        if back.step(journal, chunk, |ends| part.counts(ends, reader))? {
+        if back.step(journal, chunk, from, |ends| part.counts(ends, reader))? {
             while found.is_none()
                 && let Some((offset, ends)) = chunk.pop_mark()
             {

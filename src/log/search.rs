@@ -157,8 +157,8 @@ impl LookBack {
         self.floor
     }
 
-    /// Reads one chunk further back and marks the messages in it that `counts` says yes to, or verifies a block.
-    /// Returns whether there was anything left to read.
+    /// Reads one chunk further back, of which nothing is before `from`, and marks the messages in it that `counts` says
+    /// yes to, or verifies a block. Returns whether there was anything left to read.
     ///
     /// What is damage is told by the chunk alone, so that among damaged lines one may count that is not shown.
     ///
@@ -168,12 +168,14 @@ impl LookBack {
         &mut self,
         journal: &mut Journal<F>,
         chunk: &mut Chunk,
+        from: Offset,
         counts: impl Fn(&Ends<'_>) -> bool,
     ) -> io::Result<bool> {
         if self.before <= self.floor {
             return Ok(false);
         }
-        if !chunk.read_before(journal, self.before, self.floor, self.chunk_bytes)? {
+        let bytes = self.chunk_bytes.min((self.before - from) as usize);
+        if !chunk.read_before(journal, self.before, self.floor, bytes)? {
             return Ok(true);
         }
         self.before = chunk.start();

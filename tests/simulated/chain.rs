@@ -154,6 +154,28 @@ fn chains_with_more_runs_than_are_remembered_are_walked_again() {
 }
 
 #[test]
+fn chains_are_followed_without_reading_much_beside_their_blocks() {
+    let mut log = String::new();
+    let mut number = 0;
+    // A private line in the middle of every tenth block.
+    while log.len() < 200 * BLOCK_BYTES {
+        let is_private = log.len() / BLOCK_BYTES % 10 == 5 && log.len() % BLOCK_BYTES / 100 == 300;
+        let ends = if is_private { "bob -> alice" } else { "carol" };
+        writeln!(log, "{} {ends}: {}", stamp(number), "x".repeat(90)).unwrap();
+        number += 1;
+    }
+    let disk = SimDisk::default();
+    disk.put(LOG, log.as_bytes());
+    let mut journal = open(&disk);
+    let mut cursor = Cursor::history(HistoryRange::Last(15), Some(name("bob")), &journal);
+    cursor.follow(&journal, name("alice"), None);
+    let (given, read) = read_all(&mut journal, cursor, &disk);
+    assert_eq!(given.lines().count(), 16);
+    // Each block once backwards and once forwards, and the places where its first and its last line end.
+    assert!(read < 15 * 11 * BLOCK_BYTES / 4, "{read}");
+}
+
+#[test]
 fn chains_with_a_bad_line_are_left_for_reading_everything() {
     let disk = SimDisk::default();
     let log = random_log(&mut XorShift::new(3), 30);
