@@ -33,8 +33,9 @@ use crate::limits::LINE_BYTES_MAX;
 use crate::protocol::command::{self, Command, Misuse};
 use crate::protocol::line::{InputBuffer, LineBuffer, Next};
 use crate::protocol::name::Name;
-use crate::protocol::record::{Timestamp, line_length};
+use crate::protocol::record::{Target, Timestamp, line_length};
 use crate::protocol::reply::{Error, code};
+use crate::protocol::room::RoomName;
 use crate::protocol::text::sanitise;
 
 /// What is read of a resumed history before its first known message; more than that can only be the answer.
@@ -101,6 +102,8 @@ pub struct Client {
     ignored: BTreeSet<Name>,
     /// Who wrote the last private message.
     correspondent: Option<Name>,
+    /// Where what is submitted goes.
+    target: Target,
 }
 
 impl Client {
@@ -130,6 +133,7 @@ impl Client {
             listed: Vec::new(),
             ignored: ignored.into_iter().collect(),
             correspondent: None,
+            target: Target::Everyone,
         }
     }
 
@@ -314,23 +318,53 @@ impl Client {
             Err(misuse) => return self.refuse(id, line, Error::from(misuse)),
             Ok(Command::Nothing) => return,
             Ok(Command::Help) => return self.help(),
-            Ok(Command::Say(text)) => Asked::Message { to: None, text: text.into() },
-            Ok(Command::Whisper { to, text }) => match Name::parse(to.as_bytes()) {
-                Some(to) => Asked::Message { to: Some(to), text: text.into() },
+            Ok(Command::Say(text)) => Asked::Message { to: self.target, text: text.into() },
+            Ok(Command::Whisper { to, text }) => match Target::parse(to.as_bytes()) {
+                Some(to) => Asked::Message { to, text: text.into() },
                 None => return self.refuse(id, line, Error::NotAName),
             },
+            Ok(Command::To(target)) => match target.map(|it| Target::parse(it.as_bytes())) {
+                Some(None) => return self.refuse(id, line, Error::NotAName),
+                target => {
+                    let target = target.flatten().unwrap_or(Target::Everyone);
+                    Asked::To { before: std::mem::replace(&mut self.target, target) }
+                }
+            },
+            Ok(Command::Join { room, .. }) => match RoomName::parse(room.as_bytes()) {
+                Some(room) => Asked::To { before: std::mem::replace(&mut self.target, Target::Room(room)) },
+                None => return self.refuse(id, line, Error::NOT_A_ROOM),
+            },
+            Ok(Command::Topic { text: None, .. }) => Asked::Topic,
+            Ok(
+                Command::Leave(_)
+                | Command::Topic { .. }
+                | Command::Invite { .. }
+                | Command::Kick { .. }
+                | Command::Op { .. }
+                | Command::Deop { .. }
+                | Command::Room { .. },
+            ) => Asked::Deed,
+            Ok(Command::Rooms) => Asked::Rooms,
+            Ok(Command::Users(Some(_))) => Asked::Members,
+            Ok(Command::Ping(_)) => Asked::Ping,
             Ok(
                 Command::Register { .. } | Command::Login { .. } | Command::Resume { .. } | Command::Code(_),
             ) => return self.refuse(id, line, Error::AlreadyLoggedIn { name: own }),
             Ok(Command::Passwd { passwords }) => Asked::Passwd { new: self.new_password(passwords) },
             Ok(Command::History { .. }) => Asked::History(Purpose::Show),
             Ok(Command::Token) => Asked::Token,
-            Ok(Command::Users) => Asked::Users { is_shown: true },
+            Ok(Command::Users(None)) => Asked::Users { is_shown: true },
             Ok(Command::Replay(_)) => Asked::Replay { is_shown: true },
             Ok(Command::Quit) => Asked::Quit,
         };
         let stored_bytes = match &asked {
-            Asked::Message { to, text } => line_length(&own, to.as_ref(), text),
+            Asked::Message { to, text } => {
+                if *to != Target::Everyone {
+                    // Where it goes stands in the line itself, so that it goes nowhere else after a lost connection.
+                    sent_line = format!("/msg {to} {text}");
+                }
+                line_length(&own, to, text)
+            }
             _ => 0,
         };
         if stored_bytes.max(sent_line.len() + 1) > LINE_BYTES_MAX {

@@ -17,11 +17,11 @@
 //! | folder | files, the lowest first | what it is |
 //! |---|---|---|
 //! | `src/` | `limits`, `clock`, `ids` | every bound; time and randomness, as arguments; what numbers stand for |
-//! | [`protocol`] | `name`, `line`, `text`, `record`, `reply`, `command` | bytes to values and back, for everyone |
+//! | [`protocol`] | `name`, `room`, `time`, `wording`, `event`, `line`, `text`, `record`, `reply`, `command` | bytes to values and back, for everyone |
 //! | [`client`] | `words` | the client's side of the protocol; the server does not use it |
-//! | [`log`] | `offset`, `storage`, `directory`, `cache`, `recovery`, `judge`, `mark`, `tail`, `blocks`, `journal`, `chunk`, `search`, `replay`, `chain`, `cursor` | files: appended to, recovered, searched and read |
+//! | [`log`] | `offset`, `storage`, `directory`, `cache`, `recovery`, `judge`, `mark`, `tail`, `blocks`, `journal`, `reader`, `chunk`, `search`, `replay`, `chain`, `cursor` | files: appended to, recovered, searched and read |
 //! | [`auth`] | `kdf`, `credential`, `attempt`, `throttle`, `queue` | logins: checked, limited and queued |
-//! | [`state`] | `users`, `event`, `accounts`, `checkpoint`, `durable`, `users_file`, `marks` | events and their sum; read markers; what is known of the files; the files of all three |
+//! | [`state`] | `users`, `event`, `accounts`, `rooms`, `durable`, `checkpoint`, `users_file`, `marks` | events and their sum; read markers; what is known of the files; the files of all three |
 //! | [`transport`] | `subnet`, `proxy`, `net`, `feed`, `outbox`, `reactor` | sockets, and the bytes that wait for them; knows nothing of the chat |
 //! | [`session`] | `quota`, `presence`, `effects` | sessions and commands: lines in, effects out |
 //! | [`server`] | `loglimit`, `check`, `repair` | one turn of the loop; the command line and its tools |

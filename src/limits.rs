@@ -88,7 +88,13 @@ pub const CHAIN_RUNS_MAX: usize = 64;
 pub const RESERVED_NAMES_MAX: usize = 100_000;
 /// How far the wall clock may lag behind the last message, or drift from the monotonic clock, without a warning.
 pub const CLOCK_TOLERANCE_US: Micros = 60 * SECOND_US;
-/// A page of the answer to `/users`: the next one follows when the socket has taken it.
+/// How often an account may change the state on average: enter a room, set a topic.
+pub const MOVE_INTERVAL_US: Micros = SECOND_US;
+/// How far its changes may be ahead of that: a burst of five.
+pub const MOVE_BURST_US: Micros = 4 * MOVE_INTERVAL_US;
+/// Changes that are refused in one turn.
+pub const MOVES_REFUSED_PER_TURN_MAX: u32 = 16;
+/// A page of the answer to `/users` and `/rooms`: the next one follows when the socket has taken it.
 pub const USERS_PAGE_BYTES: usize = 4000;
 
 /// Time that a turn spends on newcomers, on connections without a login, on reading the log and on hashing, apart from
@@ -150,6 +156,14 @@ pub const WIDE_FACTOR: u32 = 4;
 pub const ACCOUNTS_PER_HOUR: u32 = 100;
 /// Accounts in all; `--max-accounts`.
 pub const ACCOUNTS_MAX: usize = 100_000;
+/// Rooms that an account may be in, unless told otherwise.
+pub const ROOMS_PER_ACCOUNT_MAX: usize = 200;
+/// Rooms in all, unless told otherwise.
+pub const ROOMS_MAX: usize = 10_000;
+/// Members of a room, unless told otherwise.
+pub const MEMBERS_MAX: usize = 10_000;
+/// Bytes of a topic or a reason, unless told otherwise.
+pub const TOPIC_BYTES_MAX: usize = 300;
 /// Weight of a failed login on its address. The weight drains as time passes.
 pub const FAILURE_US: Micros = 3600 * SECOND_US;
 /// Failed logins of an address after which the next one has to wait.
@@ -259,6 +273,8 @@ pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 
 /// How much of the end of the log is read at startup. The tail that a crash can tear lies within it.
 pub const RECOVERY_BYTES: usize = 512 << 10;
+/// Events that wait to be copied to `state.txt`. If there are more, it is rewritten.
+pub const STATE_EVENTS_MAX: usize = 4096;
 /// Entries that a table keeps room for when it shrinks after a burst.
 pub const TABLE_ENTRIES_MIN: usize = 16;
 /// Input buffers kept for reuse. Connections need them one at a time.

@@ -14,6 +14,7 @@ pub mod journal;
 pub mod judge;
 pub mod mark;
 pub mod offset;
+pub mod reader;
 pub mod recovery;
 pub mod replay;
 pub mod search;

@@ -4,8 +4,12 @@
 //! is complete.
 
 pub mod command;
+pub mod event;
 pub mod line;
 pub mod name;
 pub mod record;
 pub mod reply;
+pub mod room;
 pub mod text;
+pub mod time;
+mod wording;

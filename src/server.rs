@@ -118,6 +118,8 @@ struct Scratch {
     attention: Vec<(ConnectionId, Attention)>,
     /// For the effects of the turn that follows the one being released.
     effects: Effects,
+    /// For the effects that follow from those of the turn being released.
+    others: Effects,
     /// The line that is being handled, or the reply that is being sent.
     text: String,
 }
@@ -143,7 +145,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         self.expire();
         // After release, so that a cursor which reaches the end of the log has all that the feed holds.
         self.catch_up(world);
-        self.scan(world);
+        self.scan(world)?;
         // What these two cause is committed and released in the next turn. After catch up, so that nobody is let go
         // whose last answer is not in its outbox yet.
         self.handle_strangers(world);

@@ -6,9 +6,13 @@
 
 mod attempts;
 pub mod effects;
+mod lists;
 mod logins;
+mod messages;
+mod moves;
 pub mod presence;
 pub mod quota;
+mod rooms;
 mod rules;
 mod sessions;
 mod tokens;
@@ -18,6 +22,8 @@ use std::net::SocketAddr;
 
 use log::info;
 
+pub use self::lists::RoomsFrom;
+use self::moves::{Move, Moves};
 pub use self::rules::Rules;
 use self::tokens::AcceptedCode;
 
@@ -26,16 +32,15 @@ use crate::auth::queue::HashingQueue;
 use crate::auth::throttle::Throttle;
 use crate::clock::Now;
 use crate::ids::{AccountId, SessionId};
-use crate::limits::{LINE_BYTES_MAX, Micros, SECOND_US, USERS_PAGE_BYTES};
-use crate::log::journal::Staged;
+use crate::limits::{Micros, SECOND_US, USERS_PAGE_BYTES};
 use crate::protocol::command::{self, Command, HistoryRange, Input};
 use crate::protocol::name::Name;
-use crate::protocol::record::{self, Ends, Timestamp};
+use crate::protocol::record::{Target, Timestamp};
 use crate::protocol::reply::{Error, GREETING, Notice};
 use crate::session::effects::{Ask, Context, Effect, Effects};
 use crate::session::presence::Presence;
-use crate::session::quota::{OverQuota, Quotas};
-use crate::state::accounts::{Account, Accounts};
+use crate::session::quota::Quotas;
+use crate::state::accounts::Accounts;
 use crate::state::durable::State;
 use crate::state::event::Event;
 
@@ -43,6 +48,8 @@ use crate::state::event::Event;
 struct Session {
     peer: SocketAddr,
     login: Login,
+    /// Where what it says goes, if not to everyone.
+    target: Option<Box<Target>>,
     /// When its last line was handled, in seconds of the monotonic clock.
     heard_s: u32,
     waiting: Waiting,
@@ -62,6 +69,10 @@ enum Waiting {
     ForNames(Box<Attempt>),
     /// For the next turn, because its account has an event in this one.
     ForTurn,
+    /// For its turn to change the state.
+    ForMove(Box<Move>),
+    /// To enter as this account, which may be new, until all events are known.
+    ForState(AccountId, bool),
     ForAnswer,
     /// Its last line is queued, and the server is about to close it.
     ForEnd,
@@ -80,6 +91,10 @@ impl Session {
             Login::Inside { older, .. } => older,
             Login::Outside { .. } => None,
         }
+    }
+
+    fn target(&self) -> Target {
+        self.target.as_deref().copied().unwrap_or(Target::Everyone)
     }
 
     fn replay(&self) -> Option<u32> {
@@ -115,6 +130,8 @@ pub struct Chat {
     unnamed: Vec<SessionId>,
     /// The sessions whose line waits for the next turn, in this order.
     postponed: Vec<SessionId>,
+    /// The sessions that wait for their turn to change the state.
+    moves: Moves,
 }
 
 /// Whether the server knows which names occur in the history and may not be registered.
@@ -147,6 +164,7 @@ impl Chat {
             names: Names::Unknown,
             unnamed: Vec::new(),
             postponed: Vec::new(),
+            moves: Moves::default(),
         }
     }
 
@@ -160,11 +178,17 @@ impl Chat {
         self.state.accounts()
     }
 
-    /// Applies a message of the log that is older than this server.
-    pub fn recover_message(&mut self, ends: &Ends<'_>) {
-        if let Some(event) = Event::message(ends) {
-            self.state.apply(&event);
-        }
+    /// Applies an event of the log that is older than this server.
+    ///
+    /// # Errors
+    /// What it shows to be wrong with the log. It is not applied then.
+    pub fn recover(&mut self, event: &Event<'_>) -> Result<(), &'static str> {
+        self.state.recover_event(event)
+    }
+
+    /// Closes the rooms that were created up to a time, because events may be missing. Returns how many that are.
+    pub fn close_rooms(&mut self, until: Timestamp) -> usize {
+        self.state.close_rooms(until)
     }
 
     /// Opens a session with an unused number and greets it.
@@ -175,7 +199,7 @@ impl Chat {
         }
         assert!(self.sessions[index].is_none(), "a number is given again only after its session is gone");
         let login = Login::Outside { replay: None };
-        self.sessions[index] = Some(Session { peer, login, heard_s: 0, waiting: Waiting::No });
+        self.sessions[index] = Some(Session { peer, login, target: None, heard_s: 0, waiting: Waiting::No });
         GREETING.into_iter().for_each(|notice| effects.direct(id, notice));
     }
 
@@ -183,10 +207,11 @@ impl Chat {
     pub fn close(&mut self, id: SessionId, reason: &str, now: Now) -> Option<AccountId> {
         if self.is_hashing(id) {
             self.abandon(id, now);
-            self.unnamed.retain(|&unnamed| unnamed != id);
         }
+        self.unnamed.retain(|&unnamed| unnamed != id);
         self.accepted_codes.remove(&id);
         self.postponed.retain(|&postponed| postponed != id);
+        self.moves.remove(id);
         let session = self.sessions.get_mut(id.index())?.take()?;
         let peer = session.peer;
         let Login::Inside { account, older } = session.login else {
@@ -263,9 +288,13 @@ impl Chat {
             (Command::Passwd { passwords }, Some(account)) => {
                 self.passwd(id, account, passwords, replaced, context);
             }
-            (Command::History { with, range }, Some(_)) => self.history(id, with, range, context.effects),
+            (Command::History { with, range }, Some(account)) => {
+                self.history(id, account, with, range, context.effects);
+            }
             (Command::Token, Some(account)) => self.token(id, account, context),
-            (Command::Users, Some(_)) => self.ask(id, Ask::Users, context.effects),
+            (Command::Users(None), Some(_)) => self.ask(id, Ask::Users, context.effects),
+            (Command::Ping(text), Some(_)) => context.effects.direct(id, Notice::Pong { text }),
+            (command, Some(account)) => self.room_command(id, account, command, context),
         }
     }
 
@@ -284,10 +313,11 @@ impl Chat {
         (names, has_more)
     }
 
-    /// Returns when [`Chat::work`] or [`Chat::tell_presence`] is due next; `None` means no deadline.
+    /// Returns when [`Chat::work`], [`Chat::tell_presence`] or [`Chat::stage_move`] is due next; `None` means no
+    /// deadline.
     pub fn due_us(&self) -> Option<Micros> {
         let hashing = self.hashing.due_us(&self.throttle);
-        [hashing, self.presence.due_us()].into_iter().flatten().min()
+        [hashing, self.presence.due_us(), self.moves.due_us()].into_iter().flatten().min()
     }
 
     /// Announces presence changes if an announcement is due.
@@ -334,74 +364,34 @@ impl Chat {
         effects.direct(id, Notice::Replay { count: count.into() });
     }
 
-    fn history(&mut self, id: SessionId, with: Option<&str>, range: HistoryRange, effects: &mut Effects) {
-        let with = with.map(|with| Name::parse(with.as_bytes()).ok_or(with));
-        match with {
-            Some(Err(_)) => effects.direct(id, Error::NotAName),
-            Some(Ok(name)) if self.names == Names::Known && self.state.accounts().is_free(&name) => {
-                effects.direct(id, Error::NoSuchUser { name });
-            }
-            _ => self.ask(id, Ask::History(range, with.and_then(Result::ok)), effects),
-        }
-    }
-
-    fn say(&mut self, id: SessionId, account: AccountId, text: &str, context: &mut Context<'_>) {
-        if let Some(staged) = self.stage(id, account, None, text, context) {
-            context.effects.push(Effect::Say(id, staged));
-        }
-    }
-
-    fn whisper(
+    fn history(
         &mut self,
         id: SessionId,
         account: AccountId,
-        to: &str,
-        text: &str,
-        context: &mut Context<'_>,
+        with: Option<&str>,
+        range: HistoryRange,
+        effects: &mut Effects,
     ) {
-        let Some(name) = Name::parse(to.as_bytes()) else {
-            return context.effects.direct(id, Error::NotAName);
+        let with = match with.map(|with| parse_target(with)).transpose() {
+            Ok(with) => with,
+            Err(error) => return effects.direct(id, error),
         };
-        let Some(to) = self.accounts().find(&name) else {
-            return context.effects.direct(id, Error::NoSuchUser { name });
+        let refusal = match with {
+            Some(Target::Room(room)) => self.check_member(account, &room).err(),
+            Some(Target::Person(name)) if self.names == Names::Known && self.accounts().is_free(&name) => {
+                Some(Error::NoSuchUser { name })
+            }
+            _ => None,
         };
-        let offline = self.newest_session(to).is_none();
-        let recipient = self.accounts()[to].name;
-        if let Some(line) = self.stage(id, account, Some(&recipient), text, context) {
-            context.effects.push(Effect::Whisper { from: id, author: account, to, offline, line });
+        match refusal {
+            Some(error) => effects.direct(id, error),
+            None => self.ask(id, Ask::History(range, with), effects),
         }
     }
+}
 
-    /// Stages a message in the batch, unless its line is too long or exceeds the author's quota.
-    fn stage(
-        &mut self,
-        id: SessionId,
-        account: AccountId,
-        to: Option<&Name>,
-        text: &str,
-        context: &mut Context<'_>,
-    ) -> Option<Staged> {
-        let Account { name, registered, .. } = self.state.accounts()[account];
-        let event = Event::Message { from: name, to: to.copied() };
-        if let Err(refusal) = self.state.admit(&event, context.batch.time(context.now.wall_us)) {
-            context.effects.direct(id, refusal.to_error());
-            return None;
-        }
-        let length = record::line_length(&name, to, text);
-        if let Some(over) = length.checked_sub(LINE_BYTES_MAX).filter(|&over| over > 0) {
-            context.effects.direct(id, Error::MessageTooLong { over: over as u64 });
-            return None;
-        }
-        if let Err(over) = self.quotas.charge(account, registered, length, self.rules.bytes, context.now) {
-            let OverQuota { left, limit, resumes_us } = over;
-            let until = Timestamp::from_micros(resumes_us);
-            context.effects.direct(id, Error::OverQuota { left, limit, until });
-            return None;
-        }
-        let staged = context.batch.stage(context.now.wall_us, &name, to, text);
-        if staged.is_none() {
-            context.effects.direct(id, Error::TimeIsUp);
-        }
-        staged
-    }
+/// The room or the person that `text` names.
+fn parse_target(text: &str) -> Result<Target, Error<'static>> {
+    let error = if text.starts_with('#') { Error::NOT_A_ROOM } else { Error::NotAName };
+    Target::parse(text.as_bytes()).ok_or(error)
 }

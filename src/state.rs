@@ -5,5 +5,6 @@ pub mod checkpoint;
 pub mod durable;
 pub mod event;
 pub mod marks;
+pub mod rooms;
 pub mod users;
 pub mod users_file;

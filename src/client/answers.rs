@@ -4,7 +4,7 @@ use super::event::{Event, Message, Origin, Refusal};
 use super::login::Token;
 use super::pending::{Asked, Pending, Purpose};
 use super::{Client, EARLY_MAX, Gathering, State};
-use crate::protocol::record::Timestamp;
+use crate::protocol::record::{Target, Timestamp};
 use crate::protocol::reply::{Crowd, Notice, Reply};
 
 impl Client {
@@ -76,6 +76,30 @@ impl Client {
                 self.pending.pop_front();
                 self.events.push_back(Event::Bye);
             }
+            (
+                Some(Asked::To { .. }),
+                notice
+                @ (Notice::TalkingToEveryone | Notice::TalkingToRoom { .. } | Notice::TalkingTo { .. }),
+            ) => {
+                self.pending.pop_front();
+                self.notice(notice.to_string());
+            }
+            // Every login says this; where lines go is decided here.
+            (_, Notice::TalkingToEveryone) => {}
+            (Some(Asked::Deed), notice @ Notice::LeftRoom { room }) => {
+                self.pending.pop_front();
+                if self.target == Target::Room(room) {
+                    self.target = Target::Everyone;
+                }
+                self.notice(notice.to_string());
+            }
+            (Some(Asked::Rooms), notice @ Notice::Rooms { .. })
+            | (Some(Asked::Members), notice @ Notice::RoomMembers { .. })
+            | (Some(Asked::Topic), notice @ (Notice::TopicOf { .. } | Notice::NoTopicOf { .. }))
+            | (Some(Asked::Ping), notice @ Notice::Pong { .. }) => {
+                self.pending.pop_front();
+                self.notice(notice.to_string());
+            }
             (_, Notice::Joined { who }) => self.presence(who, true),
             (_, Notice::Left { who }) => self.presence(who, false),
             (_, notice) => {
@@ -112,7 +136,14 @@ impl Client {
             return self.login_refused(refusal);
         }
         match self.pending.pop_front() {
-            Some(Pending { id: Some(id), line, .. }) => self.refuse(id, &line, refusal),
+            Some(Pending { id: Some(id), line, asked }) => {
+                if let Asked::To { before } = asked
+                    && self.pending.iter().all(|pending| !matches!(pending.asked, Asked::To { .. }))
+                {
+                    self.target = before;
+                }
+                self.refuse(id, &line, refusal);
+            }
             Some(Pending { asked: Asked::History(purpose), .. }) => self.end_of_question(purpose),
             Some(_) => {}
             None => self.events.push_back(Event::Error(refusal)),
@@ -237,7 +268,7 @@ impl Client {
             message.receipt = self.take_receipt(&message);
         } else if self.ignored.contains(&message.from) {
             return;
-        } else if message.to.is_some() && origin != Origin::Asked {
+        } else if message.is_private() && origin != Origin::Asked {
             self.correspondent = Some(message.from);
         }
         self.events.push_back(Event::Message(message));

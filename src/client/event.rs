@@ -1,9 +1,11 @@
 //! What a client's user is to be told.
 
 use super::login::Token;
+use crate::protocol::event::Deed;
 use crate::protocol::name::Name;
-use crate::protocol::record::{Record, Timestamp};
+use crate::protocol::record::{Body, Record, Target, Timestamp};
 use crate::protocol::reply::{Error, code};
+use crate::protocol::room::RoomName;
 
 /// A line that was submitted: numbered from 0 on, in order.
 pub type LineId = u64;
@@ -144,10 +146,12 @@ pub struct Message {
     pub at: Timestamp,
     /// Who said it.
     pub from: Name,
-    /// Who it is for; `None` for everyone.
-    pub to: Option<Name>,
-    /// What was said, clean.
+    /// Where it was said.
+    pub to: Target,
+    /// What was said, clean, or what was done.
     pub text: String,
+    /// Whether it is an event: its text continues a sentence about its author.
+    pub is_deed: bool,
     /// How it came.
     pub origin: Origin,
     /// The submitted line whose receipt it is.
@@ -157,12 +161,32 @@ pub struct Message {
 impl Message {
     /// The message in a clean line without its ending, or `None` where it is none.
     pub fn parse(line: &str) -> Option<Message> {
-        let Record { at, from, to, text } = Record::parse(line)?;
-        Some(Message { at, from, to, text: text.to_owned(), origin: Origin::Live, receipt: None })
+        let Record { at, from, to, body } = Record::parse(line)?;
+        let (text, is_deed) = match body {
+            Body::Text(text) => (text.to_owned(), false),
+            Body::Deed(deed) => (deed.to_string(), true),
+        };
+        Some(Message { at, from, to, text, is_deed, origin: Origin::Live, receipt: None })
+    }
+
+    /// Whether it was said in private.
+    pub fn is_private(&self) -> bool {
+        matches!(self.to, Target::Person(_))
+    }
+
+    /// The room in which it was said.
+    pub fn room(&self) -> Option<RoomName> {
+        match self.to {
+            Target::Room(room) => Some(room),
+            _ => None,
+        }
     }
 
     /// What its sender does, where the text is written as `/me does`.
     pub fn action(&self) -> Option<&str> {
+        if self.is_deed {
+            return Some(&self.text);
+        }
         self.text.strip_prefix("/me ").map(str::trim).filter(|action| !action.is_empty())
     }
 }
@@ -171,6 +195,7 @@ impl std::fmt::Display for Message {
     /// As the server writes it, without the ending.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Message { at, from, to, text, .. } = self;
-        Record { at: *at, from: *from, to: *to, text }.fmt(f)
+        let body = if self.is_deed { Deed::parse(text).map(Body::Deed) } else { None };
+        Record { at: *at, from: *from, to: *to, body: body.unwrap_or(Body::Text(text)) }.fmt(f)
     }
 }

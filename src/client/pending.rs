@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use super::event::{LineId, Message};
-use crate::protocol::name::Name;
+use crate::protocol::record::Target;
 
 /// What a line asks for, as far as its answer must be told from others.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,13 +13,28 @@ pub enum Asked {
     Login,
     /// The message's own copy.
     Message {
-        /// Who it is for; `None` for everyone.
-        to: Option<Name>,
+        /// Where it is said.
+        to: Target,
         /// What is said.
         text: String,
     },
     /// Messages up to `* end of history`.
     History(Purpose),
+    /// `* talking to …`
+    To {
+        /// Where lines went before.
+        before: Target,
+    },
+    /// Its own event, or `* you left …`
+    Deed,
+    /// Lines up to `* rooms: N`
+    Rooms,
+    /// Names up to `* members of #ROOM: N`
+    Members,
+    /// `* topic of …` or that there is none.
+    Topic,
+    /// `* pong …`
+    Ping,
     /// Names up to `* N online`. Not to be shown where the client itself wants to know.
     Users {
         /// Whether the user asked.
@@ -66,7 +81,11 @@ pub struct Pending {
 impl Pending {
     /// Whether this is the message that was sent.
     pub fn is_receipt(&self, message: &Message) -> bool {
-        matches!(&self.asked, Asked::Message { to, text } if *to == message.to && *text == message.text)
+        match &self.asked {
+            Asked::Message { to, text } => !message.is_deed && *to == message.to && *text == message.text,
+            Asked::Deed => message.is_deed,
+            _ => false,
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use chinwag::client::link::Update;
 use chinwag::client::words::{mention, presence, without_secrets};
 use chinwag::client::{Event, LineId, Message, Origin};
 use chinwag::protocol::name::Name;
-use chinwag::protocol::record::Timestamp;
+use chinwag::protocol::record::{Target, Timestamp};
 use jiff::tz::TimeZone;
 
 use crate::conversation::{Conversation, Delivery, Outgoing};
@@ -185,7 +185,12 @@ impl Chat {
         if let Some(id) = message.receipt {
             self.take_outgoing(id);
         }
-        let with = message.to.map(|to| if message.from == self.own { to } else { message.from });
+        // Rooms have no tabs yet: their lines stand among those for everyone, and say where they are from.
+        let with = match message.to {
+            Target::Person(to) if message.from == self.own => Some(to),
+            Target::Person(_) => Some(message.from),
+            Target::Room(_) | Target::Everyone => None,
+        };
         let index = self.conversation_with(with);
         let is_new = message.origin != Origin::Asked;
         if is_new && !self.tabs.contains(&index) {

@@ -53,6 +53,9 @@ pub fn show(ui: &mut Ui, message: &Message, time: &str, own: Option<&Name>) {
         ui.label(RichText::new(time).weak());
         ui.horizontal_wrapped(|ui| {
             ui.spacing_mut().item_spacing = vec2(6.0, 2.0);
+            if let Some(room) = message.room() {
+                ui.label(RichText::new(room.to_string()).weak());
+            }
             let name = RichText::new(message.from.as_str()).strong().color(colour(&message.from, is_dark));
             match message.action() {
                 Some(action) => {

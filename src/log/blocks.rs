@@ -6,9 +6,9 @@
 //! ```
 //!
 //! A line of the log belongs to the block in which it begins. A block's line has a sum of its bytes, and the people
-//! with a private line in it, each with the previous block that has one for that person. So whatever changed in a
-//! block since it was written is found before anything of it is shown, and the private lines of one person are found
-//! without reading what lies between them.
+//! with a private line and the rooms with a line in it, each with the previous block that has one. So whatever changed
+//! in a block since it was written is found before anything of it is shown, and the private lines of one person, or the
+//! lines of one room, are found without reading what lies between them.
 //!
 //! - A line is written after a sync of the log that covers its block. `blocks.txt` itself is not synced: it can be
 //!   rebuilt from the log. Blocks for which it has no line are judged by their lines alone, and read one after the
@@ -31,7 +31,7 @@ use log::{error, info, warn};
 use self::entry::{Entry, Sum, write_entry};
 use self::growing::Growing;
 pub use self::growing::{number_at, start_of};
-use self::latest::Latest;
+use self::latest::{Latest, account_of};
 use self::mend::mend;
 use self::table::{Marks, Table};
 use crate::ids::AccountId;
@@ -40,11 +40,12 @@ use crate::log::offset::Offset;
 use crate::log::recovery::{Damage, for_each_line};
 use crate::log::storage::{File, Storage, read_full, rewrite};
 use crate::protocol::name::Name;
+use crate::protocol::record::Target;
 
 /// The index's file name.
 pub const BLOCKS_FILE: &str = "blocks.txt";
 
-/// Finds the account of a name.
+/// Finds the account of a name, for one of the people.
 pub type FindAccount<'a> = &'a dyn Fn(&Name) -> Option<AccountId>;
 
 /// The index of the log.
@@ -118,19 +119,19 @@ impl<F: File> Blocks<F> {
         start_of(self.count)
     }
 
-    /// The last block with a private line for someone, of those that have a line.
-    pub fn latest(&self, name: &Name, account: Option<AccountId>) -> Option<u32> {
-        self.latest.get(name, account)
+    /// The last block with a private line for a person or a line of a room, of those that have a line.
+    pub fn latest(&self, party: &Target, account: Option<AccountId>) -> Option<u32> {
+        self.latest.get(party, account)
     }
 
-    /// The block before `number` with a private line for someone who has one in that; `None` inside if it is the
-    /// first. Nothing is known if the line cannot be read.
+    /// The block before `number` with a line of a party that has one in that; `None` inside if it is the first. Nothing
+    /// is known if the line cannot be read.
     ///
     /// # Errors
     /// The system's.
-    pub fn previous(&mut self, number: u32, name: &Name) -> io::Result<Option<Option<u32>>> {
+    pub fn previous(&mut self, number: u32, party: &Target) -> io::Result<Option<Option<u32>>> {
         let previous =
-            |entry: Entry<'_>| entry.people().find(|(it, _)| it == name).map(|(_, previous)| previous);
+            |entry: Entry<'_>| entry.parties().find(|(it, _)| it == party).map(|(_, previous)| previous);
         Ok(self.entry(number, previous)?.flatten())
     }
 
@@ -265,13 +266,13 @@ impl<F: File> Blocks<F> {
     /// Adds the line of a block that is full.
     fn finish(&mut self, find: FindAccount<'_>) {
         let number = self.count;
-        let (sum, people) = self.growing.finish();
+        let (sum, parties) = self.growing.finish();
         // The sum of damaged bytes would make them look good.
         let is_bad = self.bad.last().is_some_and(|&(bad, _)| bad == number);
         let partial = self.partial.take().filter(|_| is_bad);
         let (length, sum) = partial.unwrap_or((BLOCK_BYTES as u32, sum));
-        let people = people.map(|name| (name, self.latest.set(&name, find(&name), number)));
-        write_entry(&mut self.pending, number, length, sum, people);
+        let parties = parties.map(|party| (party, self.latest.set(&party, account_of(&party, find), number)));
+        write_entry(&mut self.pending, number, length, sum, parties);
         self.count += 1;
         self.verified.resize(words(self.count), 0);
         self.set_verified(number);
@@ -364,8 +365,8 @@ impl Content {
     }
 
     fn add(&mut self, entry: &Entry<'_>, find: FindAccount<'_>) {
-        for (name, _) in entry.people() {
-            self.latest.set(&name, find(&name), entry.number);
+        for (party, _) in entry.parties() {
+            self.latest.set(&party, account_of(&party, find), entry.number);
         }
         self.count += 1;
         self.partial = None;

@@ -1,11 +1,13 @@
-//! The blocks of the log with a private line for one person, found through `blocks.txt`.
+//! The blocks of the log with a line of some parties (people with a private line, and rooms), found through
+//! `blocks.txt`.
 //!
 //! ```text
 //!  the log:  [  ][x ][  ][  ][x ][x ][  ][ what has no line in blocks.txt yet ]
 //!                 ^-----------^---^ newest
 //! ```
 //!
-//! Each block names the previous one, so the chain is walked backwards. A reader who goes forwards remembers the runs
+//! Each block names the previous one of each party, so the chains are walked backwards, always from the last block of
+//! all. A reader who goes forwards remembers the runs
 //! of blocks that are next, a bounded number of them, and walks again once these are used up. All that has no line in
 //! `blocks.txt` is read. If a line of the chain is bad, everything is.
 
@@ -18,17 +20,23 @@ use crate::log::blocks::{number_at, start_of};
 use crate::log::journal::Journal;
 use crate::log::offset::Offset;
 use crate::log::storage::File;
-use crate::protocol::name::Name;
+use crate::protocol::record::Target;
 
-/// The blocks with a private line for one person.
+/// One party, and where its chain is.
 #[derive(Debug)]
-pub struct Chain {
-    name: Name,
+struct Link {
+    party: Target,
     newest: Option<u32>,
-    /// Blocks from this one on are not in the chain, and are read.
-    indexed: u32,
     /// The block that a walk has come to; `None` behind the first.
     at: Option<u32>,
+}
+
+/// The blocks with a line of some parties.
+#[derive(Debug)]
+pub struct Chain {
+    links: Vec<Link>,
+    /// Blocks from this one on are not in the chain, and are read.
+    indexed: u32,
     /// Runs of blocks ahead of a reader, each as its first and its last block, the nearest last.
     ahead: Vec<(u32, u32)>,
     phase: Phase,
@@ -59,26 +67,48 @@ pub enum Next {
 }
 
 impl Chain {
-    /// The chain of someone, as it is now.
-    pub fn new<F: File>(journal: &Journal<F>, name: Name, account: Option<AccountId>) -> Chain {
+    /// The chain of some parties, as it is now. The account is that of the people among them.
+    pub fn new<F: File>(
+        journal: &Journal<F>,
+        parties: impl Iterator<Item = Target>,
+        account: Option<AccountId>,
+    ) -> Chain {
         let blocks = journal.blocks();
-        let newest = blocks.and_then(|blocks| blocks.latest(&name, account));
+        let links = parties.map(|party| {
+            let account = account.filter(|_| matches!(party, Target::Person(_)));
+            let newest = blocks.and_then(|blocks| blocks.latest(&party, account));
+            Link { party, newest, at: newest }
+        });
+        let links = links.collect();
         let indexed = blocks.map_or(0, |blocks| number_at(blocks.end()));
-        Chain { name, newest, indexed, at: newest, ahead: Vec::new(), phase: Phase::Backwards }
+        Chain { links, indexed, ahead: Vec::new(), phase: Phase::Backwards }
+    }
+
+    /// The block that the walk has come to; `None` behind the first.
+    fn at(&self) -> Option<u32> {
+        self.links.iter().filter_map(|link| link.at).max()
     }
 
     /// Goes to the block before the one that the walk has come to.
     fn hop<F: File>(&mut self, at: u32, journal: &mut Journal<F>) -> io::Result<()> {
-        let name = self.name;
-        let previous = match journal.blocks_mut() {
-            Some(blocks) => blocks.previous(at, &name)?,
-            None => None,
-        };
-        match previous.filter(|previous| previous.is_none_or(|previous| previous < at)) {
-            Some(previous) => self.at = previous,
-            None => self.phase = Phase::Broken,
+        for link in self.links.iter_mut().filter(|link| link.at == Some(at)) {
+            let previous = match journal.blocks_mut() {
+                Some(blocks) => blocks.previous(at, &link.party)?,
+                None => None,
+            };
+            match previous.filter(|previous| previous.is_none_or(|previous| previous < at)) {
+                Some(previous) => link.at = previous,
+                None => self.phase = Phase::Broken,
+            }
         }
         Ok(())
+    }
+
+    /// Passes over the lines of a party from here on: a search backwards needs no more of them.
+    pub fn forget(&mut self, party: &Target) {
+        if self.phase == Phase::Backwards {
+            self.links.iter_mut().filter(|link| link.party == *party).for_each(|link| link.at = None);
+        }
     }
 
     /// The part of the log in which a search backwards goes on that has looked at all lines that begin at `before` or
@@ -95,7 +125,7 @@ impl Chain {
             return Ok(Some(Offset::START..before));
         }
         for _ in 0..CHAIN_HOPS_PER_STEP {
-            match self.at {
+            match self.at() {
                 None => return Ok(Some(Offset::START..Offset::START)),
                 // Lines that begin in it were looked at.
                 Some(at) if start_of(at) >= before => self.hop(at, journal)?,
@@ -145,7 +175,8 @@ impl Chain {
     }
 
     fn collect(&mut self) {
-        (self.at, self.phase) = (self.newest, Phase::Collecting { has_dropped: false });
+        self.links.iter_mut().for_each(|link| link.at = link.newest);
+        self.phase = Phase::Collecting { has_dropped: false };
         self.ahead.clear();
     }
 
@@ -157,7 +188,7 @@ impl Chain {
         journal: &mut Journal<F>,
     ) -> io::Result<Next> {
         for _ in 0..CHAIN_HOPS_PER_STEP {
-            let Some(at) = self.at.filter(|&at| at >= block) else {
+            let Some(at) = self.at().filter(|&at| at >= block) else {
                 self.phase = Phase::Forwards { has_dropped };
                 return Ok(Next::Wait);
             };

@@ -13,7 +13,7 @@ use std::ops::Range;
 
 use crate::limits::CATCH_UP_CHUNK_BYTES;
 use crate::log::journal::Journal;
-use crate::log::judge::{JUDGEABLE_BYTES_MIN, Judge, Judged, judgeable};
+use crate::log::judge::{JUDGEABLE_BYTES_MIN, Judge, Judged, Message, judgeable};
 use crate::log::offset::Offset;
 use crate::log::storage::File;
 use crate::protocol::line::skip_line;
@@ -198,12 +198,17 @@ impl Chunk {
         good.map(|judged| (self.start + judged.range.start, &buffer[judged.range]))
     }
 
+    /// The bytes of one of its lines.
+    pub fn line(&self, range: &Range<usize>) -> &[u8] {
+        &self.buffer[range.clone()]
+    }
+
     /// Marks its messages that `counts` says yes to.
-    pub fn mark(&mut self, latest: Timestamp, counts: impl Fn(&Ends<'_>) -> bool) {
+    pub fn mark(&mut self, latest: Timestamp, counts: impl Fn(&Message<'_>) -> bool) {
         let mut judge = Judge::after(Timestamp::default());
         judge.set_latest(latest);
         for judged in judge.lines_outside(&self.changed, &self.buffer[..self.filled], self.length) {
-            if judged.verdict.is_ok_and(|message| counts(&message.ends)) {
+            if judged.verdict.is_ok_and(|message| counts(&message)) {
                 self.marks.push(judged.range.start as u32);
             }
         }

@@ -26,13 +26,15 @@ use crate::log::chunk::Chunk;
 use crate::log::journal::Journal;
 use crate::log::judge::Judge;
 use crate::log::offset::Offset;
+use crate::log::reader::Reader;
 use crate::log::replay::Replay;
 use crate::log::search::{Find, LookBack};
 use crate::log::storage::File;
 use crate::protocol::command::HistoryRange;
 use crate::protocol::name::Name;
-use crate::protocol::record::{TimePrefix, Timestamp};
+use crate::protocol::record::{Audience, Target, TimePrefix, Timestamp};
 use crate::protocol::reply::{Error, Reply};
+use crate::protocol::room::RoomName;
 
 /// A reader's place in the log.
 #[derive(Debug)]
@@ -51,7 +53,7 @@ pub struct Cursor {
     /// The block whose first line comes next, if others were passed over.
     aligning: Option<u32>,
     part: Part,
-    /// Where the reader's private lines are, for parts that show nothing else.
+    /// Where the lines are, for parts that show nothing but private messages of the reader and lines of rooms.
     chain: Option<Box<Chain>>,
 }
 
@@ -88,7 +90,8 @@ impl Cursor {
         Cursor { searching, ..Cursor::at(Offset::START, first.previous(), Part::All) }
     }
 
-    /// Shows what a login shows of the messages after `seen`: private ones, and the last `public_wanted` public ones.
+    /// Shows what a login shows of the messages after `seen`: private ones, the last `public_wanted` public ones, and
+    /// as many of each room.
     pub fn missed<F: File>(seen: Timestamp, public_wanted: u32, journal: &Journal<F>) -> Cursor {
         let next = seen.next().filter(|_| public_wanted > 0 && seen < journal.last());
         // If everything was seen, or nothing is to be shown, the file need not be read.
@@ -112,9 +115,8 @@ impl Cursor {
         Cursor { searching, ..Cursor::at(Offset::START, Timestamp::default(), part) }
     }
 
-    /// Shows a part of the history, or of the private messages to and from `with`, and then continues from the current
-    /// end of the log.
-    pub fn history<F: File>(range: HistoryRange, with: Option<Name>, journal: &Journal<F>) -> Cursor {
+    /// Shows a part of the history, or of one conversation, and then continues from the current end of the log.
+    pub fn history<F: File>(range: HistoryRange, with: Option<Target>, journal: &Journal<F>) -> Cursor {
         let find = |time| Searching::Time(Box::new(Find::new(time, journal)));
         let end = journal.end();
         let (searching, wanted) = match range {
@@ -148,14 +150,30 @@ impl Cursor {
         }
     }
 
-    /// Passes over blocks without a private line for the reader wherever nothing else is to be shown.
-    pub fn follow<F: File>(&mut self, journal: &Journal<F>, reader: Name, account: Option<AccountId>) {
-        let has_private = match &self.part {
-            Part::All => false,
-            Part::Replay(replay) => !replay.is_first(),
-            Part::History(history) => history.with.is_some(),
+    /// Passes over blocks without a line of the reader's conversations wherever nothing else is to be shown. `rooms`
+    /// are those of the reader.
+    pub fn follow<F: File>(
+        &mut self,
+        journal: &Journal<F>,
+        reader: Name,
+        account: Option<AccountId>,
+        rooms: &[RoomName],
+    ) {
+        let (is_chained, with) = match &self.part {
+            Part::All => (false, None),
+            Part::Replay(replay) => (!replay.is_first(), None),
+            Part::History(history) => (history.is_chained(), history.with),
         };
-        self.chain = has_private.then(|| Box::new(Chain::new(journal, reader, account)));
+        if !is_chained {
+            return;
+        }
+        let (own, rooms) = match with {
+            Some(Target::Room(room)) => (None, vec![room]),
+            Some(_) => (Some(reader), Vec::new()),
+            None => (Some(reader), rooms.to_vec()),
+        };
+        let parties = own.map(Target::Person).into_iter().chain(rooms.into_iter().map(Target::Room));
+        self.chain = Some(Box::new(Chain::new(journal, parties, account)));
     }
 
     /// Whether everything was sent.
@@ -179,7 +197,7 @@ impl Cursor {
     pub fn step<F: File>(
         &mut self,
         journal: &mut Journal<F>,
-        reader: &Name,
+        reader: &Reader<'_>,
         chunk: &mut Chunk,
     ) -> io::Result<Progress> {
         match &mut self.searching {
@@ -236,11 +254,11 @@ impl Cursor {
             }
             return Ok(None);
         }
-        let only_private_before = until.min(self.part.only_private_before());
-        let Some(chain) = self.chain.as_mut().filter(|_| self.next < only_private_before) else {
+        let only_chained_before = until.min(self.part.only_chained_before());
+        let Some(chain) = self.chain.as_mut().filter(|_| self.next < only_chained_before) else {
             return Ok(Some(until));
         };
-        let until = only_private_before;
+        let until = only_chained_before;
         match chain.forwards(self.next, journal)? {
             Next::Wait => return Ok(None),
             Next::Read(end) => return Ok(Some(end.min(until))),
@@ -253,7 +271,7 @@ impl Cursor {
 
     /// Composes the text that the reader is sent of a chunk. Moves the judge and the count of damage to the chunk's
     /// end.
-    fn compose(&mut self, reader: &Name, chunk: &mut Chunk) {
+    fn compose(&mut self, reader: &Reader<'_>, chunk: &mut Chunk) {
         let Cursor { judge, damaged, shown, part, .. } = self;
         let (start, mut last) = (chunk.start(), judge.last());
         chunk.compose(judge, |text, judged| {
@@ -268,8 +286,8 @@ impl Cursor {
             }
             last = message.timestamp;
             if message.timestamp > *shown
-                && message.ends.visible_to(reader)
-                && part.shows(start + judged.range.start, &message.ends, reader)
+                && reader.sees(&message)
+                && part.shows(start + judged.range.start, &message, reader)
             {
                 text.line(&judged.range);
             }
@@ -344,24 +362,29 @@ impl Cursor {
     fn look_back<F: File>(
         &mut self,
         journal: &mut Journal<F>,
-        reader: &Name,
+        reader: &Reader<'_>,
         chunk: &mut Chunk,
     ) -> io::Result<Progress> {
         let (part, Searching::Back(back)) = (&mut self.part, &mut self.searching) else {
             unreachable!("called only during a search backwards");
         };
         let mut from = Offset::START;
-        if let Some(chain) = self.chain.as_mut().filter(|_| part.counts_only_private()) {
+        if let Some(chain) = self.chain.as_mut().filter(|_| part.counts_only_chained()) {
             let Some(range) = chain.back(back.before(), journal)? else { return Ok(Progress::Passed) };
             from = range.start;
             back.skip_to(range.end);
         }
         let mut found = None;
-        if back.step(journal, chunk, from, |ends| part.counts(ends, reader))? {
+        if back.step(journal, chunk, from, |message| part.counts(message, reader))? {
             while found.is_none()
                 && let Some((offset, ends)) = chunk.pop_mark()
             {
                 found = part.count(offset, &ends).then_some(offset);
+                if let (Part::Replay(replay), Audience::Room(room)) = (&*part, ends.to)
+                    && let (Some(room), Some(chain)) = (replay.is_complete(room), &mut self.chain)
+                {
+                    chain.forget(&Target::Room(room));
+                }
             }
         } else {
             found = Some(back.floor());
@@ -387,6 +410,7 @@ mod tests {
     use crate::limits::{REPLAY_PRIVATE_MAX, REPLAY_SENDERS_MAX};
     use crate::log::directory::{Directory, RealFile};
     use crate::log::journal::LOG_FILE;
+    use crate::log::reader::NoRooms;
     use crate::log::storage::Storage;
 
     struct Log {
@@ -443,7 +467,7 @@ mod tests {
 
     /// Runs a cursor to the end with a socket that takes `at_most` bytes at a time; what alice was given.
     fn read_all(log: &Log, mut cursor: Cursor, at_most: usize) -> String {
-        let alice = Name::parse(b"alice").unwrap();
+        let alice = alice();
         let mut chunk = Chunk::default();
         let mut given = Vec::new();
         let mut journal = log.open();
@@ -466,6 +490,10 @@ mod tests {
                 }
             }
         }
+    }
+
+    fn alice() -> Reader<'static> {
+        Reader { name: Name::parse(b"alice").unwrap(), rooms: &NoRooms }
     }
 
     fn visible(log: &Log, range: std::ops::Range<usize>) -> Vec<&str> {
@@ -562,7 +590,7 @@ mod tests {
     fn a_conversation_is_what_two_people_said_to_each_other_in_private() {
         let log = log_of(900, |number| number % 7 == 3, |number| number % 3 > 0);
         let with = |name: &str, range| {
-            let with = Name::parse(name.as_bytes()).unwrap();
+            let with = Target::parse(name.as_bytes()).unwrap();
             read_all(&log, Cursor::history(range, Some(with), &log.journal), 500)
         };
         let private: Vec<_> = (0..900).filter(|number| number % 7 == 3).collect();
@@ -611,7 +639,7 @@ mod tests {
     fn what_is_left_out_is_owed_until_it_is_said() {
         let log = log_of(REPLAY_PRIVATE_MAX as usize + 1, |_| true, |_| false);
         let mut cursor = Cursor::missed(Timestamp::default(), 50, &log.journal);
-        let (alice, mut chunk) = (Name::parse(b"alice").unwrap(), Chunk::default());
+        let (alice, mut chunk) = (alice(), Chunk::default());
         let mut journal = log.open();
         loop {
             match cursor.step(&mut journal, &alice, &mut chunk).unwrap() {
@@ -688,7 +716,7 @@ mod tests {
         let mut log = log_of(2000, |_| false, |_| true);
         log.lines[1000] = "j\n".repeat(2 << 20);
         log.write();
-        let (alice, mut chunk) = (Name::parse(b"alice").unwrap(), Chunk::default());
+        let (alice, mut chunk) = (alice(), Chunk::default());
         for at in [0, 999, 1001, 1999] {
             let mut cursor = history(HistoryRange::Since(TimePrefix::whole(stamp(at))), &log);
             let mut steps = 0;
@@ -745,7 +773,7 @@ mod tests {
         let mut log = log_of(2000, |_| false, |_| true);
         let path = log.directory.path().join(LOG_FILE);
         std::fs::File::options().write(true).open(path).unwrap().set_len(1000).unwrap();
-        let (alice, mut chunk) = (Name::parse(b"alice").unwrap(), Chunk::default());
+        let (alice, mut chunk) = (alice(), Chunk::default());
         let ranges = [
             HistoryRange::All,
             HistoryRange::Last(3),
@@ -763,7 +791,7 @@ mod tests {
     #[test]
     fn a_socket_that_takes_little_is_read_little_for() {
         let mut log = log_of(3000, |_| false, |_| true);
-        let (alice, mut chunk) = (Name::parse(b"alice").unwrap(), Chunk::default());
+        let (alice, mut chunk) = (alice(), Chunk::default());
         let mut cursor = history(HistoryRange::All, &log);
         let mut read = Vec::new();
         for taken in [300, 300, 300, usize::MAX, usize::MAX, usize::MAX, usize::MAX] {

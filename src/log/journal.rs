@@ -22,8 +22,9 @@ use crate::log::storage::{
     AppendError, AppendFile, File, Storage, SyncPolicy, open_if_there, read_full, set_aside,
 };
 use crate::log::tail::Tail;
+use crate::protocol::event::Deed;
 use crate::protocol::name::Name;
-use crate::protocol::record::{self, Stamper, Timestamp};
+use crate::protocol::record::{self, Stamper, Target, Timestamp};
 
 /// The log's file name.
 pub const LOG_FILE: &str = "chat_history.txt";
@@ -64,9 +65,22 @@ impl Batch {
     }
 
     /// Formats a message, for the only time. Returns `None` if the clock is past the last timestamp that there is.
-    pub fn stage(&mut self, wall_us: Micros, from: &Name, to: Option<&Name>, text: &str) -> Option<Staged> {
+    pub fn stage(&mut self, wall_us: Micros, from: &Name, to: &Target, text: &str) -> Option<Staged> {
         let start = self.lines.len() as u32;
         record::write_line(&mut self.lines, self.stamper.stamp(wall_us)?, from, to, text);
+        Some(Staged { start, end: self.lines.len() as u32 })
+    }
+
+    /// Formats an event, like a message.
+    pub fn stage_deed(
+        &mut self,
+        wall_us: Micros,
+        from: &Name,
+        to: &Target,
+        deed: &Deed<'_>,
+    ) -> Option<Staged> {
+        let start = self.lines.len() as u32;
+        record::write_deed(&mut self.lines, self.stamper.stamp(wall_us)?, from, to, deed);
         Some(Staged { start, end: self.lines.len() as u32 })
     }
 }
@@ -442,8 +456,8 @@ mod tests {
         let mut journal = recover(directory.path()).unwrap();
         let mut batch = journal.new_batch();
         let alice = Name::parse(b"alice").unwrap();
-        let first = batch.stage(0, &alice, None, "one").unwrap();
-        let second = batch.stage(0, &alice, Some(&alice), "two").unwrap();
+        let first = batch.stage(0, &alice, &Target::Everyone, "one").unwrap();
+        let second = batch.stage(0, &alice, &Target::Person(alice), "two").unwrap();
         let Commit::Saved(committed) = journal.commit(batch).unwrap() else { panic!("it was saved") };
         let written = [committed.line(first), committed.line(second)].concat();
         let text = String::from_utf8(written).unwrap();

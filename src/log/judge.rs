@@ -20,7 +20,7 @@ use std::ops::Range;
 
 use crate::limits::LINE_BYTES_MAX;
 use crate::protocol::line::skip_line;
-use crate::protocol::record::{Ends, TIMESTAMP_BYTES, Timestamp, has_clean_text, message_ends};
+use crate::protocol::record::{Ends, TIMESTAMP_BYTES, Timestamp, UNKNOWN_DEED, has_clean_text, message_ends};
 
 /// The state of judging: what is known of the log before the next line.
 #[derive(Clone, Copy, Debug)]
@@ -101,14 +101,12 @@ impl Judge {
             // A timestamp that was changed shows nothing about the line before it.
             let sound = next.filter(|_| !is_changed(range.end, range.end + TIMESTAMP_BYTES));
             let line = &bytes[range.clone()];
-            let verdict = self.judge(line, stamp, sound).and_then(|message| {
-                if is_changed(range.start, range.end) {
-                    Err("a line that is not as it was written")
-                } else if are_clean || has_clean_text(line) {
-                    Ok(message)
-                } else {
-                    Err("text that cannot be shown")
-                }
+            let verdict = self.judge(line, stamp, sound);
+            let is_changed = verdict.as_ref().err().is_none_or(|what| *what == UNKNOWN_DEED)
+                && is_changed(range.start, range.end);
+            let verdict = if is_changed { Err("a line that is not as it was written") } else { verdict };
+            let verdict = verdict.and_then(|message| {
+                if are_clean || has_clean_text(line) { Ok(message) } else { Err("text that cannot be shown") }
             });
             if let Ok(message) = &verdict {
                 self.last = message.timestamp;

@@ -1,8 +1,9 @@
-//! The choice of missed messages that a login shows: the latest private ones from each sender, and the latest public
-//! ones of all senders.
+//! The choice of missed messages that a login shows: the latest private ones from each sender, and the latest ones of
+//! every other conversation.
 //!
-//! The messages are counted backwards from the end of the log to the last one that was seen, and then read forwards. A
-//! bounded number of senders is counted one by one; all others share one allowance.
+//! The messages are counted backwards from the end of the log to the last one that was seen, and then read forwards, in
+//! which each conversation has one start. A bounded number of senders is counted one by one; all others share one
+//! allowance. An account is in a bounded number of rooms.
 
 use std::fmt::Write;
 
@@ -11,12 +12,15 @@ use crate::log::offset::Offset;
 use crate::protocol::name::Name;
 use crate::protocol::record::{Audience, Ends};
 use crate::protocol::reply::{Notice, Reply};
+use crate::protocol::room::RoomName;
 
 /// Counts the messages between the last one seen and the end of the log, and decides which are shown.
 #[derive(Debug)]
 pub struct Replay {
     /// The end of the log at the login.
     pub until: Offset,
+    /// Lines of each room that are shown.
+    wanted: u64,
     /// Public messages still to be counted.
     public_wanted: u64,
     /// The offset from which public messages are shown, and private ones that the reader sent from other sessions.
@@ -24,6 +28,16 @@ pub struct Replay {
     /// The account is new, so it has no private messages.
     is_first: bool,
     senders: Vec<Sender>,
+    rooms: Vec<OfRoom>,
+}
+
+/// What is counted of a room.
+#[derive(Debug)]
+struct OfRoom {
+    room: RoomName,
+    count: u64,
+    /// The first line that is shown.
+    from: Offset,
 }
 
 /// A sender of private messages to the reader; without a name, all senders for which there was no room.
@@ -40,10 +54,12 @@ impl Replay {
     pub fn new(until: Offset, public_wanted: u32, is_first: bool) -> Replay {
         Replay {
             until,
+            wanted: public_wanted.into(),
             public_wanted: public_wanted.into(),
             public_from: Offset::MAX,
             is_first,
             senders: Vec::new(),
+            rooms: Vec::new(),
         }
     }
 
@@ -51,6 +67,10 @@ impl Replay {
     pub fn counts(&self, ends: &Ends<'_>, reader: &Name) -> bool {
         match ends.to {
             Audience::Public => self.public_wanted > 0,
+            Audience::Room(room) => {
+                let of_room = self.rooms.iter().find(|it| it.room.is(room));
+                !self.is_first && of_room.is_none_or(|it| it.count < self.wanted)
+            }
             Audience::Private(to) => !self.is_first && reader.is(to),
         }
     }
@@ -58,13 +78,29 @@ impl Replay {
     /// Counts a message that begins at `offset`, before all messages counted so far. Returns whether no further message
     /// matters.
     pub fn count(&mut self, offset: Offset, ends: &Ends<'_>) -> bool {
-        if ends.to == Audience::Public {
-            // A chunk may have more marked messages than are wanted.
-            if self.public_wanted > 0 {
-                self.public_wanted -= 1;
-                self.public_from = offset;
+        match ends.to {
+            Audience::Public => {
+                // A chunk may have more marked messages than are wanted.
+                if self.public_wanted > 0 {
+                    self.public_wanted -= 1;
+                    self.public_from = offset;
+                }
+                return self.public_wanted == 0 && self.is_first;
             }
-            return self.public_wanted == 0 && self.is_first;
+            Audience::Room(room) => {
+                let place = self.rooms.iter().position(|it| it.room.is(room));
+                let place = place.unwrap_or_else(|| {
+                    let room = RoomName::without_sign(room).expect("it was judged to be a room's name");
+                    self.rooms.push(OfRoom { room, count: 0, from: offset });
+                    self.rooms.len() - 1
+                });
+                let of_room = &mut self.rooms[place];
+                if of_room.count < self.wanted {
+                    (of_room.count, of_room.from) = (of_room.count + 1, offset);
+                }
+                return false;
+            }
+            Audience::Private(_) => {}
         }
         let sender = self.sender(ends.from);
         sender.count += 1;
@@ -92,12 +128,18 @@ impl Replay {
         self.is_first
     }
 
-    /// Whether only private messages to the reader are still to be counted.
-    pub fn counts_only_private(&self) -> bool {
+    /// A room of which everything that is shown was counted, if a line of it was counted last.
+    pub fn is_complete(&self, room: &[u8]) -> Option<RoomName> {
+        let of_room = self.rooms.iter().find(|it| it.room.is(room));
+        of_room.filter(|it| it.count == self.wanted).map(|it| it.room)
+    }
+
+    /// Whether no public messages are still to be counted, and others may be.
+    pub fn counts_only_chained(&self) -> bool {
         self.public_wanted == 0 && !self.is_first
     }
 
-    /// Before this offset, only private messages to the reader are shown.
+    /// Before this offset, no public messages are shown.
     pub fn public_from(&self) -> Offset {
         self.public_from
     }
@@ -107,8 +149,9 @@ impl Replay {
         if self.public_wanted > 0 {
             self.public_from = floor;
         }
-        let private_from = self.senders.iter().map(|sender| sender.from).min();
-        private_from.unwrap_or(Offset::MAX).min(self.public_from)
+        let senders = self.senders.iter().map(|sender| sender.from);
+        let others = senders.chain(self.rooms.iter().map(|room| room.from)).min();
+        others.unwrap_or(Offset::MAX).min(self.public_from)
     }
 
     /// Whether a message that begins at `offset` and that the reader may see is shown.
@@ -119,7 +162,11 @@ impl Replay {
                 let sender = sender.or_else(|| self.senders.iter().find(|sender| sender.name.is_none()));
                 sender.is_none_or(|sender| offset >= sender.from)
             }
-            _ => offset >= self.public_from,
+            Audience::Room(room) => {
+                let of_room = self.rooms.iter().find(|it| it.room.is(room));
+                of_room.is_none_or(|it| offset >= it.from)
+            }
+            Audience::Public | Audience::Private(_) => offset >= self.public_from,
         }
     }
 

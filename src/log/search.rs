@@ -6,10 +6,10 @@ use std::io;
 use crate::limits::{CATCH_UP_CHUNK_BYTES, SEARCH_CHUNK_BYTES_MIN};
 use crate::log::chunk::Chunk;
 use crate::log::journal::Journal;
-use crate::log::judge::Judge;
+use crate::log::judge::{Judge, Message};
 use crate::log::offset::Offset;
 use crate::log::storage::File;
-use crate::protocol::record::{Ends, TimePrefix, Timestamp};
+use crate::protocol::record::{TimePrefix, Timestamp};
 
 /// Below this many bytes, what is left of a bisection is read line by line.
 const BISECTED_BYTES_MIN: u64 = 2 * SEARCH_CHUNK_BYTES_MIN as u64;
@@ -169,7 +169,7 @@ impl LookBack {
         journal: &mut Journal<F>,
         chunk: &mut Chunk,
         from: Offset,
-        counts: impl Fn(&Ends<'_>) -> bool,
+        counts: impl Fn(&Message<'_>) -> bool,
     ) -> io::Result<bool> {
         if self.before <= self.floor {
             return Ok(false);

@@ -2,8 +2,10 @@
 //! are the same for everyone.
 
 mod suggestion;
+mod table;
 
 use self::suggestion::{closest, unknown};
+use self::table::{COMMANDS, Entry, split_word};
 use crate::limits::{PASSWORD_BYTES_MAX, PASSWORD_BYTES_MIN};
 use crate::protocol::record::TimePrefix;
 use crate::protocol::reply::{Error, HelpEntry, Notice};
@@ -19,8 +21,30 @@ pub enum Command<'a> {
     Nothing,
     /// A public message.
     Say(&'a str),
-    /// `/msg NAME TEXT`
+    /// `/msg NAME TEXT` and `/msg #ROOM TEXT`
     Whisper { to: &'a str, text: &'a str },
+    /// `/to`, `/to NAME` and `/to #ROOM`
+    To(Option<&'a str>),
+    /// `/join #ROOM` and `/join #ROOM private`
+    Join { room: &'a str, is_private: bool },
+    /// `/leave` and `/leave #ROOM`
+    Leave(Option<&'a str>),
+    /// `/topic …`: `None` asks for it, and an empty text removes it.
+    Topic { room: Option<&'a str>, text: Option<&'a str> },
+    /// `/rooms`
+    Rooms,
+    /// `/invite NAME` and `/invite NAME #ROOM`
+    Invite { name: &'a str, room: Option<&'a str> },
+    /// `/kick NAME [WHY]` and `/kick #ROOM NAME [WHY]`
+    Kick { room: Option<&'a str>, name: &'a str, why: &'a str },
+    /// `/op NAME` and `/op #ROOM NAME`
+    Op { room: Option<&'a str>, name: &'a str },
+    /// `/deop NAME` and `/deop #ROOM NAME`
+    Deop { room: Option<&'a str>, name: &'a str },
+    /// `/room #ROOM private`, `/room #ROOM announce` and `/room #ROOM everyone`
+    Room { room: Option<&'a str>, setting: RoomSetting },
+    /// `/ping TEXT`
+    Ping(&'a str),
     /// `/register NAME PASSWORD`
     Register { name: &'a str, password: &'a str },
     /// `/login NAME PASSWORD`
@@ -35,14 +59,25 @@ pub enum Command<'a> {
     Passwd { passwords: &'a str },
     /// `/history …`
     History { with: Option<&'a str>, range: HistoryRange },
-    /// `/users`
-    Users,
+    /// `/users` and `/users #ROOM`
+    Users(Option<&'a str>),
     /// `/replay N`
     Replay(u32),
     /// `/help`
     Help,
     /// `/quit`
     Quit,
+}
+
+/// How a room is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RoomSetting {
+    /// Only people who are invited can enter.
+    Private,
+    /// Only owners speak.
+    Announce,
+    /// Everyone in it speaks.
+    Everyone,
 }
 
 /// Which part of the history is asked for.
@@ -82,120 +117,6 @@ pub struct Input<'a> {
     pub replaced: bool,
 }
 
-/// One command.
-struct Entry {
-    /// Its word without the slash, then its aliases.
-    words: &'static [&'static str],
-    /// What an error says about its form.
-    usage: &'static str,
-    /// Its forms and what they do, as `/help` lists them.
-    forms: &'static [(&'static str, &'static str)],
-    /// Reads the whole line and the arguments in it; `None` if they are wrong.
-    read: for<'a> fn(&'a str, &'a str) -> Option<Command<'a>>,
-}
-
-/// Every command. The order is that of `/help`.
-const COMMANDS: &[Entry] = &[
-    Entry {
-        words: &["register"],
-        usage: "/register NAME PASSWORD",
-        forms: &[("/register NAME PASSWORD", "create an account and log in")],
-        read: |_, arguments| {
-            let (name, password) = two(arguments)?;
-            Some(Command::Register { name, password: password.trim_matches(is_blank) })
-        },
-    },
-    Entry {
-        words: &["login"],
-        usage: "/login NAME PASSWORD",
-        forms: &[("/login NAME PASSWORD", "log in; what you missed follows")],
-        read: |_, arguments| two(arguments).map(|(name, password)| Command::Login { name, password }),
-    },
-    Entry {
-        words: &["token"],
-        usage: "/token",
-        forms: &[("/token", "get a token, with which /resume logs in for some time")],
-        read: |_, arguments| bare(arguments, Command::Token),
-    },
-    Entry {
-        words: &["resume"],
-        usage: "/resume NAME TOKEN",
-        forms: &[("/resume NAME TOKEN", "log in with a token instead of your password")],
-        read: |_, arguments| {
-            two(arguments).map(|(name, token)| Command::Resume { name, token: token.trim_matches(is_blank) })
-        },
-    },
-    Entry {
-        words: &["code"],
-        usage: "/code CODE",
-        forms: &[("/code CODE", "use a code from the operator; then /register sets a new password")],
-        read: |_, arguments| {
-            Some(arguments.trim_matches(is_blank)).filter(|it| !it.is_empty()).map(Command::Code)
-        },
-    },
-    Entry {
-        words: &["passwd", "password"],
-        usage: "/passwd OLD NEW",
-        forms: &[("/passwd OLD NEW", "change your password (also /password)")],
-        read: |_, arguments| two(arguments).map(|_| Command::Passwd { passwords: arguments }),
-    },
-    Entry {
-        words: &["msg", "w", "tell"],
-        usage: "/msg NAME TEXT",
-        forms: &[(
-            "/msg NAME TEXT",
-            "send a private message; if NAME is offline, it waits for the next login (also /w, /tell)",
-        )],
-        read: |_, arguments| {
-            let (to, text) = two(arguments)?;
-            has_visible(text).then_some(Command::Whisper { to, text })
-        },
-    },
-    Entry {
-        words: &["me"],
-        usage: "/me TEXT",
-        forms: &[("/me TEXT", "say what you do, in the third person: /me waves")],
-        read: |line, arguments| has_visible(arguments).then_some(Command::Say(line)),
-    },
-    Entry {
-        words: &["history"],
-        usage: "/history [NAME] [N | TIME | N before TIME], TIME as in 2026-11-22T12:03",
-        forms: &[
-            (
-                "/history",
-                "show all that you may see; /history N, the last N; /history 2026-11-22, since then",
-            ),
-            ("/history N before TIME", "show the N messages before TIME, to page back"),
-            ("/history NAME", "show your private messages with NAME; N and TIME may follow as above"),
-        ],
-        read: |_, arguments| history(arguments.trim()),
-    },
-    Entry {
-        words: &["users", "who", "names"],
-        usage: "/users",
-        forms: &[("/users", "list who is online (also /who, /names)")],
-        read: |_, arguments| bare(arguments, Command::Users),
-    },
-    Entry {
-        words: &["replay"],
-        usage: "/replay N",
-        forms: &[("/replay N", "set how many missed public messages a login shows; 0 shows nothing at all")],
-        read: |_, arguments| arguments.trim().parse().ok().map(Command::Replay),
-    },
-    Entry {
-        words: &["help"],
-        usage: "/help",
-        forms: &[("/help", "show this list")],
-        read: |_, _| Some(Command::Help),
-    },
-    Entry {
-        words: &["quit", "exit", "q", "bye"],
-        usage: "/quit",
-        forms: &[("/quit", "disconnect (also /exit, /q, /bye)")],
-        read: |_, arguments| bare(arguments, Command::Quit),
-    },
-];
-
 /// Returns the notices that answer `/help`.
 pub fn help() -> impl Iterator<Item = Notice<'static>> {
     let slash = ("//TEXT", "send a message that starts with a slash");
@@ -226,7 +147,10 @@ pub fn read<'a>(raw: &[u8], line: &'a mut String) -> Input<'a> {
     let replaced = sanitise(raw, line);
     let is_command = line.starts_with('/') && !line.starts_with("//");
     let text_at = match parse(line) {
-        Ok(Command::Say(text) | Command::Whisper { text, .. }) => Some(line.len() - text.len()),
+        Ok(Command::Say(text) | Command::Whisper { text, .. } | Command::Topic { text: Some(text), .. }) => {
+            Some(line.len() - text.len())
+        }
+        Ok(Command::Kick { why, .. }) if !why.is_empty() => Some(line.len() - why.len()),
         _ => None,
     };
     if replaced || !line.starts_with(has_own_cell) {
@@ -335,50 +259,6 @@ fn has_password_form(text: &str) -> bool {
         && !text.contains(['\t', char::REPLACEMENT_CHARACTER])
 }
 
-/// The first word and what follows the blank behind it.
-fn split_word(text: &str) -> (&str, &str) {
-    text.split_once(is_blank).unwrap_or((text, ""))
-}
-
-/// A word, behind any blanks, and the rest of the line, neither of them empty.
-fn two(arguments: &str) -> Option<(&str, &str)> {
-    let (first, rest) = split_word(arguments.trim_start_matches(is_blank));
-    (!first.is_empty() && !rest.is_empty()).then_some((first, rest))
-}
-
-fn bare<'a>(arguments: &str, command: Command<'a>) -> Option<Command<'a>> {
-    arguments.trim().is_empty().then_some(command)
-}
-
-fn history(arguments: &str) -> Option<Command<'_>> {
-    // A number and a time begin with a digit, and a name never does.
-    let has_name = arguments.starts_with(|first: char| first.is_ascii_alphabetic());
-    let (name, rest) = if has_name { split_word(arguments) } else { ("", arguments) };
-    let range = history_range(rest.trim())?;
-    Some(Command::History { with: has_name.then_some(name), range })
-}
-
-fn history_range(arguments: &str) -> Option<HistoryRange> {
-    if arguments.is_empty() {
-        return Some(HistoryRange::All);
-    }
-    let mut words = arguments.split_ascii_whitespace();
-    let (first, second, third) = (words.next()?, words.next(), words.next());
-    let time = |word: &str| TimePrefix::parse(word.as_bytes());
-    match (second, third, words.next()) {
-        (None, None, None) => {
-            number(first).map(HistoryRange::Last).or_else(|| time(first).map(HistoryRange::Since))
-        }
-        (Some("before"), Some(third), None) => Some(HistoryRange::Before(number(first)?, time(third)?)),
-        _ => None,
-    }
-}
-
-/// Only digits are a number, however many: nobody has more messages than fit.
-fn number(text: &str) -> Option<u64> {
-    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().unwrap_or(u64::MAX))
-}
-
 impl<'a> From<Misuse<'a>> for Error<'a> {
     fn from(misuse: Misuse<'a>) -> Error<'a> {
         match misuse {
@@ -443,10 +323,34 @@ mod tests {
                 "/history bob 5 before 2026-02-28T23:59",
                 History { with: Some("bob"), range: HistoryRange::Before(5, time("2026-02-28T23:59")) },
             ),
-            ("/users", Users),
-            ("/users ", Users),
-            ("/who", Users),
-            ("/names", Users),
+            ("/users", Users(None)),
+            ("/users ", Users(None)),
+            ("/who", Users(None)),
+            ("/names", Users(None)),
+            ("/users #rust", Users(Some("#rust"))),
+            ("/msg #rust hi there", Whisper { to: "#rust", text: "hi there" }),
+            ("/join #rust", Join { room: "#rust", is_private: false }),
+            ("/J  #rust  Private ", Join { room: "#rust", is_private: true }),
+            ("/to", To(None)),
+            ("/dm bob", To(Some("bob"))),
+            ("/leave", Leave(None)),
+            ("/part #rust", Leave(Some("#rust"))),
+            ("/list", Rooms),
+            ("/topic", Topic { room: None, text: None }),
+            ("/topic #rust ", Topic { room: Some("#rust"), text: None }),
+            ("/topic a b", Topic { room: None, text: Some("a b") }),
+            ("/topic #rust  a #b", Topic { room: Some("#rust"), text: Some("a #b") }),
+            ("/topic #rust -", Topic { room: Some("#rust"), text: Some("") }),
+            ("/invite bob", Invite { name: "bob", room: None }),
+            ("/invite bob #rust", Invite { name: "bob", room: Some("#rust") }),
+            ("/kick bob", Kick { room: None, name: "bob", why: "" }),
+            ("/kick #rust bob  a b", Kick { room: Some("#rust"), name: "bob", why: "a b" }),
+            ("/op #rust bob", Op { room: Some("#rust"), name: "bob" }),
+            ("/deop bob", Deop { room: None, name: "bob" }),
+            ("/room #rust Private", Room { room: Some("#rust"), setting: RoomSetting::Private }),
+            ("/room announce", Room { room: None, setting: RoomSetting::Announce }),
+            ("/ping  a b", Ping("a b")),
+            ("/history #rust 3", History { with: Some("#rust"), range: HistoryRange::Last(3) }),
             ("/replay 0", Replay(0)),
             ("/help me", Help),
             ("/quit", Quit),
@@ -476,22 +380,35 @@ mod tests {
                 "/NICK x",
                 "! unknown-command: there is no /NICK; names are fixed, but /register creates another account",
             ),
-            ("/j #x", "! unknown-command: there is no /j; there are no rooms: everyone is in one"),
+            ("/join", "! bad-usage: /join #ROOM, or /join #ROOM private"),
+            ("/join #x open", "! bad-usage: /join #ROOM, or /join #ROOM private"),
+            ("/join #x private y", "! bad-usage: /join #ROOM, or /join #ROOM private"),
+            ("/to #x y", "! bad-usage: /to #ROOM, /to NAME, or /to for everyone"),
+            ("/leave #x y", "! bad-usage: /leave, or /leave #ROOM"),
+            ("/rooms x", "! bad-usage: /rooms"),
+            ("/invite", "! bad-usage: /invite NAME [#ROOM]"),
+            ("/invite a #b c", "! bad-usage: /invite NAME [#ROOM]"),
+            ("/kick #x", "! bad-usage: /kick [#ROOM] NAME [WHY]"),
+            ("/op #x", "! bad-usage: /op [#ROOM] NAME"),
+            ("/deop a b", "! bad-usage: /deop [#ROOM] NAME"),
+            ("/room #x", "! bad-usage: /room [#ROOM] private, announce or everyone"),
+            ("/room #x closed", "! bad-usage: /room [#ROOM] private, announce or everyone"),
+            ("/users #x y", "! bad-usage: /users, or /users #ROOM"),
             ("/me", "! bad-usage: /me TEXT"),
             ("/me \u{200b}", "! bad-usage: /me TEXT"),
-            ("/w bob \u{2800}", "! bad-usage: /msg NAME TEXT"),
-            ("/tell bob", "! bad-usage: /msg NAME TEXT"),
-            ("/who is it", "! bad-usage: /users"),
+            ("/w bob \u{2800}", "! bad-usage: /msg NAME TEXT, or /msg #ROOM TEXT"),
+            ("/tell bob", "! bad-usage: /msg NAME TEXT, or /msg #ROOM TEXT"),
+            ("/who is it", "! bad-usage: /users, or /users #ROOM"),
             (" /mgs bob x", "! bad-usage: a command must begin in the first column; nothing was sent"),
             ("\u{3000}/W bob x", "! bad-usage: a command must begin in the first column; nothing was sent"),
             ("\u{fffd}/q", "! bad-usage: a command must begin in the first column; nothing was sent"),
-            ("/msg", "! bad-usage: /msg NAME TEXT"),
-            ("/msg bob", "! bad-usage: /msg NAME TEXT"),
-            ("/msg bob  ", "! bad-usage: /msg NAME TEXT"),
+            ("/msg", "! bad-usage: /msg NAME TEXT, or /msg #ROOM TEXT"),
+            ("/msg bob", "! bad-usage: /msg NAME TEXT, or /msg #ROOM TEXT"),
+            ("/msg bob  ", "! bad-usage: /msg NAME TEXT, or /msg #ROOM TEXT"),
             ("/login a", "! bad-usage: /login NAME PASSWORD"),
             ("/register  b", "! bad-usage: /register NAME PASSWORD"),
             ("/passwd x", "! bad-usage: /passwd OLD NEW"),
-            ("/users x", "! bad-usage: /users"),
+            ("/users x", "! bad-usage: /users, or /users #ROOM"),
             ("/quit now", "! bad-usage: /quit"),
             ("/replay", "! bad-usage: /replay N"),
             ("/replay -1", "! bad-usage: /replay N"),
@@ -576,7 +493,7 @@ mod tests {
             ("\u{2060}//etc", Ok(Say("//etc"))),
             ("\u{2060}/me", Err(Misuse::Indented)),
             ("/msg bob a\u{feff}b", Ok(Whisper { to: "bob", text: "ab" })),
-            ("/msg bob \u{3164}\u{115f}", Err(Misuse::Usage("/msg NAME TEXT"))),
+            ("/msg bob \u{3164}\u{115f}", Err(Misuse::Usage("/msg NAME TEXT, or /msg #ROOM TEXT"))),
             ("/ME \u{2060}waves", Ok(Say("/me waves"))),
             ("//ME waves", Ok(Say("/ME waves"))),
             ("/me \u{3164}", Err(Misuse::Usage("/me TEXT"))),

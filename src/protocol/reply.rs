@@ -8,12 +8,11 @@
 pub mod code;
 pub mod error;
 pub mod notice;
-mod wording;
 
 use std::fmt;
 
 pub use self::error::Error;
-pub use self::notice::{Crowd, HelpEntry, Names, Notice};
+pub use self::notice::{About, Crowd, HelpEntry, Names, Notice};
 
 /// What a connection is told first.
 pub const GREETING: [Notice<'static>; 3] = [

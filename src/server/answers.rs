@@ -2,6 +2,7 @@
 //! Each connection has at most one such task, and takes no line before it is done.
 
 use std::collections::HashMap;
+use std::fmt::Write;
 use std::io;
 
 use log::error;
@@ -14,10 +15,14 @@ use crate::ids::ConnectionId;
 use crate::limits::{CATCH_UP_SLICE_US, CATCH_UPS_OF_LOGINS_MAX, CATCH_UPS_PER_TURN_MAX, STALL_US};
 use crate::log::cursor::{Cursor, Progress};
 use crate::log::journal::LOG_FILE;
+use crate::log::reader::Reader;
 use crate::log::storage::Storage;
 use crate::protocol::command::HistoryRange;
 use crate::protocol::name::Name;
-use crate::protocol::reply::{Error, Names, Notice};
+use crate::protocol::record::Target;
+use crate::protocol::reply::{Error, Names, Notice, Reply};
+use crate::protocol::room::RoomName;
+use crate::session::RoomsFrom;
 use crate::session::effects::Ask;
 use crate::transport::net::Net;
 use crate::transport::reactor::Activity;
@@ -32,6 +37,10 @@ pub(super) enum Task {
     Read(Reading),
     /// It is sent the names of everyone online that follow this name.
     ListUsers(Option<Name>),
+    /// It is sent the members of a room that follow this name.
+    ListMembers(RoomName, Option<Name>),
+    /// It is sent the rooms from here on.
+    ListRooms(RoomsFrom),
 }
 
 pub(super) struct Reading {
@@ -167,7 +176,11 @@ impl<N: Net, S: Storage> Server<N, S> {
             connection.last_delivered = self.flushed.last;
         }
         match task {
-            Task::Ask(_) | Task::Leave | Task::ListUsers(_) if !is_drained => Some(task),
+            Task::Ask(_) | Task::Leave | Task::ListUsers(_) | Task::ListMembers(..) | Task::ListRooms(_)
+                if !is_drained =>
+            {
+                Some(task)
+            }
             Task::Ask(Ask::Quit) => {
                 self.reply(id, Notice::Bye);
                 self.hang_up(id, End::Orderly, "quit");
@@ -179,6 +192,10 @@ impl<N: Net, S: Storage> Server<N, S> {
             }
             Task::Ask(Ask::Users) => self.list_users(id, None),
             Task::ListUsers(after) => self.list_users(id, after),
+            Task::Ask(Ask::UsersOf(room)) => self.list_members(id, room, None),
+            Task::ListMembers(room, after) => self.list_members(id, room, after),
+            Task::Ask(Ask::Rooms) => self.list_rooms(id, RoomsFrom::default()),
+            Task::ListRooms(from) => self.list_rooms(id, from),
             Task::Ask(Ask::History(range, with)) => self.begin_history(id, range, with),
             Task::Read(reading) => self.read(id, reading),
         }
@@ -211,15 +228,55 @@ impl<N: Net, S: Storage> Server<N, S> {
         None
     }
 
+    fn list_members(&mut self, id: ConnectionId, room: RoomName, after: Option<Name>) -> Option<Task> {
+        let account = self.chat.account_of(id.session())?;
+        // Who was removed since is told nothing more.
+        let is_member = self.chat.check_member(account, &room).is_ok();
+        let next = if is_member {
+            self.chat.members_page(&room, after.as_ref(), |notice| {
+                self.reactor.push_direct(id, line_of(&mut self.scratch.text, notice), &self.feed);
+            })
+        } else {
+            self.reply(id, Error::NoSuchRoom { room });
+            None
+        };
+        if next.is_some() {
+            return Some(Task::ListMembers(room, next));
+        }
+        self.answered(id);
+        None
+    }
+
+    fn list_rooms(&mut self, id: ConnectionId, from: RoomsFrom) -> Option<Task> {
+        let account = self.chat.account_of(id.session())?;
+        let next = self.chat.rooms_page(account, from, |notice| {
+            self.reactor.push_direct(id, line_of(&mut self.scratch.text, notice), &self.feed);
+        });
+        if let Some(next) = next {
+            self.queue_if_drained(id);
+            return Some(Task::ListRooms(next));
+        }
+        self.answered(id);
+        None
+    }
+
+    /// Queues a connection that a page of an answer left nothing to be sent: no socket would do it.
+    fn queue_if_drained(&mut self, id: ConnectionId) {
+        if self.reactor.connection(id).is_some_and(|it| it.outbox.is_drained(&self.feed)) {
+            self.queue_task(id);
+        }
+    }
+
     /// All earlier messages are sent, so the connection's position is the end of the log.
-    fn begin_history(&mut self, id: ConnectionId, range: HistoryRange, with: Option<Name>) -> Option<Task> {
+    fn begin_history(&mut self, id: ConnectionId, range: HistoryRange, with: Option<Target>) -> Option<Task> {
         if let Some(connection) = self.reactor.connection(id) {
             connection.outbox.leave_feed(&self.feed);
         }
         self.queue_task(id);
         let mut cursor = Cursor::history(range, with, &self.journal);
         if let Some(account) = self.chat.account_of(id.session()) {
-            cursor.follow(&self.journal, self.chat.accounts()[account].name, Some(account));
+            let name = self.chat.accounts()[account].name;
+            cursor.follow(&self.journal, name, Some(account), self.chat.state().rooms().of(&name));
         }
         let notices = Some(self.feed.notices());
         Some(Task::Read(Reading { cursor, notices, is_answer: true, lines_after: None, then: None }))
@@ -233,8 +290,8 @@ impl<N: Net, S: Storage> Server<N, S> {
         let Some(account) = self.chat.account_of(id.session()) else {
             unreachable!("only logged-in connections read the log");
         };
-        let name = self.chat.accounts()[account].name;
-        match reading.cursor.step(&mut self.journal, &name, &mut self.chunk) {
+        let reader = Reader { name: self.chat.accounts()[account].name, rooms: self.chat.state() };
+        match reading.cursor.step(&mut self.journal, &reader, &mut self.chunk) {
             Ok(Progress::Passed) => {}
             Ok(Progress::Lines) => {
                 let sent = self.send_chunk(id, &mut reading.cursor);
@@ -347,4 +404,11 @@ impl<N: Net, S: Storage> Server<N, S> {
         let then = self.answers.take(id).map(Box::new);
         self.begin(id, Task::Read(Reading { cursor, notices, is_answer: false, lines_after: None, then }));
     }
+}
+
+/// Writes the line of a reply.
+fn line_of<'a>(text: &'a mut String, notice: Notice<'_>) -> &'a [u8] {
+    text.clear();
+    writeln!(text, "{}", Reply::from(notice)).expect("writing to a string cannot fail");
+    text.as_bytes()
 }

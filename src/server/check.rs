@@ -272,7 +272,7 @@ pub fn log_names(file: &impl File) -> io::Result<BTreeSet<Name>> {
         let Ok(ends) = message_ends(line) else { return };
         let to = match ends.to {
             Audience::Private(to) => Some(to),
-            Audience::Public => None,
+            Audience::Public | Audience::Room(_) => None,
         };
         for name in [Some(ends.from), to].into_iter().flatten().filter_map(Name::parse) {
             names.insert(name);

@@ -9,11 +9,12 @@ impl<N: Net, S: Storage> Server<N, S> {
     /// What the files are known to hold now.
     fn known(&self) -> Checkpoint {
         let log = self.journal.mark();
-        let scanned = match &self.scan {
+        let is_complete = self.chat.knows_names() && self.chat.state().rooms().closed().next().is_none();
+        let scanned = match is_complete {
             // Messages since the start are between accounts.
-            _ if self.chat.knows_names() => log.map_or(0, |log| log.length),
-            Some(scan) => scan.scanned().bytes(),
-            None => 0,
+            true => log.map_or(0, |log| log.length),
+            // The state is that of some place in the log, or lacks events.
+            false => 0,
         };
         Checkpoint::new(log, self.users.mark(), scanned)
     }
@@ -27,18 +28,30 @@ impl<N: Net, S: Storage> Server<N, S> {
     pub(super) fn keep_checkpoint(&mut self) {
         let known = self.known();
         self.checkpoint.note(known);
-        self.checkpoint.compact(&mut self.storage, known, self.chat.accounts());
+        if self.is_learning() {
+            return;
+        }
+        self.checkpoint.compact(&mut self.storage, known, self.chat.state());
     }
 
     /// Saves which names are reserved, after more of the log was scanned.
     pub(super) fn keep_names(&mut self) {
         let known = self.known();
-        self.checkpoint.note_names(&mut self.storage, known, self.chat.accounts());
+        self.checkpoint.note_names(&mut self.storage, known, self.chat.state());
+    }
+
+    /// Whether events of the log are still being applied. The state is that of some place in the log then, and a copy
+    /// of it would be worth less than the file that there is.
+    fn is_learning(&self) -> bool {
+        self.scan.is_some() && !self.chat.knows_names()
     }
 
     /// Rewrites `state.txt` at shutdown, after all files are synced.
     pub(super) fn close_checkpoint(&mut self) {
         let known = self.known();
-        self.checkpoint.rewrite(&mut self.storage, known, self.chat.accounts());
+        if self.is_learning() {
+            return self.checkpoint.note(known);
+        }
+        self.checkpoint.rewrite(&mut self.storage, known, self.chat.state());
     }
 }

@@ -10,8 +10,9 @@ use crate::ids::{AccountId, ConnectionId, SessionId};
 use crate::limits::{LOGIN_GRACE_US, REPLAY_BYTES_BEFORE_LINES, REPLAY_STEPS_BEFORE_LINES, STALL_US};
 use crate::log::cursor::Cursor;
 use crate::log::storage::Storage;
-use crate::protocol::record::Timestamp;
+use crate::protocol::record::{Body, Record, Target, Timestamp};
 use crate::protocol::reply::{Notice, Reply};
+use crate::protocol::room::RoomName;
 use crate::session::effects::{Effect, Effects};
 use crate::transport::feed::Position;
 use crate::transport::net::Net;
@@ -31,23 +32,26 @@ impl<N: Net, S: Storage> Server<N, S> {
         let saves = self.stage.effects.take_saves();
         let mut effects = std::mem::take(&mut self.stage.effects);
         self.stage.effects = std::mem::take(&mut self.scratch.effects);
-        self.release_effects(&effects, &gate);
+        let mut others = std::mem::take(&mut self.scratch.others);
+        self.release_effects(&effects, &gate, &mut others);
         effects.clear();
         for save in &saves {
-            self.chat.saved(save, gate.accounts(), self.now, &mut effects);
+            self.chat.saved(save, gate.accounts(), self.now, &mut others);
         }
         // Before this turn's new sessions follow the feed, so that they are not notified of themselves.
-        self.chat.tell_presence(self.now, &mut effects);
-        // These effects follow from the saved records and stage nothing, so they need not wait for another turn.
-        self.release_effects(&effects, &gate);
+        self.chat.tell_presence(self.now, &mut others);
+        // These effects follow from what was saved and stage nothing, so they need not wait for another turn.
+        self.release_effects(&others, &gate, &mut effects);
+        others.clear();
         effects.clear();
-        self.scratch.effects = effects;
+        (self.scratch.effects, self.scratch.others) = (effects, others);
         if let Some(batch) = gate.recycle() {
             self.stage.batch = batch;
         }
     }
 
-    fn release_effects(&mut self, effects: &Effects, gate: &Gate) {
+    /// Carries out effects. Those that follow from an event are added to `others`.
+    fn release_effects(&mut self, effects: &Effects, gate: &Gate, others: &mut Effects) {
         let messages = gate.messages();
         for &effect in effects.list() {
             match effect {
@@ -68,6 +72,20 @@ impl<N: Net, S: Storage> Server<N, S> {
                     }
                     Err(error) => self.reply(from.connection(), error),
                 },
+                Effect::SayInRoom(from, room, staged) => match messages {
+                    Ok(committed) => self.say_in_room(&room, committed.line(staged)),
+                    Err(error) => self.reply(from.connection(), error),
+                },
+                Effect::Deed(from, staged) => match messages {
+                    Ok(committed) => {
+                        let line = committed.line(staged);
+                        let record = self.chat.apply_line(line);
+                        self.checkpoint.add_event(record.at, line);
+                        self.tell_deed(&record, line);
+                        self.chat.moved(from, &record, others);
+                    }
+                    Err(error) => self.chat.not_moved(from, error, others),
+                },
                 Effect::Enter { session, replay, is_new } => self.enter(session.connection(), replay, is_new),
                 Effect::Ask(id, ask) => self.begin(id.connection(), Task::Ask(ask)),
                 Effect::Resume(id) => self.resume(id.connection()),
@@ -86,12 +104,40 @@ impl<N: Net, S: Storage> Server<N, S> {
     /// Sends a private message to all sessions of its two accounts that follow the feed. The others read it in the
     /// log.
     pub(super) fn whisper(&mut self, author: AccountId, to: AccountId, line: &[u8]) {
-        for account in [Some(to), Some(author).filter(|&author| author != to)].into_iter().flatten() {
-            for id in self.chat.sessions_of(account).map(SessionId::connection) {
-                if self.reactor.connection(id).is_some_and(|connection| connection.outbox.is_live()) {
-                    self.reactor.push_direct(id, line, &self.feed);
-                }
+        self.tell(to, line);
+        if author != to {
+            self.tell(author, line);
+        }
+    }
+
+    fn tell(&mut self, account: AccountId, line: &[u8]) {
+        for id in self.chat.sessions_of(account).map(SessionId::connection) {
+            if self.reactor.connection(id).is_some_and(|connection| connection.outbox.is_live()) {
+                self.reactor.push_direct(id, line, &self.feed);
             }
+        }
+    }
+
+    /// Sends a line of a room to all sessions of its members that follow the feed.
+    fn say_in_room(&mut self, room: &RoomName, line: &[u8]) {
+        let Some(room) = self.chat.state().rooms().get(room) else { return };
+        let accounts = room.members().iter().filter_map(|member| self.chat.accounts().find(&member.name));
+        for id in accounts.flat_map(|account| self.chat.sessions_of(account)).map(SessionId::connection) {
+            if self.reactor.connection(id).is_some_and(|connection| connection.outbox.is_live()) {
+                self.reactor.push_direct(id, line, &self.feed);
+            }
+        }
+    }
+
+    /// Sends an event to those who may see it.
+    fn tell_deed(&mut self, record: &Record<'_>, line: &[u8]) {
+        let (Target::Room(room), Body::Deed(deed)) = (record.to, record.body) else { return };
+        self.say_in_room(&room, line);
+        if let Some(name) = deed.concerns()
+            && self.chat.state().rooms().get(&room).is_some_and(|room| room.member(&name).is_none())
+            && let Some(account) = self.chat.accounts().find(&name)
+        {
+            self.tell(account, line);
         }
     }
 
@@ -113,7 +159,8 @@ impl<N: Net, S: Storage> Server<N, S> {
         } else {
             Cursor::missed(from, replay, &self.journal)
         };
-        cursor.follow(&self.journal, self.chat.accounts()[account].name, Some(account));
+        let name = self.chat.accounts()[account].name;
+        cursor.follow(&self.journal, name, Some(account), self.chat.state().rooms().of(&name));
         if let Some(connection) = self.reactor.connection(id) {
             connection.activity = Activity::Replay;
         }

@@ -37,6 +37,10 @@ usage: chinwagd [FLAG]...
   --max-accounts N        accounts in all (default 100000)
   --accounts-per-hour N|off
                           new accounts within an hour, from all addresses together (default 100)
+  --max-rooms N           rooms in all (default 10000)
+  --rooms-per-account N   rooms that an account may be in (default 200)
+  --max-members N         members of a room (default 10000)
+  --topic-bytes N         bytes of a room's topic, or of a reason (default 300)
   --check                 only verify the data directory, or a copy of one: 0 if all is well, 1 if not
   --repair                show how to repair a damaged data directory; with --yes, do it
   --reset NAME            print a one-time code with which NAME chooses a new password
@@ -136,6 +140,10 @@ pub fn parse_flags(arguments: impl Iterator<Item = OsString>) -> Result<Parsed, 
             | "--registration"
             | "--max-accounts"
             | "--accounts-per-hour"
+            | "--rooms-per-account"
+            | "--max-rooms"
+            | "--max-members"
+            | "--topic-bytes"
             | "--reset" => {}
             _ if !flag.starts_with('-') => return Err(format!("{flag}: unexpected argument; see --help")),
             _ => return Err(format!("{flag}: unknown flag; see --help")),
@@ -223,6 +231,10 @@ fn set_flag(flags: &mut Flags, flag: &str, value: String) -> Result<(), String> 
         }
         "--max-accounts" => flags.options.rules.accounts_max = number(1)? as usize,
         "--accounts-per-hour" => flags.options.rules.accounts_per_hour = number_or_off(1_000_000)?,
+        "--rooms-per-account" => flags.options.rules.rooms_per_account = number(0)? as usize,
+        "--max-rooms" => flags.options.rules.rooms_max = number(0)? as usize,
+        "--max-members" => flags.options.rules.members_max = number(1)? as usize,
+        "--topic-bytes" => flags.options.rules.topic_bytes_max = number(0)? as usize,
         "--kdf-rounds" => {
             flags.options.rules.kdf_rounds = number(1)?;
             if flags.options.rules.kdf_rounds > KDF_ROUNDS_MAX {

@@ -32,6 +32,8 @@ impl<N: Net, S: Storage> Server<N, S> {
             self.handle_ready(id, &mut { LINES_PER_TURN_MAX }, world);
         }
         self.scratch.ready = ready;
+        // After all other lines, so that each of these was checked against the same state.
+        self.chat.stage_move(&mut self.stage.context(self.now, world));
     }
 
     /// Does the same for connections without a login, for a bounded time. What they cause is committed and released

@@ -1,8 +1,8 @@
 //! The server's options.
 
 use crate::limits::{
-    ACCOUNTS_MAX, ACCOUNTS_PER_HOUR, CONNECTIONS_PER_ADDRESS, DAILY_BYTES, FIRST_DAY_BYTES,
-    RATE_LINES_PER_SECOND,
+    ACCOUNTS_MAX, ACCOUNTS_PER_HOUR, CONNECTIONS_PER_ADDRESS, DAILY_BYTES, FIRST_DAY_BYTES, MEMBERS_MAX,
+    RATE_LINES_PER_SECOND, ROOMS_MAX, ROOMS_PER_ACCOUNT_MAX, TOPIC_BYTES_MAX,
 };
 use crate::log::storage::SyncPolicy;
 use crate::session::Rules;
@@ -38,6 +38,11 @@ impl Default for Options {
                 bytes: ByteLimits { daily: Some(DAILY_BYTES), first_day: Some(FIRST_DAY_BYTES) },
                 is_registration_open: true,
                 accounts_max: ACCOUNTS_MAX,
+                limits_moves: true,
+                rooms_per_account: ROOMS_PER_ACCOUNT_MAX,
+                rooms_max: ROOMS_MAX,
+                members_max: MEMBERS_MAX,
+                topic_bytes_max: TOPIC_BYTES_MAX,
                 accounts_per_hour: Some(ACCOUNTS_PER_HOUR),
             },
             rate: Some(RATE_LINES_PER_SECOND),

@@ -1,12 +1,15 @@
-//! The scan of the whole log after startup, a slice in each turn. It verifies every block and every line, and
-//! reserves every name without an account, so that nobody can register the name and receive its private messages.
+//! The scan of the whole log after startup, a slice in each turn. It verifies every block and every line, applies the
+//! events, and reserves every name without an account, so that nobody can register the name and receive its private
+//! messages.
 //!
-//! If `state.txt` knows the names up to some place, the scan begins there, and once it has come to the end,
-//! registration is open. Then it verifies the log from the beginning on.
+//! If `state.txt` knows the names and the state up to some place, the scan begins there. Once it has come to the end,
+//! people can log in and register. Then it verifies the log from the beginning on.
+
+use std::io;
 
 use log::{error, info, warn};
 
-use super::Server;
+use super::{Fatal, Server, fatal};
 use crate::clock::World;
 use crate::limits::{CATCH_UP_CHUNK_BYTES, Micros, RESERVED_NAMES_MAX, SCAN_CHUNKS_PER_TURN, SCAN_RETRY_US};
 use crate::log::chunk::Chunk;
@@ -15,9 +18,10 @@ use crate::log::judge::Judge;
 use crate::log::offset::Offset;
 use crate::log::storage::{File, Storage};
 use crate::protocol::name::Name;
-use crate::protocol::record::{Audience, Timestamp};
+use crate::protocol::record::{Audience, Timestamp, UNKNOWN_DEED};
 use crate::session::Chat;
 use crate::state::durable::State;
+use crate::state::event::Event;
 use crate::transport::net::Net;
 
 /// A scan in progress.
@@ -33,6 +37,17 @@ pub(super) struct Scan {
     damaged: u64,
     places: u64,
     first_damaged: Option<Offset>,
+    /// Whether its events are not part of the state yet.
+    begins_unknown: bool,
+    /// Events that the ones before them do not allow, and the first of them, with what is wrong.
+    refused: u64,
+    first_refused: Option<(Offset, &'static str)>,
+    /// The time of the last message before damage that may hide events.
+    hides_until: Option<Timestamp>,
+    /// Whether it has applied an event, which `state.txt` lacks.
+    has_events: bool,
+    /// Where an event of an unknown kind is that is not part of the state.
+    unknown: Option<Offset>,
     /// Whether the last byte read was damaged.
     is_in_damage: bool,
     /// After an error, the time of the next attempt; 0 before the first one.
@@ -53,6 +68,12 @@ impl Scan {
             damaged: 0,
             places: 0,
             first_damaged: None,
+            begins_unknown: scanned < journal.end(),
+            refused: 0,
+            first_refused: None,
+            hides_until: None,
+            has_events: false,
+            unknown: None,
             is_in_damage: false,
             retry_us: 0,
             known: Box::new([None; 256]),
@@ -64,11 +85,6 @@ impl Scan {
         self.scanned >= self.end
     }
 
-    /// Up to where all names are known.
-    pub fn scanned(&self) -> Offset {
-        self.scanned
-    }
-
     /// The second part, which verifies everything from the beginning on.
     fn verification(self) -> Scan {
         Scan {
@@ -78,6 +94,7 @@ impl Scan {
             damaged: 0,
             places: 0,
             first_damaged: None,
+            begins_unknown: false,
             is_in_damage: false,
             ..self
         }
@@ -91,23 +108,47 @@ impl Scan {
     /// Applies the messages of a chunk. This reserves the names in them.
     fn look_at(&mut self, chunk: &Chunk, chat: &mut Chat) {
         let mut judge = self.judge;
+        let mut last = judge.last();
         for judged in chunk.lines(&mut judge) {
+            if self.begins_unknown && judged.verdict == Err(UNKNOWN_DEED) {
+                self.unknown = Some(chunk.start() + judged.range.start);
+            }
             let Ok(message) = judged.verdict else {
                 self.damaged += judged.range.len() as u64;
                 self.places += u64::from(!std::mem::replace(&mut self.is_in_damage, true));
                 let offset = chunk.start() + judged.range.start;
                 self.first_damaged = self.first_damaged.or(Some(offset));
+                // What the power failed in was shown to nobody: a last line without an ending, for which there was no
+                // room elsewhere, and zeroes behind what `state.txt` knows. In front of that they can be anything.
+                let line = chunk.line(&judged.range);
+                let is_last = offset + line.len() == self.end && !line.ends_with(b"\n");
+                let is_torn = is_last || self.scanned > Offset::START && line.contains(&0);
+                if self.begins_unknown && !is_torn {
+                    self.hides_until = Some(last);
+                }
                 continue;
             };
-            self.is_in_damage = false;
+            (self.is_in_damage, last) = (false, message.timestamp);
             let to = match message.ends.to {
                 Audience::Private(to) => Some(to),
-                Audience::Public => None,
+                Audience::Public | Audience::Room(_) => None,
             };
             // Nearly every message has only names that were applied already, and changes nothing.
             let is_from_new = self.is_new(message.ends.from);
-            if to.is_some_and(|to| self.is_new(to)) || is_from_new {
-                chat.recover_message(&message.ends);
+            let is_news = match message.ends.is_deed {
+                // Those before this place are part of the state already.
+                true => self.begins_unknown,
+                false => to.is_some_and(|to| self.is_new(to)) || is_from_new,
+            };
+            self.has_events |= is_news && message.ends.is_deed;
+            if is_news
+                && let Some(event) =
+                    Event::of_line(chunk.line(&judged.range), message.timestamp, &message.ends)
+                && let Err(what) = chat.recover(&event)
+            {
+                let offset = chunk.start() + judged.range.start;
+                self.refused += 1;
+                self.first_refused = self.first_refused.or(Some((offset, what)));
             }
         }
         self.judge = judge;
@@ -135,6 +176,13 @@ impl Scan {
                 self.damaged, self.places
             ),
         }
+        if let Some((offset, what)) = self.first_refused {
+            warn!(
+                "{LOG_FILE}: byte {offset}: {what}; such events: {}; they were left out: somebody or something altered \
+                 the log",
+                self.refused
+            );
+        }
         if state.has_lost_names() {
             warn!(
                 "{LOG_FILE}: it holds more than {RESERVED_NAMES_MAX} names without an account, which cannot all be \
@@ -146,13 +194,24 @@ impl Scan {
 
 impl<N: Net, S: Storage> Server<N, S> {
     /// Scans a bounded part of the log.
-    pub(super) fn scan(&mut self, world: &mut dyn World) {
-        let Some(mut scan) = self.scan.take_if(|scan| scan.retry_us <= self.now.mono_us) else { return };
+    ///
+    /// # Errors
+    /// A newer version wrote the log: what it means by its events is unknown, so nobody may be let in.
+    pub(super) fn scan(&mut self, world: &mut dyn World) -> Result<(), Fatal> {
+        let Some(mut scan) = self.scan.take_if(|scan| scan.retry_us <= self.now.mono_us) else {
+            return Ok(());
+        };
         scan.judge.set_latest(self.journal.last());
         for _ in 0..SCAN_CHUNKS_PER_TURN {
+            if let Some(offset) = scan.unknown {
+                let why = format!(
+                    "byte {offset}: an event of an unknown kind: a newer version of chinwagd wrote it, or it is damaged"
+                );
+                return Err(fatal(LOG_FILE)(io::Error::new(io::ErrorKind::InvalidData, why)));
+            }
             if scan.next >= scan.end {
                 self.scan = self.end_scan(scan, world);
-                return;
+                return Ok(());
             }
             match self.chunk.read(&mut self.journal, scan.next, scan.end, CATCH_UP_CHUNK_BYTES) {
                 Ok(false) => {}
@@ -169,6 +228,7 @@ impl<N: Net, S: Storage> Server<N, S> {
             }
         }
         self.scan = Some(scan);
+        Ok(())
     }
 
     /// Acts on the end of the scan, or of its first part; returns the second part then.
@@ -176,6 +236,18 @@ impl<N: Net, S: Storage> Server<N, S> {
         let is_first_part = scan.scanned > Offset::START;
         if !is_first_part {
             scan.report(self.chat.state());
+        }
+        if let Some(until) = scan.hides_until {
+            let closed = self.chat.close_rooms(until);
+            if closed > 0 {
+                error!(
+                    "{LOG_FILE}: damaged, and state.txt lacks events: nobody knows who left which room, so {closed} \
+                     rooms stay closed; restore {LOG_FILE} or state.txt from a backup"
+                );
+            }
+        }
+        if scan.has_events {
+            self.checkpoint.lacks_event();
         }
         self.chat.names_known(&mut self.stage.context(self.now, world));
         self.keep_names();

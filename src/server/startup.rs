@@ -44,7 +44,7 @@ impl<N: Net, S: Storage> Server<N, S> {
                 RecoverError::Damaged(_) => Fatal { what: file, why },
             }
         };
-        let known = Known::of(&mut storage).map_err(fatal("the data directory"))?;
+        let mut known = Known::of(&mut storage).map_err(fatal("the data directory"))?;
         let Checkpoint { log, users, scanned } = known.checkpoint;
         require_log(&mut storage).map_err(fatal("the data directory"))?;
         let mut journal = Journal::recover(&mut storage, options.sync, log).map_err(recovering(LOG_FILE))?;
@@ -53,11 +53,14 @@ impl<N: Net, S: Storage> Server<N, S> {
         let seen = SeenFile::recover(&mut storage, &mut state, journal.last())
             .map_err(fatal("the data directory"))?;
         known.reserved.iter().for_each(|name| state.apply(&Event::Trace(*name)));
+        if scanned > 0 {
+            state.set_rooms(std::mem::take(&mut known.rooms));
+        }
         let scan = Scan::new(&journal, scanned);
         let are_names_known = scan.as_ref().is_none_or(Scan::knows_names);
         let scanned = if are_names_known { journal.mark().map_or(0, |log| log.length) } else { scanned };
         let checkpoint = Checkpoint::new(journal.mark(), users.mark(), scanned);
-        let checkpoint = CheckpointFile::recover(&mut storage, known, checkpoint, state.accounts());
+        let checkpoint = CheckpointFile::recover(&mut storage, known, checkpoint, &state);
         journal
             .open_blocks(&mut storage, &|name| state.accounts().find(name))
             .map_err(fatal("the data directory"))?;
@@ -71,6 +74,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         let mut rules = options.rules;
         if options.rate.is_none() {
             rules.bytes = ByteLimits { daily: None, first_day: None };
+            rules.limits_moves = false;
         }
         let reserved = options.max_connections.min(CONNECTIONS_RESERVED_MAX);
         let wall_us = now.wall_us.max(journal.last().micros());

@@ -30,6 +30,11 @@ impl<N: Net, S: Storage> Server<N, S> {
         self.chat.state()
     }
 
+    /// Whether all events of the log are part of the state. Until then nobody is let in.
+    pub fn knows_events(&self) -> bool {
+        self.chat.knows_names()
+    }
+
     /// What it holds now. Looks at every connection.
     pub fn usage(&self) -> Usage {
         let mut usage = Usage {

@@ -73,7 +73,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         }
         // Replies to this turn's lines are not in the outbox yet. Public messages never will be.
         let (effects, batch) = (&self.stage.effects, &self.stage.batch);
-        let receipts = if effects.ends_with_whisper() { batch.bytes() - used.batch } else { 0 };
+        let receipts = if effects.ends_with_direct_message() { batch.bytes() - used.batch } else { 0 };
         let replies = effects.bytes() - used.effects + receipts;
         (replies > connection.reply_bytes_max()).then_some(Wait::Turn)
     }

@@ -7,8 +7,9 @@ use crate::limits::USER_RECORDS_PER_TURN_MAX;
 use crate::log::journal::{Batch, Staged};
 use crate::protocol::command::HistoryRange;
 use crate::protocol::name::Name;
-use crate::protocol::record::Timestamp;
+use crate::protocol::record::{Target, Timestamp};
 use crate::protocol::reply::Reply;
+use crate::protocol::room::RoomName;
 use crate::state::durable::State;
 use crate::state::event::{Event, Refusal};
 use crate::state::users::UserRecord;
@@ -62,6 +63,10 @@ pub enum Effect {
         /// Its line.
         line: Staged,
     },
+    /// A message in a room, from a session.
+    SayInRoom(SessionId, RoomName, Staged),
+    /// An event that a session caused.
+    Deed(SessionId, Staged),
     /// The session is logged in.
     Enter {
         /// Which.
@@ -82,10 +87,14 @@ pub enum Effect {
 /// An answer that is made when all earlier ones are sent.
 #[derive(Clone, Copy, Debug)]
 pub enum Ask {
-    /// A part of the log; of everything, or of the conversation with one person.
-    History(HistoryRange, Option<Name>),
+    /// A part of the log; of everything, or of one conversation.
+    History(HistoryRange, Option<Target>),
     /// The list of those online.
     Users,
+    /// The members of a room.
+    UsersOf(RoomName),
+    /// The rooms.
+    Rooms,
     /// Goodbye, and the end.
     Quit,
 }
@@ -115,9 +124,9 @@ impl Effects {
         self.text.len()
     }
 
-    /// Whether the last thing to happen is a private message.
-    pub fn ends_with_whisper(&self) -> bool {
-        matches!(self.list.last(), Some(Effect::Whisper { .. }))
+    /// Whether the last thing to happen is a message that is not for everyone.
+    pub fn ends_with_direct_message(&self) -> bool {
+        matches!(self.list.last(), Some(Effect::Whisper { .. } | Effect::SayInRoom(..)))
     }
 
     /// What is to happen, in order.

@@ -76,7 +76,14 @@ impl Chat {
         self.names = if are_reserved { Names::Known } else { Names::TooMany };
         for id in std::mem::take(&mut self.unnamed) {
             let waiting = std::mem::replace(&mut self.session_mut(id).waiting, Waiting::ForAnswer);
-            let Waiting::ForNames(attempt) = waiting else { unreachable!("it waits with its attempt") };
+            let attempt = match waiting {
+                Waiting::ForNames(attempt) => attempt,
+                Waiting::ForState(account, is_new) => {
+                    self.enter(id, account, is_new, context.now, context.effects);
+                    continue;
+                }
+                _ => unreachable!("it waits with its attempt or for its login"),
+            };
             let claim = self.claim(id, None);
             if let Err(refusal) = self.check_registration(&claim, attempt.name(), context) {
                 context.effects.direct(id, refusal);

@@ -17,6 +17,16 @@ pub struct Rules {
     pub is_registration_open: bool,
     /// Accounts, in all.
     pub accounts_max: usize,
+    /// Whether each account may change the state only so often.
+    pub limits_moves: bool,
+    /// Rooms that an account may be in.
+    pub rooms_per_account: usize,
+    /// Rooms, in all.
+    pub rooms_max: usize,
+    /// Members of a room.
+    pub members_max: usize,
+    /// Bytes of a topic, or of a reason.
+    pub topic_bytes_max: usize,
     /// New accounts within an hour, from all addresses together; `None` for any number.
     pub accounts_per_hour: Option<u32>,
 }

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use log::info;
 
-use super::{Chat, Login, Waiting};
+use super::{Chat, Login, Names, Waiting};
 use crate::clock::Now;
 use crate::ids::{AccountId, SessionId};
 use crate::limits::{LOGIN_GRACE_US, SECOND_US, SESSIONS_PER_ACCOUNT_MAX};
@@ -32,6 +32,11 @@ impl Chat {
         now: Now,
         effects: &mut Effects,
     ) {
+        if self.names == Names::Unknown {
+            effects.direct(id, Notice::LoginWaits);
+            self.session_mut(id).waiting = Waiting::ForState(account, is_new);
+            return self.unnamed.push(id);
+        }
         let (name, peer) = (self.accounts()[account].name, self.session(id).peer);
         self.throttle.succeeded(peer.ip().into(), (account, &name), now.mono_us);
         let staying: Vec<SessionId> =
@@ -58,6 +63,7 @@ impl Chat {
         session.heard_s = (now.mono_us / SECOND_US) as u32;
         session.waiting = Waiting::ForAnswer;
         effects.direct(id, Notice::Welcome { name });
+        effects.direct(id, Notice::TalkingToEveryone);
         effects.push(Effect::Enter { session: id, replay, is_new });
     }
 

@@ -1,12 +1,13 @@
 //! `state.txt`: what the log and `users.txt` are known to hold, so that a start notices when one of them is older or
-//! shorter than it was, and need not read the whole log to know which names are taken.
+//! shorter than it was, and need not read the whole log to know which names are taken and what the rooms are.
 //!
 //! ```text
 //! log:LENGTH:TIME:CHECK       the log had LENGTH bytes, all synced, and ended with a message of TIME
 //! users:LENGTH:CHECK:CHECK    users.txt had LENGTH bytes, and its last line had this CHECK
 //! reserved:NAME:CHECK         a name without an account that occurs in the log or has a read mark
+//! event:LINE:CHECK            a line of the log that changes the state, or one of fewer that come to the same
 //! scanned:LENGTH:CHECK        each name in the first LENGTH bytes of the log has an account or is reserved by a line
-//!                             above this one
+//!                             above this one, and the events in these bytes come to what the ones above come to
 //! ```
 //!
 //! The last CHECK of each line belongs to the same chain of checksums as in `users.txt` (see [`crate::state::users`]).
@@ -20,27 +21,29 @@
 //!   lost, a start knows less, but accuses no file wrongly.
 //! - `scanned` counts only below a mark of `users.txt` and a mark of the log that covers it. A file that lost accounts
 //!   is refused because of its mark, so none of its names becomes free.
+//! - Events count only above a `scanned`. Behind its place, they are read in the log.
 //!
 //! A copy of this file from before such a replacement is not recognized as old: a start refuses the newer file.
 //!
 //! This file is a cache. Only a rewrite syncs it, and if it cannot be written, the server goes on.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt::{self, Write};
 use std::io;
 use std::ops::ControlFlow;
 
 use log::warn;
 
-use crate::limits::STATE_COMPACT_BYTES;
+use crate::limits::{STATE_COMPACT_BYTES, STATE_EVENTS_MAX};
 use crate::log::cache::CacheFile;
 use crate::log::mark::LogMark;
 use crate::log::offset::Offset;
 use crate::log::recovery::{Damage, try_each_line};
 use crate::log::storage::{File, Storage, open_if_there, rewrite};
 use crate::protocol::name::Name;
-use crate::protocol::record::Timestamp;
-use crate::state::accounts::Accounts;
+use crate::protocol::record::{Body, Record, Target, Timestamp};
+use crate::state::durable::State;
+use crate::state::rooms::Rooms;
 use crate::state::users::Check;
 
 /// The file name of the checkpoint.
@@ -93,6 +96,10 @@ pub struct Known {
     pub checkpoint: Checkpoint,
     /// Names without an account.
     pub reserved: Vec<Name>,
+    /// The rooms, up to the place that is scanned.
+    pub rooms: Rooms,
+    /// Events behind that, which do not count.
+    events: Vec<String>,
     /// The first line that does not count, if there is one.
     pub damage: Option<Damage>,
     /// Where the last line ends that counts.
@@ -118,6 +125,8 @@ impl Known {
         let mut known = Known {
             checkpoint: Checkpoint::default(),
             reserved: Vec::new(),
+            rooms: Rooms::default(),
+            events: Vec::new(),
             damage: None,
             whole: Offset::START,
             check: Check::START,
@@ -153,8 +162,12 @@ impl Known {
                 self.checkpoint.users = Some(UsersMark { length: length.parse().ok()?, check });
             }
             "reserved" => self.reserved.push(Name::parse(value.as_bytes())?),
+            "event" => self.events.push(Record::parse(value).map(|_| value.to_owned())?),
             "scanned" => {
                 self.checkpoint.scanned = value.parse().ok()?;
+                for line in self.events.drain(..) {
+                    self.rooms.apply_record(&Record::parse(&line)?);
+                }
                 return self.checkpoint.is_scan_covered().then_some(());
             }
             _ => return None,
@@ -229,6 +242,12 @@ pub struct CheckpointFile<F> {
     written: Checkpoint,
     /// How many names are reserved by its lines, if these are all that there were at the last rewrite.
     reserved: Option<usize>,
+    /// Lines of events that are not in the file yet, each with its time.
+    events: VecDeque<(Timestamp, String)>,
+    /// The time of the last event.
+    last_event: Timestamp,
+    /// Whether an event is missing in the file, so that it must be rewritten before more of the log counts as scanned.
+    lacks_events: bool,
 }
 
 impl<F: File> CheckpointFile<F> {
@@ -237,14 +256,22 @@ impl<F: File> CheckpointFile<F> {
         storage: &mut S,
         known: Known,
         checkpoint: Checkpoint,
-        accounts: &Accounts,
+        state: &State,
     ) -> CheckpointFile<F> {
         let Known { checkpoint: written, damage, whole, check, .. } = known;
         if let Some(Damage { offset, what }) = damage {
             warn!("{STATE_FILE}: bad from byte {offset} on: {what}; nothing from there on counts");
         }
-        let mut recovered = CheckpointFile { file: None, check, written, reserved: None };
-        recovered.rewrite(storage, checkpoint, accounts);
+        let mut recovered = CheckpointFile {
+            file: None,
+            check,
+            written,
+            reserved: None,
+            events: VecDeque::new(),
+            last_event: Timestamp::default(),
+            lacks_events: false,
+        };
+        recovered.rewrite(storage, checkpoint, state);
         if recovered.file.is_none() {
             let opened = open_if_there(storage, STATE_FILE);
             let file = opened
@@ -257,68 +284,93 @@ impl<F: File> CheckpointFile<F> {
         recovered
     }
 
+    /// Adds an event, which is committed, with its line.
+    pub fn add_event(&mut self, at: Timestamp, line: &[u8]) {
+        self.last_event = at;
+        if self.events.len() == STATE_EVENTS_MAX {
+            self.events.clear();
+            self.lacks_events = true;
+        }
+        if !self.lacks_events {
+            self.events.push_back((at, String::from_utf8_lossy(line).trim_end().to_owned()));
+        }
+    }
+
+    /// Notes that the state has an event which the file does not have, and which is not added.
+    pub fn lacks_event(&mut self) {
+        self.lacks_events = true;
+    }
+
     /// Appends what is news.
     pub fn note(&mut self, checkpoint: Checkpoint) {
         let Some(file) = &mut self.file else { return };
         let mut lines = Lines::after(self.check);
+        // A copy must not be there without what it is a copy of.
+        let is_synced = |at: Timestamp| checkpoint.log.is_some_and(|log| at <= log.time);
+        let count = self.events.partition_point(|&(at, _)| is_synced(at));
+        self.events.range(..count).for_each(|(_, line)| lines.push(format_args!("event:{line}")));
         lines.push_marks(&self.written, &checkpoint);
         let scanned = match self.reserved {
-            Some(_) => checkpoint.scanned,
-            // Some of the names may not be in the file.
-            None => self.written.scanned,
+            Some(_) if !self.lacks_events => checkpoint.scanned,
+            // Some of the names or events may not be in the file.
+            _ => self.written.scanned,
         };
         let checkpoint = Checkpoint { scanned, ..checkpoint };
         lines.push_scanned(&self.written, &checkpoint);
         if file.append(lines.text.as_bytes()) {
             (self.check, self.written) = (lines.check, checkpoint);
+            self.events.drain(..count);
         }
     }
 
     /// Rewrites the file if it has grown to several times its compact size.
-    pub fn compact<S: Storage<File = F>>(
-        &mut self,
-        storage: &mut S,
-        checkpoint: Checkpoint,
-        accounts: &Accounts,
-    ) {
-        if self.file.as_mut().is_some_and(|file| file.note_growth(STATE_COMPACT_BYTES)) {
-            self.rewrite(storage, checkpoint, accounts);
+    pub fn compact<S: Storage<File = F>>(&mut self, storage: &mut S, checkpoint: Checkpoint, state: &State) {
+        let is_large = self.file.as_mut().is_some_and(|file| file.note_growth(STATE_COMPACT_BYTES));
+        if is_large || self.lacks_events {
+            self.rewrite(storage, checkpoint, state);
         }
     }
 
-    /// Rewrites the file if there are reserved names that are not in it.
+    /// Rewrites the file if there are reserved names or events that are not in it.
     pub fn note_names<S: Storage<File = F>>(
         &mut self,
         storage: &mut S,
         checkpoint: Checkpoint,
-        accounts: &Accounts,
+        state: &State,
     ) {
-        if self.reserved != Some(accounts.reserved().len()) {
-            self.rewrite(storage, checkpoint, accounts);
+        if self.lacks_events || self.reserved != Some(state.accounts().reserved().len()) {
+            self.rewrite(storage, checkpoint, state);
         }
         self.note(checkpoint);
     }
 
-    /// Replaces the file by one of only the lines that count.
-    pub fn rewrite<S: Storage<File = F>>(
-        &mut self,
-        storage: &mut S,
-        checkpoint: Checkpoint,
-        accounts: &Accounts,
-    ) {
+    /// Replaces the file by one of only the lines that count, once all events are synced.
+    pub fn rewrite<S: Storage<File = F>>(&mut self, storage: &mut S, checkpoint: Checkpoint, state: &State) {
+        if self.last_event > checkpoint.log.map_or(Timestamp::default(), |log| log.time) {
+            return;
+        }
         let nothing = Checkpoint::default();
         let mut lines = Lines::default();
         lines.push_marks(&nothing, &checkpoint);
         // In order, so that the same names make the same file.
-        let names: BTreeSet<&Name> = accounts.reserved().iter().collect();
+        let names: BTreeSet<&Name> = state.accounts().reserved().iter().collect();
         names.iter().for_each(|name| lines.push(format_args!("reserved:{name}")));
-        // Last, because it says that the names above are all.
+        // Where nothing is scanned, the state is that of some place in the log.
+        if checkpoint.scanned > 0 {
+            state.rooms().for_each_event(|at, from, room, deed| {
+                let record = Record { at, from, to: Target::Room(room), body: Body::Deed(deed) };
+                lines.push(format_args!("event:{record}"));
+            });
+        }
+        // Last, because it says that the names and events above are all.
         lines.push_scanned(&nothing, &checkpoint);
         let file = CacheFile::create(storage, STATE_FILE, LOSS, std::iter::once(lines.text));
         self.reserved = file.is_some().then_some(names.len());
         if let Some(file) = file {
             self.file = Some(file);
             (self.check, self.written) = (lines.check, checkpoint);
+            self.events.clear();
+            self.lacks_events = false;
         }
     }
 }
@@ -327,6 +379,7 @@ impl<F: File> CheckpointFile<F> {
 mod tests {
     use super::*;
     use crate::log::directory::Directory;
+    use crate::state::event::Event;
     use std::fs;
     use std::path::Path;
 
@@ -336,12 +389,12 @@ mod tests {
         Checkpoint::new(Some(log), Some(users), length)
     }
 
-    fn accounts(names: &[&str]) -> Accounts {
-        let mut accounts = Accounts::default();
+    fn state(names: &[&str]) -> State {
+        let mut state = State::default();
         for name in names {
-            accounts.reserve(Name::parse(name.as_bytes()).unwrap());
+            state.apply(&Event::Trace(Name::parse(name.as_bytes()).unwrap()));
         }
-        accounts
+        state
     }
 
     fn read(path: &Path) -> Known {
@@ -360,7 +413,7 @@ mod tests {
         let path = directory.path();
         let mut storage = Directory::open(path).unwrap();
         let known = Known::of(&mut storage).unwrap();
-        let names = accounts(&["bob", "al"]);
+        let names = state(&["bob", "al"]);
         let mut file = CheckpointFile::recover(&mut storage, known, checkpoint(100), &names);
         file.note(checkpoint(100));
         file.note(checkpoint(250));
@@ -427,7 +480,7 @@ mod tests {
         fs::create_dir(&obstacle).unwrap();
         let mut storage = Directory::open(path).unwrap();
         let known = Known::of(&mut storage).unwrap();
-        let names = accounts(&["bob", "carol"]);
+        let names = state(&["bob", "carol"]);
         let mut file = CheckpointFile::recover(&mut storage, known, checkpoint(100), &names);
         file.note_names(&mut storage, checkpoint(200), &names);
         file.note(checkpoint(300));

@@ -15,11 +15,15 @@ use crate::auth::kdf;
 use crate::ids::AccountId;
 use crate::limits::{CODE_US, Micros, RESERVED_NAMES_MAX, TOKEN_US, TOKEN_WINDOW_US};
 use crate::log::offset::Offset;
+use crate::log::reader;
 use crate::log::recovery::Damage;
+use crate::protocol::event::Deed;
 use crate::protocol::name::Name;
-use crate::protocol::record::Timestamp;
+use crate::protocol::record::{Target, Timestamp};
+use crate::protocol::room::RoomName;
 use crate::state::accounts::{Account, Accounts, Place};
 use crate::state::event::{Event, Refusal};
+use crate::state::rooms::Rooms;
 use crate::state::users::UserRecord;
 
 /// Login tokens of one account; a new one replaces the oldest.
@@ -47,6 +51,7 @@ pub struct State {
     /// Login tokens, the oldest first, of accounts that have any.
     tokens: HashMap<AccountId, Vec<Token>>,
     codes: Vec<Code>,
+    rooms: Rooms,
     /// Whether there were more names to reserve than can be kept.
     has_lost_names: bool,
 }
@@ -63,16 +68,30 @@ impl State {
     ///
     /// # Errors
     /// Why not.
-    pub fn admit(&self, event: &Event, at: Timestamp) -> Result<(), Refusal> {
+    pub fn admit(&self, event: &Event<'_>, at: Timestamp) -> Result<(), Refusal> {
         match event {
             Event::Message { from, to } => {
-                let mut names = [Some(from), to.as_ref()].into_iter().flatten();
-                let missing = names.find(|name| self.accounts.find(name).is_none());
-                missing.map_or(Ok(()), |name| Err(Refusal::NoAccount(*name)))
+                self.require_account(from)?;
+                match to {
+                    Target::Everyone => Ok(()),
+                    Target::Person(name) => self.require_account(name),
+                    Target::Room(room) => self.rooms.admit_message(from, room),
+                }
+            }
+            Event::Deed { by, to, deed, .. } => {
+                self.require_account(by)?;
+                if let Deed::Invited { name } = deed {
+                    self.require_account(name)?;
+                }
+                self.admit_deed(by, to, deed)
             }
             Event::Account(record) => self.admit_record(record, &self.accounts.look_up(record.name()), at),
             Event::Trace(_) => Ok(()),
         }
+    }
+
+    fn require_account(&self, name: &Name) -> Result<(), Refusal> {
+        self.accounts.find(name).map_or(Err(Refusal::NoAccount(*name)), |_| Ok(()))
     }
 
     /// Checks whether a new account may have this name, before there is a record of it.
@@ -110,14 +129,49 @@ impl State {
     }
 
     /// Applies an event that was committed. The only way to change the state; every time that matters is in the event.
-    pub fn apply(&mut self, event: &Event) {
+    pub fn apply(&mut self, event: &Event<'_>) {
         match event {
             Event::Message { from, to } => {
                 // Of an admitted message, both have accounts. A log can hold names whose accounts were lost.
-                [Some(*from), *to].into_iter().flatten().for_each(|name| self.reserve(name));
+                self.reserve(*from);
+                if let Target::Person(name) = to {
+                    self.reserve(*name);
+                }
+            }
+            Event::Deed { at, by, to, deed } => {
+                self.reserve(*by);
+                if let Some(name) = deed.concerns() {
+                    self.reserve(name);
+                }
+                if let Target::Room(room) = to {
+                    self.rooms.apply(*by, *room, deed, *at);
+                }
             }
             Event::Account(record) => self.apply_record(record, &self.accounts.look_up(record.name())),
             Event::Trace(name) => self.accounts.reserve(*name),
+        }
+    }
+
+    /// Applies an event of the log.
+    ///
+    /// # Errors
+    /// What it shows to be wrong with the log. It is not applied then. A message is never refused.
+    pub fn recover_event(&mut self, event: &Event<'_>) -> Result<(), &'static str> {
+        if let Event::Deed { by, to, deed, .. } = event
+            && let Err(refusal) = self.admit_deed(by, to, deed)
+            && let Some(what) = refusal.damage()
+        {
+            return Err(what);
+        }
+        self.apply(event);
+        Ok(())
+    }
+
+    /// Checks what was done in a room, by whoever it was: accounts can be lost, and their rooms are not.
+    fn admit_deed(&self, by: &Name, to: &Target, deed: &Deed<'_>) -> Result<(), Refusal> {
+        match to {
+            Target::Room(room) => self.rooms.admit(by, room, deed),
+            Target::Everyone | Target::Person(_) => Err(Refusal::OutOfPlace),
         }
     }
 
@@ -213,6 +267,21 @@ impl State {
         &self.accounts
     }
 
+    /// All rooms.
+    pub fn rooms(&self) -> &Rooms {
+        &self.rooms
+    }
+
+    /// Sets the rooms to what a copy of their events came to, before anything of the log is applied.
+    pub fn set_rooms(&mut self, rooms: Rooms) {
+        self.rooms = rooms;
+    }
+
+    /// Closes the rooms that were created up to a time, because events may be missing. Returns how many that are.
+    pub fn close_rooms(&mut self, until: Timestamp) -> usize {
+        self.rooms.close(until)
+    }
+
     /// Whether there were more names without an account than can be kept reserved.
     pub fn has_lost_names(&self) -> bool {
         self.has_lost_names
@@ -277,6 +346,12 @@ impl State {
 /// Whether what was issued at a moment and lasts for so long is still valid at another one.
 fn lasts(issued: Timestamp, duration_us: Micros, at: Timestamp) -> bool {
     at.micros() < issued.micros().saturating_add(duration_us)
+}
+
+impl reader::Rooms for State {
+    fn shown_from(&self, reader: &Name, room: &[u8]) -> Option<Timestamp> {
+        self.rooms.shown_from(reader, &RoomName::without_sign(room)?)
+    }
 }
 
 #[cfg(test)]
@@ -492,8 +567,8 @@ mod tests {
     fn names_of_the_log_are_reserved_unless_they_have_an_account() {
         let mut state = State::default();
         state.record(credential("alice", 1, 1));
-        state.apply(&Event::Message { from: name("ALICE"), to: Some(name("bob")) });
-        state.apply(&Event::Message { from: name("Bob"), to: None });
+        state.apply(&Event::Message { from: name("ALICE"), to: Target::Person(name("bob")) });
+        state.apply(&Event::Message { from: name("Bob"), to: Target::Everyone });
         assert!(state.is_reserved("bob") && !state.is_reserved("alice") && !state.is_reserved("dave"));
         assert_eq!(state.accounts.reserved().len(), 1);
         assert_eq!(state.admit_name(&name("BOB")), Err(Refusal::NameTaken(name("bob"))));
@@ -504,7 +579,7 @@ mod tests {
     #[test]
     fn names_are_reserved_up_to_a_bound() {
         let mut state = State::default();
-        let message = |number| Event::Message { from: name(&format!("n{number}")), to: None };
+        let message = |number| Event::Message { from: name(&format!("n{number}")), to: Target::Everyone };
         (0..RESERVED_NAMES_MAX).for_each(|number| state.apply(&message(number)));
         state.apply(&message(7));
         assert!(!state.has_lost_names());
@@ -517,12 +592,12 @@ mod tests {
         let mut state = State::default();
         let (alice, bob) = (name("alice"), name("bob"));
         let message = |to| Event::Message { from: alice, to };
-        assert_eq!(state.admit(&message(None), at(1)), Err(Refusal::NoAccount(alice)));
+        assert_eq!(state.admit(&message(Target::Everyone), at(1)), Err(Refusal::NoAccount(alice)));
         state.record(credential("alice", 1, 1));
-        assert_eq!(state.admit(&message(Some(bob)), at(1)), Err(Refusal::NoAccount(bob)));
+        assert_eq!(state.admit(&message(Target::Person(bob)), at(1)), Err(Refusal::NoAccount(bob)));
         state.record(reserved("bob", 1));
         let before = facts(&state);
-        for to in [None, Some(alice), Some(bob)] {
+        for to in [Target::Everyone, Target::Person(alice), Target::Person(bob)] {
             assert_eq!(state.admit(&message(to), at(1)), Ok(()));
             state.apply(&message(to));
         }
@@ -530,7 +605,7 @@ mod tests {
     }
 
     /// A random event at a moment, which the state may refuse.
-    fn random_event(random: &mut impl FnMut(u64) -> u64, state: &State, now: u64) -> Event {
+    fn random_event(random: &mut impl FnMut(u64) -> u64, state: &State, now: u64) -> Event<'static> {
         // The first two are one name, the next two look alike.
         const NAMES: [&str; 6] = ["alice", "Alice", "bill", "biIl", "carol", "dave"];
         let text = NAMES[random(6) as usize];
@@ -540,8 +615,8 @@ mod tests {
         let (name, hash, number) = (name(text), [now as u8; 32], now as u8);
         let credential = Credential { rounds: 5, salt: [number; 16], key: [number; 32] };
         match random(8) {
-            0 => Event::Message { from: name, to: None },
-            1 => Event::Message { from: name, to: Some(self::name(NAMES[random(6) as usize])) },
+            0 => Event::Message { from: name, to: Target::Everyone },
+            1 => Event::Message { from: name, to: Target::Person(self::name(NAMES[random(6) as usize])) },
             2 => Event::Account(UserRecord::Reserved { name, at: at(now) }),
             3 => Event::Account(UserRecord::Code { name, hash, issued: at(now) }),
             4 => Event::Account(UserRecord::Revoked { name, at: at(now) }),

@@ -4,20 +4,33 @@
 //! message, [`users`](crate::state::users) that of an account record, each for the running server, for its start and
 //! for the operator's tools.
 
+use crate::protocol::event::Deed;
 use crate::protocol::name::Name;
-use crate::protocol::record::{Audience, Ends};
+use crate::protocol::record::{Audience, Body, Ends, Record, Target, Timestamp, deed_in};
 use crate::protocol::reply::Error;
+use crate::protocol::room::RoomName;
 use crate::state::users::UserRecord;
 
 /// Something that happened once and lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// A line of the log. The state depends on the names in it, not on its text.
+pub enum Event<'a> {
+    /// A message. The state depends on the names in it, not on its text.
     Message {
         /// Its author.
         from: Name,
-        /// Who it is for; `None` for everyone.
-        to: Option<Name>,
+        /// Where it was said.
+        to: Target,
+    },
+    /// Any other line of the log.
+    Deed {
+        /// When.
+        at: Timestamp,
+        /// Who did it.
+        by: Name,
+        /// Where.
+        to: Target,
+        /// What.
+        deed: Deed<'a>,
     },
     /// A line of `users.txt`.
     Account(UserRecord),
@@ -26,15 +39,28 @@ pub enum Event {
     Trace(Name),
 }
 
-impl Event {
-    /// The event of a message with these ends, or `None` if they are no names.
-    pub fn message(ends: &Ends<'_>) -> Option<Event> {
+impl<'a> Event<'a> {
+    /// The event of a line of the log that has this time and these ends, or `None` if they are no names.
+    pub fn of_line(line: &'a [u8], at: Timestamp, ends: &Ends<'_>) -> Option<Event<'a>> {
         let from = Name::parse(ends.from)?;
         let to = match ends.to {
-            Audience::Private(to) => Some(Name::parse(to)?),
-            Audience::Public => None,
+            Audience::Public => Target::Everyone,
+            Audience::Room(room) => Target::Room(RoomName::without_sign(room)?),
+            Audience::Private(to) => Target::Person(Name::parse(to)?),
         };
-        Some(Event::Message { from, to })
+        match ends.is_deed {
+            true => Some(Event::Deed { at, by: from, to, deed: deed_in(line, ends)? }),
+            false => Some(Event::Message { from, to }),
+        }
+    }
+
+    /// The event of a durable line.
+    pub fn of(record: &Record<'a>) -> Event<'a> {
+        let Record { at, from, to, body } = *record;
+        match body {
+            Body::Text(_) => Event::Message { from, to },
+            Body::Deed(deed) => Event::Deed { at, by: from, to, deed },
+        }
     }
 }
 
@@ -55,6 +81,34 @@ pub enum Refusal {
     NoAccount(Name),
     /// Nobody can log in as the name, which only a code changes.
     Locked(Name),
+    /// There is a private room of this name, and the person is not invited.
+    RoomTaken(RoomName),
+    /// There is a room of this name, which the person can join.
+    RoomExists(RoomName),
+    /// There is no room of this name, or none that the person may know of.
+    NoRoom(RoomName),
+    /// The person is not a member of the room.
+    NotMember(RoomName),
+    /// Only owners of the room may do this.
+    NotOwner(RoomName),
+    /// They are a member of the room.
+    AlreadyMember(Name, RoomName),
+    /// They are invited to the room.
+    AlreadyInvited(Name, RoomName),
+    /// They are neither a member of the room nor invited to it.
+    NoSuchMember(Name, RoomName),
+    /// They own the room.
+    AlreadyOwner(Name, RoomName),
+    /// They do not own the room.
+    NoSuchOwner(Name, RoomName),
+    /// The room would have no owner.
+    LastOwner(RoomName),
+    /// An owner cannot remove themselves.
+    RemovesSelf(RoomName),
+    /// The room has this setting already.
+    IsSo(RoomName),
+    /// Nothing of this kind is done there.
+    OutOfPlace,
 }
 
 impl Refusal {
@@ -68,6 +122,20 @@ impl Refusal {
             Refusal::NameLooksTaken(name) => Error::NameLooksTaken { name },
             Refusal::NoAccount(name) => Error::NoSuchUser { name },
             Refusal::Locked(_) => Error::BadCode,
+            Refusal::RoomTaken(room) => Error::RoomTaken { room },
+            Refusal::RoomExists(room) => Error::RoomIsOpen { room },
+            Refusal::NoRoom(room) => Error::NoSuchRoom { room },
+            Refusal::NotMember(room) => Error::NotMember { room },
+            Refusal::NotOwner(room) => Error::NotOwner { room },
+            Refusal::AlreadyMember(name, room) => Error::AlreadyMember { name, room },
+            Refusal::AlreadyInvited(name, room) => Error::AlreadyInvited { name, room },
+            Refusal::NoSuchMember(name, room) => Error::NoSuchMember { name, room },
+            Refusal::AlreadyOwner(name, room) => Error::AlreadyOwner { name, room },
+            Refusal::NoSuchOwner(name, room) => Error::NoSuchOwner { name, room },
+            Refusal::LastOwner(room) => Error::LastOwner { room },
+            Refusal::RemovesSelf(room) => Error::RemovesSelf { room },
+            Refusal::IsSo(room) => Error::IsSo { room },
+            Refusal::OutOfPlace => Error::OutOfPlace,
         }
     }
 
@@ -85,6 +153,20 @@ impl Refusal {
             | Refusal::NameLooksLike(..)
             | Refusal::NameLooksTaken(_)
             | Refusal::Locked(_) => None,
+            Refusal::RoomTaken(_)
+            | Refusal::RoomExists(_)
+            | Refusal::NoRoom(_)
+            | Refusal::NotMember(_)
+            | Refusal::NotOwner(_)
+            | Refusal::AlreadyMember(..)
+            | Refusal::AlreadyInvited(..)
+            | Refusal::NoSuchMember(..)
+            | Refusal::AlreadyOwner(..)
+            | Refusal::NoSuchOwner(..)
+            | Refusal::LastOwner(_)
+            | Refusal::RemovesSelf(_)
+            | Refusal::IsSo(_)
+            | Refusal::OutOfPlace => Some("an event that the ones before it do not allow"),
         }
     }
 }

@@ -492,7 +492,7 @@ fn what_cannot_be_right_is_not_sent() {
         "= /nonsense
         refused #0 /nonsense: unknown-command: there is no /nonsense; /help lists all commands
         = /msg bob
-        refused #1 /msg bob: bad-usage: /msg NAME TEXT
+        refused #1 /msg bob: bad-usage: /msg NAME TEXT, or /msg #ROOM TEXT
         = /msg 7up hi
         refused #2 /msg 7up hi: no-such-user: that is not a name
         = /login bob correct-horse

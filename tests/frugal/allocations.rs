@@ -90,7 +90,7 @@ impl Party {
             self.say(client, &format!("/register {} correct-horse", name(client)));
         }
         for client in clients {
-            self.until(client, |line| line.starts_with("* welcome "));
+            self.until(client, |line| line == "* talking to everyone");
         }
     }
 

@@ -42,7 +42,7 @@ fn out_of_descriptors_the_newcomer_is_told_and_nobody_else_notices() {
             // Whoever is logged in does not yield to others.
             Ok(mut client) => {
                 client.send(&format!("/register n{number} {PASSWORD}"));
-                client.expect(&format!("* welcome n{number}"));
+                client.welcomed(&format!("n{number}"));
                 others.push(client);
             }
             Err(refusal) => refusals.push(refusal),
@@ -95,7 +95,7 @@ fn a_limit_that_sinks_below_what_is_open_only_keeps_newcomers_out() {
     others.truncate(10);
     let mut late = wait_for("room for a newcomer", || try_connect(&server).ok());
     late.send(&format!("/register late {PASSWORD}"));
-    late.expect("* welcome late");
+    late.welcomed("late");
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn an_address_makes_ten_accounts_and_an_account_has_sixteen_sessions() {
     one_more.expect_error("too-many-accounts");
     sessions.extend((1..16).map(|_| server.login("user0")));
     one_more.send(&format!("/login user0 {PASSWORD}"));
-    one_more.expect("* welcome user0");
+    one_more.welcomed("user0");
     sessions[0].expect_error("replaced");
 }
 

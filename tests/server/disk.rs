@@ -54,7 +54,7 @@ fn a_full_disk_refuses_what_it_cannot_hold_and_keeps_all_else() {
     assert_eq!(std::fs::read(server.file("users.txt")).unwrap(), users);
     // Who is known comes in all the same.
     carol.send(&format!("/login bob {PASSWORD}"));
-    carol.expect("* welcome bob");
+    carol.welcomed("bob");
 
     limit_files(&server, "unlimited");
     alice.say("alice", "three");
@@ -324,7 +324,7 @@ fn a_file_system_without_room_refuses_what_does_not_fit_until_there_is_room() {
     }
     let mut carol = server.connect();
     carol.send(&format!("/login bob {PASSWORD}"));
-    carol.expect("* welcome bob");
+    carol.welcomed("bob");
 
     std::fs::remove_file(inside.join("filler")).unwrap();
     alice.say("alice", &text);

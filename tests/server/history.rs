@@ -4,7 +4,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use chinwag::protocol::name::Name;
-use chinwag::protocol::record::Record;
+use chinwag::protocol::record::{Record, Target};
 use tempfile::TempDir;
 
 use crate::common::*;
@@ -16,7 +16,11 @@ pub fn visible(history: &str, name: &str) -> Vec<String> {
     let is_visible = |line: &&str| {
         let Record { from, to, .. } = Record::parse(line).unwrap_or_else(|| panic!("no message: {line}"));
         let is_it = |end: Name| end.as_str().eq_ignore_ascii_case(name);
-        to.is_none_or(|to| is_it(from) || is_it(to))
+        match to {
+            Target::Person(to) => is_it(from) || is_it(to),
+            Target::Everyone => true,
+            Target::Room(_) => panic!("nobody is in a room: {line}"),
+        }
     };
     history.lines().filter(is_visible).map(str::to_owned).collect()
 }
@@ -148,7 +152,7 @@ fn parts_of_a_history_are_exactly_what_was_asked_for() {
     let mut alice = server.connect();
     alice.send(&format!("/replay 0\n/login alice {PASSWORD}"));
     alice.expect("* replay 0");
-    alice.expect("* welcome alice");
+    alice.welcomed("alice");
     let seen = visible(&history, "alice");
     assert_eq!(seen.len(), 240);
 

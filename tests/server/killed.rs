@@ -6,7 +6,7 @@ use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use chinwag::protocol::record::Record;
+use chinwag::protocol::record::{Body, Record};
 use tempfile::TempDir;
 
 use crate::common::*;
@@ -104,7 +104,8 @@ fn check_history(history: &str) {
     let mut last = "";
     for line in history.split_inclusive('\n') {
         let record = line.strip_suffix('\n').and_then(Record::parse);
-        let Record { from, text, .. } = record.unwrap_or_else(|| panic!("torn: {line:?}"));
+        let Record { from, body, .. } = record.unwrap_or_else(|| panic!("torn: {line:?}"));
+        let Body::Text(text) = body else { panic!("no message: {line}") };
         assert!(line > last, "{line} after {last}");
         last = line;
         let (round, number) = text.split_once('.').unwrap();

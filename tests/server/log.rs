@@ -65,7 +65,7 @@ fn a_log_that_nobody_reads_holds_up_nobody_and_what_it_lacks_is_counted() {
             let mut session = Client::connect(([127, 0, 0, 1], port).into());
             session.greeted();
             session.send(&format!("/register {name} {PASSWORD}"));
-            session.expect(&format!("* welcome {name}"));
+            session.welcomed(name);
             session
         };
         let [mut alice, mut bob] = ["alice", "bob"].map(enter);

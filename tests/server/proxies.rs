@@ -35,7 +35,7 @@ fn proxies_the_log_and_the_limits_know_the_address_in_the_header() {
     let mut alice = from_proxy(&server);
     alice.send_raw(b"PROXY TCP4 192.0.2.33 127.0.0.1 40123 5000\r\n/register alice correct-horse\n");
     alice.greeted();
-    alice.expect("* welcome alice");
+    alice.welcomed("alice");
     server.logged(&["INFO  192.0.2.33:40123: alice registered"]);
     let mut bob = from_proxy(&server);
     bob.send_raw(&binary_header("2001:db8::33", 40_124));

@@ -108,9 +108,9 @@ fn it_listens_on_several_addresses_and_prints_nothing_else() {
         })
         .collect();
     sessions[0].send(&format!("/register alice {PASSWORD}"));
-    sessions[0].expect("* welcome alice");
+    sessions[0].welcomed("alice");
     sessions[1].send(&format!("/register bob {PASSWORD}"));
-    sessions[1].expect("* welcome bob");
+    sessions[1].welcomed("bob");
     sessions[0].say("alice", "hello");
     sessions[1].expect_message("alice: hello");
     assert_eq!(server.printed(), printed);
@@ -385,7 +385,7 @@ fn it_serves_whatever_became_of_its_input_and_outputs() {
             let mut session = Client::connect(([127, 0, 0, 1], port).into());
             session.greeted();
             session.send(&format!("/register {name} {PASSWORD}"));
-            session.expect(&format!("* welcome {name}"));
+            session.welcomed(name);
             session
         });
         let [alice, bob] = &mut sessions;

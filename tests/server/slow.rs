@@ -43,7 +43,7 @@ fn check_a_slow_reader(line: impl Fn(usize) -> (String, String)) {
     let mut alice = server.register("alice");
     let mut slow = connect_narrow(&server);
     slow.send(&format!("/register slow {PASSWORD}"));
-    slow.expect("* welcome slow");
+    slow.welcomed("slow");
     // What the server needs for a conversation as such is not what is measured.
     talk(&mut alice, 0..400, &line);
     for number in 0..400 {
@@ -87,7 +87,7 @@ fn a_slow_reader_is_not_shown_what_others_whispered_meanwhile() {
     let (mut alice, _bob) = (server.register("alice"), server.register("bob"));
     let mut slow = connect_narrow(&server);
     slow.send(&format!("/register slow {PASSWORD}"));
-    slow.expect("* welcome slow");
+    slow.welcomed("slow");
     let line = |number: usize| match number % 2 {
         0 => (format!("/msg bob {}", text(number)), format!("alice -> bob: {}", text(number))),
         _ => (text(number), format!("alice: {}", text(number))),
@@ -106,7 +106,7 @@ fn a_reader_that_stops_in_the_midst_of_answers_gets_all_of_them() {
     let mut alice = server.register("alice");
     let mut slow = connect_narrow(&server);
     slow.send(&format!("/register slow {PASSWORD}"));
-    slow.expect("* welcome slow");
+    slow.welcomed("slow");
     talk(&mut alice, 0..3000, |number| (text(number), format!("alice: {}", text(number))));
     // It asks and does not read, while the others go on.
     slow.send("/history 1000\n/users\nmy word\n/history 1");
@@ -138,7 +138,8 @@ fn a_reader_of_a_byte_now_and_then_holds_up_nobody_and_gets_every_byte() {
     let (mut alice, mut bob) = (server.register("alice"), server.register("bob"));
     let mut slow = connect_narrow(&server);
     slow.send(&format!("/register slow {PASSWORD}"));
-    slow.expect("* welcome slow");
+    slow.welcomed("slow");
+    assert_eq!(slow.raw_line().unwrap().unwrap(), b"* talking to everyone\n");
     let before = server.memory_bytes();
     let mut shown = Vec::new();
     for number in 0..MESSAGES {
@@ -176,7 +177,7 @@ fn a_half_closed_reader_that_is_slow_gets_everything_before_the_close() {
         std::io::Write::write_all(&mut &stream, script.as_bytes()).unwrap();
         SockRef::from(&stream).shutdown(std::net::Shutdown::Write).unwrap();
     });
-    slow.expect("* welcome slow");
+    slow.welcomed("slow");
     for _ in 0..2 {
         for number in 0..3000 {
             slow.expect_message(&format!("slow: {}", text(number)));

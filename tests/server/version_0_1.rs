@@ -16,8 +16,9 @@ use crate::faults::check;
 
 const FILES: [&str; 3] = ["chat_history.txt", "users.txt", "seen.txt"];
 
-/// All that may differ from version 0.1: words that were put better, and its number.
-const DIFFERENCES: [(&str, &str); 3] = [
+/// All that may differ from version 0.1, besides where a login says that what is said goes: words that were put
+/// better, its number, and what rooms add.
+const DIFFERENCES: [(&str, &str); 4] = [
     (
         "* chinwag 0.1.0: a chat; what is said here is kept",
         concat!("* chinwag ", env!("CARGO_PKG_VERSION"), ": a chat; what is said here is kept"),
@@ -30,6 +31,7 @@ const DIFFERENCES: [(&str, &str); 3] = [
         "! not-logged-in: first /login NAME PASSWORD, or /register NAME PASSWORD",
         "! not-logged-in: log in first, with /login NAME PASSWORD or /register NAME PASSWORD",
     ),
+    ("! bad-usage: /msg NAME TEXT", "! bad-usage: /msg NAME TEXT, or /msg #ROOM TEXT"),
 ];
 
 fn fixture(name: &str) -> PathBuf {

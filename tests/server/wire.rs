@@ -25,7 +25,14 @@ fn a_script_through_nc_gets_every_answer() {
     assert!(lines[..after_the_greeting].iter().all(|line| line.starts_with("* ")), "{printed}");
     assert_eq!(
         lines[after_the_greeting..],
-        ["* welcome carol", "carol: hello", "carol: hello", "* end of history", "* bye"],
+        [
+            "* welcome carol",
+            "* talking to everyone",
+            "carol: hello",
+            "carol: hello",
+            "* end of history",
+            "* bye"
+        ],
     );
 }
 
@@ -82,7 +89,7 @@ fn all_sessions_of_an_account_get_its_messages_and_only_the_last_one_leaves() {
     let (mut alice, mut bob) = (server.register("alice"), server.register("bob"));
     let mut second = server.connect();
     second.send(&format!("/login ALICE {PASSWORD}"));
-    second.expect("* welcome alice");
+    second.welcomed("alice");
     second.send("/users");
     second.expect("* users: alice bob");
     second.expect("* 2 online");
@@ -160,7 +167,7 @@ fn a_password_is_changed_for_good() {
     alice.expect_error("bad-login");
     alice.send("/login alice battery staple");
     alice.expect("* after failed logins, this attempt will be checked in 5 s");
-    alice.expect("* welcome alice");
+    alice.welcomed("alice");
 }
 
 #[test]
@@ -234,7 +241,7 @@ fn lines_may_end_as_telnet_ends_them_and_its_negotiation_is_skipped() {
     let server = Server::start(&QUICK);
     let mut alice = server.connect();
     alice.send_raw(b"\xff\xfd\x03\xff\xfb\x18/register alice correct-horse\r\n");
-    alice.expect("* welcome alice");
+    alice.welcomed("alice");
     alice.send_raw(b"one\r\n\r\n\ntw\xff\xfb\x0ao\r\n");
     alice.send_raw(b"\xff\xfa\x1f\x00\x50\x00\x0a\xff\xf0three\n//four\n");
     for text in ["one", "two", "three", "/four"] {

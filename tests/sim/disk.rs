@@ -8,6 +8,7 @@ use std::rc::Rc;
 use chinwag::log::offset::Offset;
 use chinwag::log::storage::{File, FileState, Storage};
 
+use super::rooms::Rooms;
 use super::tally::Tally;
 use super::world::XorShift;
 
@@ -55,6 +56,7 @@ pub struct Disk {
     /// Where in the log each message begins that may be shown, by its timestamp.
     shown: Vec<(Vec<u8>, usize)>,
     indexed: usize,
+    rooms: RefCell<Rooms>,
 }
 
 #[derive(Clone, Default)]
@@ -165,6 +167,16 @@ impl Disk {
         let is_at = |(_, start): &(Vec<u8>, usize)| self.inodes[log].bytes[*start..].starts_with(line);
         // Timestamps rise, unless somebody changed the file.
         self.shown.get(at).is_some_and(is_at) || self.shown.iter().any(is_at)
+    }
+}
+
+impl Disk {
+    /// Whether an account may be shown this line of a room.
+    pub fn may_show_of_room(&self, account: &str, line: &str) -> bool {
+        let Some(&log) = self.names.get(LOG) else { return false };
+        let mut rooms = self.rooms.borrow_mut();
+        rooms.read(&self.inodes[log].bytes);
+        rooms.may_show(account, line)
     }
 }
 

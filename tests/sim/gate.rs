@@ -47,6 +47,13 @@ impl Gate {
                 assert!(disk.may_show(&self.line), "[1 Durable] shown before it was on disk: {:?}", text());
                 let account =
                     self.account.as_deref().expect("[3 Private] messages are for those who are logged in");
+                if is_of_room(&self.line) {
+                    // Who is in a room, and since when, decides once it is known which line it is.
+                    let is_shown = !self.line.ends_with(b"\n")
+                        || disk.may_show_of_room(account, text().trim_end_matches('\n'));
+                    assert!(is_shown, "[3 Private] {account} was shown {:?}", text());
+                    return;
+                }
                 // Two names and what is between them.
                 let behind = String::from_utf8_lossy(
                     &self.line[self.line.len().min(28)..self.line.len().min(28 + 50)],
@@ -61,6 +68,13 @@ impl Gate {
         }
         assert!(self.line.len() <= 4096, "[6 Bounded] a line too long: {:?}", text());
     }
+}
+
+/// Whether a line, as far as it is there, is one of a room.
+fn is_of_room(line: &[u8]) -> bool {
+    let behind = line.get(28..).unwrap_or_default();
+    let name = behind.iter().position(|&byte| byte == b' ' || byte == b':').unwrap_or(behind.len());
+    behind[name..].starts_with(b" -> #")
 }
 
 fn is_part_of_http(line: &[u8]) -> bool {

@@ -30,6 +30,8 @@ struct Client {
     peer: usize,
     /// A line whose end has not come yet.
     partial: Vec<u8>,
+    /// Whether the last line was a welcome.
+    is_welcome: bool,
 }
 
 /// As the flags' defaults, but with passwords that cost nothing, and as many accounts as a test likes to make.
@@ -91,7 +93,7 @@ impl Sim {
 
     pub fn connect_from(&mut self, name: &str, address: IpAddr) {
         let peer = self.net.connect(SocketAddr::new(address, 40_000));
-        self.clients.insert(name.into(), Client { peer, partial: Vec::new() });
+        self.clients.insert(name.into(), Client { peer, partial: Vec::new(), is_welcome: false });
     }
 
     /// Connects and logs in, or registers the first time; all that is answered is taken.
@@ -148,7 +150,13 @@ impl Sim {
         let end = client.partial.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
         let lines = client.partial.drain(..end).collect();
         let lines = String::from_utf8(lines).expect("all that is sent is UTF-8");
-        lines.lines().map(str::to_owned).collect()
+        // What follows every welcome is left out.
+        let is_told = |line: &&str| {
+            let follows_welcome = client.is_welcome && *line == "* talking to everyone";
+            client.is_welcome = line.starts_with("* welcome ");
+            !follows_welcome
+        };
+        lines.lines().filter(is_told).map(str::to_owned).collect()
     }
 
     /// Whether a line has begun whose end did not come.

@@ -4,9 +4,9 @@
 //! holds; a test states what it is about as a transcript ([`transcript`]) or step by step ([`harness::Sim`]).
 //!
 //! With a seed, everything happens at once ([`run`]): people talk ([`workload`]), [`visitors`] come by, [`absentees`]
-//! are lost, an [`adversary`] attacks, [`faults`] befall the machine, its [`clock`] goes wrong, files [`rot`] between
-//! two runs, a [`meddler`] takes them away during one, and a [`model`] that sees only what is visible from outside
-//! decides whether the guarantees hold.
+//! are lost, [`roomers`] enter and leave rooms, an [`adversary`] attacks, [`faults`] befall the machine, its [`clock`]
+//! goes wrong, files [`rot`] between two runs, a [`meddler`] takes them away during one, and a [`model`] that sees only
+//! what is visible from outside decides whether the guarantees hold.
 
 #![allow(dead_code, reason = "not every test program that shares this needs all of it")]
 
@@ -20,6 +20,8 @@ pub mod harness;
 pub mod meddler;
 pub mod model;
 pub mod net;
+pub mod roomers;
+pub mod rooms;
 pub mod rot;
 pub mod run;
 pub mod sums;

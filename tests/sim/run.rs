@@ -17,6 +17,7 @@ use super::harness::options;
 use super::meddler::meddle;
 use super::model::{Guarantee, Model, Rules, broken, hold};
 use super::net::{Habits, SimNet};
+use super::roomers::Roomers;
 use super::rot::BitRot;
 use super::tally::Tally;
 use super::visitors::Visitors;
@@ -61,6 +62,11 @@ pub struct Run {
     has_absentees: bool,
     /// The absentees' choices.
     absentees_random: XorShift,
+    roomers: Roomers,
+    /// Whether there are roomers.
+    has_roomers: bool,
+    /// The roomers' choices.
+    roomers_random: XorShift,
     /// Whether the wall clock goes wrong.
     is_clock_wild: bool,
     /// What it does then.
@@ -112,6 +118,7 @@ impl Run {
         let mut hostile_random = XorShift::new(seed + 3);
         let mut visitors_random = XorShift::new(seed + 7);
         let mut absentees_random = XorShift::new(seed + 9);
+        let mut roomers_random = XorShift::new(seed + 10);
         let is_behind_proxy = XorShift::new(seed + 6).below(3) == 0;
         if is_behind_proxy {
             options.proxies = vec![PROXY.parse().expect("it is an address")];
@@ -144,6 +151,9 @@ impl Run {
             absentees: Absentees::default(),
             has_absentees: absentees_random.below(3) == 0,
             absentees_random,
+            roomers: Roomers::default(),
+            has_roomers: roomers_random.below(3) == 0,
+            roomers_random,
             is_clock_wild,
             clock_random,
             bit_rot: BitRot::new(XorShift::new(seed + 5)),
@@ -173,7 +183,17 @@ impl Run {
         (absentees, Stage { net, model, random, tally, now_us: world.mono_us, is_loud: false })
     }
 
+    fn roomers_stage(&mut self) -> (&mut Roomers, SimDisk, Stage<'_>) {
+        let Run { net, model, roomers_random: random, tally, world, roomers, disk, .. } = self;
+        let stage = Stage { net, model, random, tally, now_us: world.mono_us, is_loud: false };
+        (roomers, disk.clone(), stage)
+    }
+
     fn step(&mut self) {
+        if self.has_roomers {
+            let (roomers, _, mut stage) = self.roomers_stage();
+            roomers.act(&mut stage);
+        }
         if self.is_besieged {
             let (adversary, mut stage) = self.hostile_stage();
             adversary.act(&mut stage);
@@ -246,6 +266,9 @@ impl Run {
         self.model.look(&self.net, &self.disk, self.world.mono_us, failures, is_last);
         if !is_last {
             self.model.assert_knows_the_accounts(self.server.state());
+            if self.server.knows_events() {
+                self.roomers.assert_known(self.server.state(), &self.disk);
+            }
             assert_within_limits(&self.server.usage());
         }
         match outcome {
@@ -273,6 +296,8 @@ impl Run {
         visitors.read(&mut stage);
         let (absentees, mut stage) = self.absentees_stage();
         absentees.read(&mut stage);
+        let (roomers, disk, mut stage) = self.roomers_stage();
+        roomers.read(&disk, &mut stage);
     }
 
     /// Starts another server on what is left.
@@ -328,6 +353,7 @@ impl Run {
         self.adversary.is_cut_off();
         self.visitors.are_cut_off();
         self.absentees.are_cut_off();
+        self.roomers.are_cut_off();
         self.model.restarted(&self.disk);
         self.model.assert_knows_the_accounts(self.server.state());
         if self.turn.is_multiple_of(2) {
@@ -363,8 +389,14 @@ impl Run {
         let (people, mut stage) = self.stage();
         people.disperse(&mut stage);
         people.calm_down(&mut stage);
+        let (roomers, _, mut stage) = self.roomers_stage();
+        roomers.calm_down(&mut stage);
         self.run_seconds(400);
         self.model.assert_calm();
+        let (roomers, _, mut stage) = self.roomers_stage();
+        roomers.assert_calm(&mut stage);
+        roomers.leave_all(&mut stage);
+        self.has_roomers = false;
         let (people, mut stage) = self.stage();
         people.fidget(&mut stage);
         // The sessions of an account share its rate of lines.

@@ -6,10 +6,12 @@ use chinwag::limits::BLOCK_BYTES;
 use chinwag::log::chunk::Chunk;
 use chinwag::log::cursor::{Cursor, Progress};
 use chinwag::log::journal::Journal;
+use chinwag::log::reader::{Reader, Rooms};
 use chinwag::log::storage::SyncPolicy;
 use chinwag::protocol::command::HistoryRange;
 use chinwag::protocol::name::Name;
-use chinwag::protocol::record::{TimePrefix, Timestamp};
+use chinwag::protocol::record::{Target, TimePrefix, Timestamp};
+use chinwag::protocol::room::RoomName;
 
 use crate::sim::disk::{BLOCKS, LOG, SimDisk, SimFile};
 use crate::sim::harness::{Sim, options};
@@ -22,24 +24,51 @@ fn name(text: &str) -> Name {
     Name::parse(text.as_bytes()).unwrap()
 }
 
+fn with(text: &str) -> Target {
+    Target::parse(text.as_bytes()).unwrap()
+}
+
+/// The rooms of alice, one of which she sees from the middle of the log on.
+struct OfAlice;
+
+const SEEN_FROM: u64 = 2_000;
+
+impl Rooms for OfAlice {
+    fn shown_from(&self, reader: &Name, room: &[u8]) -> Option<Timestamp> {
+        match room.to_ascii_lowercase().as_slice() {
+            b"rust" if reader.is(b"alice") => Some(Timestamp::default()),
+            b"board" if reader.is(b"alice") => Some(stamp(SEEN_FROM)),
+            _ => None,
+        }
+    }
+}
+
+fn rooms_of_alice() -> Vec<RoomName> {
+    [&b"#rust"[..], b"#board"].map(|room| RoomName::parse(room).unwrap()).to_vec()
+}
+
 fn stamp(number: u64) -> Timestamp {
     Timestamp::from_micros(1_000_000 + number)
 }
 
-/// A log in which some blocks have private lines for alice, in several spellings, and most have none.
+/// A log in which some blocks have private lines for alice, in several spellings, or lines of rooms, and most have
+/// none.
 fn random_log(random: &mut XorShift, blocks: usize) -> String {
     let mut log = String::new();
     let mut number = 0;
     let mut private_of = 0;
     while log.len() < blocks * BLOCK_BYTES + 3_000 {
         if random.below(60) == 0 {
-            private_of = random.below(8);
+            private_of = random.below(12);
         }
         let ends = match (private_of, random.below(12)) {
             (0, 0..3) => "bob -> Alice",
             (1, 0) => "ALICE -> bob",
             (2, 5) => "alice -> carol",
             (3, 0) => "dave -> alice",
+            (4, 0..2) => "bob -> #rust",
+            (5, 3) => "dave -> #Board",
+            (6, 4..6) => "carol -> #other",
             (_, 1) => "bob -> carol",
             _ => "carol",
         };
@@ -66,7 +95,7 @@ fn open(disk: &SimDisk) -> Journal<SimFile> {
 
 /// What alice is given, and how much was read for it.
 fn read_all(journal: &mut Journal<SimFile>, mut cursor: Cursor, disk: &SimDisk) -> (String, usize) {
-    let (alice, mut chunk) = (name("alice"), Chunk::default());
+    let (alice, mut chunk) = (Reader { name: name("alice"), rooms: &OfAlice }, Chunk::default());
     let mut given = String::new();
     let before = disk.state().read_bytes;
     for _ in 0..100_000 {
@@ -103,7 +132,9 @@ fn chains_give_exactly_the_lines_that_reading_everything_gives() {
         for _ in 0..25 {
             let time = stamp(random.below(last));
             let prefix = TimePrefix::whole(time);
-            let with = name(random.one_of(&["bob", "Carol", "DAVE", "alice", "nobody"]));
+            let with = with(
+                random.one_of(&["bob", "Carol", "DAVE", "alice", "nobody", "#RUST", "#board", "#other"]),
+            );
             let count = random.below(300);
             let make: Make = match random.below(6) {
                 0 => Box::new(move |journal| Cursor::history(HistoryRange::All, Some(with), journal)),
@@ -121,7 +152,7 @@ fn chains_give_exactly_the_lines_that_reading_everything_gives() {
             let (expected, bytes) = read_all(&mut journal, cursor, &disk);
             read += bytes;
             let mut cursor = make(&journal);
-            cursor.follow(&journal, name("aLICE"), None);
+            cursor.follow(&journal, name("aLICE"), None, &rooms_of_alice());
             let (given, bytes) = read_all(&mut journal, cursor, &disk);
             read_by_chain += bytes;
             assert_eq!(given, expected, "seed {seed}");
@@ -145,11 +176,11 @@ fn chains_with_more_runs_than_are_remembered_are_walked_again() {
     let disk = SimDisk::default();
     disk.put(LOG, log.as_bytes());
     let mut journal = open(&disk);
-    let cursor = Cursor::history(HistoryRange::All, Some(name("bob")), &journal);
+    let cursor = Cursor::history(HistoryRange::All, Some(with("bob")), &journal);
     let (expected, _) = read_all(&mut journal, cursor, &disk);
     assert!(expected.lines().count() >= 100);
-    let mut cursor = Cursor::history(HistoryRange::All, Some(name("bob")), &journal);
-    cursor.follow(&journal, name("alice"), None);
+    let mut cursor = Cursor::history(HistoryRange::All, Some(with("bob")), &journal);
+    cursor.follow(&journal, name("alice"), None, &[]);
     assert_eq!(read_all(&mut journal, cursor, &disk).0, expected);
 }
 
@@ -167,8 +198,8 @@ fn chains_are_followed_without_reading_much_beside_their_blocks() {
     let disk = SimDisk::default();
     disk.put(LOG, log.as_bytes());
     let mut journal = open(&disk);
-    let mut cursor = Cursor::history(HistoryRange::Last(15), Some(name("bob")), &journal);
-    cursor.follow(&journal, name("alice"), None);
+    let mut cursor = Cursor::history(HistoryRange::Last(15), Some(with("bob")), &journal);
+    cursor.follow(&journal, name("alice"), None, &[]);
     let (given, read) = read_all(&mut journal, cursor, &disk);
     assert_eq!(given.lines().count(), 16);
     // Each block once backwards and once forwards, and the places where its first and its last line end.
@@ -181,7 +212,7 @@ fn chains_with_a_bad_line_are_left_for_reading_everything() {
     let log = random_log(&mut XorShift::new(3), 30);
     disk.put(LOG, log.as_bytes());
     let mut journal = open(&disk);
-    let cursor = Cursor::history(HistoryRange::All, Some(name("bob")), &journal);
+    let cursor = Cursor::history(HistoryRange::All, Some(with("bob")), &journal);
     let (expected, _) = read_all(&mut journal, cursor, &disk);
     // Under the running server.
     let index = disk.read(BLOCKS);
@@ -192,8 +223,8 @@ fn chains_with_a_bad_line_are_left_for_reading_everything() {
             .map(|(number, it)| if number == line { it.replace(':', ";") + "\n" } else { format!("{it}\n") })
             .collect();
         disk.change(BLOCKS, changed.as_bytes());
-        let mut cursor = Cursor::history(HistoryRange::All, Some(name("bob")), &journal);
-        cursor.follow(&journal, name("alice"), None);
+        let mut cursor = Cursor::history(HistoryRange::All, Some(with("bob")), &journal);
+        cursor.follow(&journal, name("alice"), None, &[]);
         assert_eq!(read_all(&mut journal, cursor, &disk).0, expected, "line {line}");
     }
 }

@@ -348,7 +348,7 @@ fn state_accuses_no_file_whenever_the_power_fails_in_a_rewrite_of_the_accounts()
     // The file that is rewritten is shorter than its mark.
     let known = Known::of(&mut disk).unwrap();
     let checkpoint = Checkpoint { users: users.mark(), ..known.checkpoint };
-    CheckpointFile::recover(&mut disk, known, checkpoint, state.accounts());
+    CheckpointFile::recover(&mut disk, known, checkpoint, &state);
     assert_eq!(marked(&disk.read(STATE), "users"), disk.length(USERS));
     for changes in 1.. {
         let disk = copy(&disk);

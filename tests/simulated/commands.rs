@@ -164,7 +164,7 @@ fn input_a_message_shows_something_and_carries_nothing_hidden() {
         &mut sim,
         &format!(
             "@ 1
-             bob< ! bad-usage: /msg NAME TEXT
+             bob< ! bad-usage: /msg NAME TEXT, or /msg #ROOM TEXT
              bob< ! bad-usage: /me TEXT
              bob< TS bob: {shown}
              bob< TS bob -> alice: a{blanks}b
@@ -193,8 +193,6 @@ fn input_aliases_do_what_the_commands_do() {
          bob< * 2 online
          bob> /password battery-staple  another-horse
          bob< * password changed
-         bob> /join #rust
-         bob< ! unknown-command: there is no /join; there are no rooms: everyone is in one
          bob> /exit
          bob< * bye
          bob< ^D
@@ -481,7 +479,7 @@ fn misuse_is_answered_and_says_how_it_is_done() {
          alice> /msg nobody hello
          alice< ! no-such-user: nobody is called nobody
          alice> /msg alice
-         alice< ! bad-usage: /msg NAME TEXT
+         alice< ! bad-usage: /msg NAME TEXT, or /msg #ROOM TEXT
          alice> /nick bob
          alice< ! unknown-command: there is no /nick; names are fixed, but /register creates another account
          alice> /frobnicate
@@ -489,7 +487,7 @@ fn misuse_is_answered_and_says_how_it_is_done() {
          alice> /hlep
          alice< ! unknown-command: there is no /hlep; did you mean /help?
          alice> /history 3 after noon
-         alice< ! bad-usage: /history [NAME] [N | TIME | N before TIME], TIME as in 2026-11-22T12:03
+         alice< ! bad-usage: /history [NAME | #ROOM] [N | TIME | N before TIME], TIME as in 2026-11-22T12:03
          alice> /replay many
          alice< ! bad-usage: /replay N
          bob> /register ALICE correct-horse

@@ -16,6 +16,7 @@ mod marks;
 mod missed;
 mod presence;
 mod proxies;
+mod rooms;
 mod slots;
 mod slow_readers;
 mod sockets;

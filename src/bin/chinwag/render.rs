@@ -3,7 +3,7 @@
 use chinwag::client::words::{colour_index, mention, mentions, presence, without_secrets};
 use chinwag::client::{Event, Message, Origin, Refusal};
 use chinwag::protocol::name::Name;
-use chinwag::protocol::record::Timestamp;
+use chinwag::protocol::record::{Target, Timestamp};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
@@ -118,9 +118,13 @@ impl Renderer {
         let (mine, called) = (self.own == Some(message.from), self.calls_me(message));
         let from = self.name(&message.from);
         let head = match (&message.to, message.action()) {
-            (None, Some(_)) => format!("* {from}"),
-            (None, None) => format!("{from}:"),
-            (Some(to), action) => {
+            (Target::Everyone, Some(_)) => format!("* {from}"),
+            (Target::Everyone, None) => format!("{from}:"),
+            (Target::Room(room), Some(_)) => {
+                format!("{} * {from}", self.paint(PRIVATE, &format!("[{room}]")))
+            }
+            (Target::Room(room), None) => format!("{} {from}:", self.paint(PRIVATE, &format!("[{room}]"))),
+            (Target::Person(to), action) => {
                 let arrow = self.paint(PRIVATE, "->");
                 let star = if action.is_some() { "* " } else { "" };
                 let (label, to) = (self.paint(PRIVATE, "[private]"), self.name(to));
@@ -133,7 +137,7 @@ impl Renderer {
             false => text.to_owned(),
         };
         self.line(&format!("{} {head} {text}", self.paint(DIM, &time)), out);
-        let is_for_me = called || (message.to.is_some() && !mine);
+        let is_for_me = called || (message.is_private() && !mine);
         if self.rings && is_for_me && !mine && message.origin != Origin::Asked {
             out.insert(0, '\x07');
         }

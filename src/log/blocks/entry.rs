@@ -1,13 +1,13 @@
 //! The lines of `blocks.txt`: one for each block of the log.
 //!
 //! ```text
-//! 7 65536 0123456789abcdef alice:3 bob:- 89abcdef
+//! 7 65536 0123456789abcdef alice:3 bob:- #rust:5 89abcdef
 //! ```
 //!
 //! These are the block's number, how many of its first bytes the sum covers, the first 16 hex digits of their SHA-256,
-//! the people with a private line that begins in the block, each with the number of the previous block that has one
-//! for that person, and the first 8 hex digits of the SHA-256 of the line up to here. Each line is checked by itself,
-//! so that a bad one can be rebuilt alone.
+//! the people with a private line and the rooms with a line that begins in the block, each with the number of the
+//! previous block that has one, and the first 8 hex digits of the SHA-256 of the line up to here. Each line is checked
+//! by itself, so that a bad one can be rebuilt alone.
 
 use std::fmt::{self, Write};
 
@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 use super::growing::start_of;
 use crate::log::offset::Offset;
-use crate::protocol::name::Name;
+use crate::protocol::record::Target;
 
 /// Hex digits of a line's checksum.
 const CHECK_BYTES: usize = 8;
@@ -58,8 +58,8 @@ pub struct Entry<'a> {
     pub length: u32,
     /// Their sum.
     pub sum: Sum,
-    /// The people, as they are written.
-    people: &'a str,
+    /// The parties, as they are written.
+    parties: &'a str,
 }
 
 impl<'a> Entry<'a> {
@@ -74,14 +74,14 @@ impl<'a> Entry<'a> {
         let number = fields.next()?.parse().ok()?;
         let length = fields.next()?.parse().ok()?;
         let sum = Sum::parse(fields.next()?)?;
-        Some(Entry { number, length, sum, people: fields.next()? })
+        Some(Entry { number, length, sum, parties: fields.next()? })
     }
 
-    /// The people with a private line in the block, and the previous block with one for each.
-    pub fn people(&self) -> impl Iterator<Item = (Name, Option<u32>)> + use<'a> {
-        self.people.split_terminator(' ').filter_map(|person| {
-            let (name, previous) = person.split_once(':')?;
-            Some((Name::parse(name.as_bytes())?, previous.parse().ok()))
+    /// The people with a private line in the block and the rooms with a line, and the previous block with one for each.
+    pub fn parties(&self) -> impl Iterator<Item = (Target, Option<u32>)> + use<'a> {
+        self.parties.split_terminator(' ').filter_map(|party| {
+            let (party, previous) = party.split_once(':')?;
+            Some((Target::parse(party.as_bytes())?, previous.parse().ok()))
         })
     }
 
@@ -103,17 +103,17 @@ pub fn write_entry(
     number: u32,
     length: u32,
     sum: Sum,
-    people: impl Iterator<Item = (Name, Option<u32>)>,
+    parties: impl Iterator<Item = (Target, Option<u32>)>,
 ) {
     let start = out.len();
     let put = |out: &mut String, text: fmt::Arguments<'_>| {
         out.write_fmt(text).expect("writing to a string cannot fail");
     };
     put(out, format_args!("{number} {length} {sum} "));
-    for (name, previous) in people {
+    for (party, previous) in parties {
         match previous {
-            Some(previous) => put(out, format_args!("{name}:{previous} ")),
-            None => put(out, format_args!("{name}:- ")),
+            Some(previous) => put(out, format_args!("{party}:{previous} ")),
+            None => put(out, format_args!("{party}:- ")),
         }
     }
     let check = check_of(&out[start..]);
@@ -132,18 +132,18 @@ fn check_of(text: &str) -> [u8; CHECK_BYTES] {
 mod tests {
     use super::*;
 
-    fn name(text: &str) -> Name {
-        Name::parse(text.as_bytes()).unwrap()
+    fn party(text: &str) -> Target {
+        Target::parse(text.as_bytes()).unwrap()
     }
 
     #[test]
     fn a_line_reads_as_it_was_written_and_no_changed_one_does() {
-        let people = [(name("Alice"), Some(3)), (name("bob"), None)];
+        let parties = [(party("Alice"), Some(3)), (party("bob"), None), (party("#Alice"), Some(4))];
         let mut line = String::new();
-        write_entry(&mut line, 7, 65536, Sum::of(b"bytes"), people.into_iter());
+        write_entry(&mut line, 7, 65536, Sum::of(b"bytes"), parties.into_iter());
         let entry = Entry::parse(line.as_bytes()).unwrap();
         assert_eq!((entry.number, entry.length, entry.sum), (7, 65536, Sum::of(b"bytes")));
-        assert!(entry.people().eq(people));
+        assert!(entry.parties().eq(parties));
         assert_eq!(entry.end().bytes(), 8 * 65536);
         assert_eq!(number_of(line.as_bytes()), Some(7));
         for at in 0..line.len() {
@@ -156,6 +156,6 @@ mod tests {
         }
         let mut alone = String::new();
         write_entry(&mut alone, 0, 9, Sum::of(b""), std::iter::empty());
-        assert!(Entry::parse(alone.as_bytes()).is_some_and(|entry| entry.people().next().is_none()));
+        assert!(Entry::parse(alone.as_bytes()).is_some_and(|entry| entry.parties().next().is_none()));
     }
 }

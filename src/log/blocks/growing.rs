@@ -1,4 +1,4 @@
-//! The last block of the log, which grows: its sum so far, and the people with a private line that begins in it.
+//! The last block of the log, which grows: its sum so far, and the people and rooms with a line that begins in it.
 
 use std::io;
 use std::vec::Drain;
@@ -11,10 +11,13 @@ use crate::log::offset::Offset;
 use crate::log::storage::{File, read_full};
 use crate::protocol::line::skip_line;
 use crate::protocol::name::Name;
-use crate::protocol::record::{Audience, TIMESTAMP_BYTES, message_ends};
+use crate::protocol::record::{Audience, TIMESTAMP_BYTES, Target, message_ends};
+use crate::protocol::room::RoomName;
 
-/// Bytes of a line that suffice to tell who it is from and for.
-const HEAD_BYTES: usize = TIMESTAMP_BYTES + 1 + NAME_BYTES_MAX + 4 + NAME_BYTES_MAX + 2;
+/// Bytes of a line that suffice to tell who it is from, for and about: all of an event but its free text.
+const HEAD_BYTES: usize = TIMESTAMP_BYTES + 1 + NAME_BYTES_MAX + " -> #".len() + NAME_BYTES_MAX + DEED_BYTES;
+/// Bytes of an event without free text, and some more.
+const DEED_BYTES: usize = 2 * NAME_BYTES_MAX + 24;
 
 /// A block that is read from its start on.
 #[derive(Debug)]
@@ -23,7 +26,7 @@ pub struct Growing {
     position: Offset,
     hasher: Sha256,
     /// As often as they occur.
-    people: Vec<Name>,
+    parties: Vec<Target>,
     at_line_start: bool,
 }
 
@@ -39,7 +42,7 @@ impl Growing {
             read_full(log, &mut before, position - 1)?;
         }
         let at_line_start = before == *b"\n";
-        Ok(Growing { position, hasher: Sha256::new(), people: Vec::new(), at_line_start })
+        Ok(Growing { position, hasher: Sha256::new(), parties: Vec::new(), at_line_start })
     }
 
     /// Where it goes on.
@@ -52,11 +55,11 @@ impl Growing {
         Sum::after(self.hasher.clone())
     }
 
-    /// Takes the sum and the people of a block that is full, each once, and begins with the next one.
-    pub fn finish(&mut self) -> (Sum, Drain<'_, Name>) {
-        self.people.sort_unstable();
-        self.people.dedup();
-        (Sum::after(std::mem::take(&mut self.hasher)), self.people.drain(..))
+    /// Takes the sum and the parties of a block that is full, each once, and begins with the next one.
+    pub fn finish(&mut self) -> (Sum, Drain<'_, Target>) {
+        self.parties.sort_unstable();
+        self.parties.dedup();
+        (Sum::after(std::mem::take(&mut self.hasher)), self.parties.drain(..))
     }
 
     /// Reads on in a log of `end` bytes, up to `until` or the end of the block. Returns whether anything was read: a
@@ -87,7 +90,7 @@ impl Growing {
                 length = start;
                 break;
             }
-            self.add_people(line);
+            self.add_parties(line);
             start += line.len();
         }
         if let Some(&last) = bytes[..length].last() {
@@ -98,10 +101,18 @@ impl Growing {
         Ok(length > 0)
     }
 
-    fn add_people(&mut self, line: &[u8]) {
+    fn add_parties(&mut self, line: &[u8]) {
         let Ok(ends) = message_ends(line) else { return };
-        let Audience::Private(to) = ends.to else { return };
-        self.people.extend([ends.from, to].into_iter().filter_map(Name::parse));
+        match ends.to {
+            Audience::Public => {}
+            Audience::Room(room) => {
+                let people = ends.about.map(Target::Person);
+                self.parties.extend(RoomName::without_sign(room).map(Target::Room).into_iter().chain(people));
+            }
+            Audience::Private(to) => {
+                self.parties.extend([ends.from, to].into_iter().filter_map(Name::parse).map(Target::Person));
+            }
+        }
     }
 }
 

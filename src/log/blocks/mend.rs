@@ -11,13 +11,13 @@ use crate::limits::{BLOCK_BYTES, BLOCKS_MENDED_MAX};
 use crate::log::offset::Offset;
 use crate::log::recovery::for_each_line;
 use crate::log::storage::{File, Storage, rewrite};
-use crate::protocol::name::Name;
+use crate::protocol::record::Target;
 
-/// A block, and the people with a private line in it.
+/// A block, and the people and rooms with a line in it.
 struct Block {
     length: u32,
     sum: Sum,
-    people: Vec<Name>,
+    parties: Vec<Target>,
 }
 
 /// Writes the file anew for a log of `end` bytes: the good lines, and the missing ones between them. If too many are
@@ -29,8 +29,8 @@ pub fn mend<S: Storage>(storage: &mut S, file: &S::File, log: &S::File, end: Off
     let mut blocks = BTreeMap::new();
     for_each_line(file, |_, line| {
         if let Some(entry) = Entry::parse(line).filter(|entry| entry.end() <= end) {
-            let people = entry.people().map(|(name, _)| name).collect();
-            blocks.insert(entry.number, Block { length: entry.length, sum: entry.sum, people });
+            let parties = entry.parties().map(|(party, _)| party).collect();
+            blocks.insert(entry.number, Block { length: entry.length, sum: entry.sum, parties });
         }
     })?;
     let last = blocks.last_key_value().map_or(0, |(&last, _)| last);
@@ -43,11 +43,11 @@ pub fn mend<S: Storage>(storage: &mut S, file: &S::File, log: &S::File, end: Off
             }
         }
     }
-    let mut latest: BTreeMap<Name, u32> = BTreeMap::new();
-    let lines = blocks.iter().map(|(&number, Block { length, sum, people })| {
+    let mut latest: BTreeMap<Target, u32> = BTreeMap::new();
+    let lines = blocks.iter().map(|(&number, Block { length, sum, parties })| {
         let mut line = String::new();
-        let people = people.iter().map(|&name| (name, latest.insert(name, number)));
-        write_entry(&mut line, number, *length, *sum, people);
+        let parties = parties.iter().map(|&party| (party, latest.insert(party, number)));
+        write_entry(&mut line, number, *length, *sum, parties);
         line
     });
     rewrite(storage, BLOCKS_FILE, lines)?;
@@ -63,6 +63,6 @@ fn rebuild(number: u32, log: &impl File, end: Offset) -> io::Result<Block> {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
     }
-    let (sum, people) = growing.finish();
-    Ok(Block { length: BLOCK_BYTES as u32, sum, people: people.collect() })
+    let (sum, parties) = growing.finish();
+    Ok(Block { length: BLOCK_BYTES as u32, sum, parties: parties.collect() })
 }

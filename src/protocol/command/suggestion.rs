@@ -1,14 +1,11 @@
 //! What to say to people who type a command that does not exist.
 
-use super::COMMANDS;
+use super::table::COMMANDS;
 use crate::protocol::reply::Error;
 
 /// Commands of other chat systems, and what to say to people who try them.
-const ELSEWHERE: [(&[&str], &str); 3] = [
-    (&["nick", "name"], "names are fixed, but /register creates another account"),
-    (&["join", "j", "part", "leave", "list", "rooms"], "there are no rooms: everyone is in one"),
-    (&["query", "dm", "to"], "/msg NAME TEXT sends a message to one person"),
-];
+const ELSEWHERE: [(&[&str], &str); 1] =
+    [(&["nick", "name"], "names are fixed, but /register creates another account")];
 
 /// So many characters of an unknown command are repeated.
 const SHOWN_MAX: usize = 20;
@@ -38,7 +35,8 @@ pub fn closest(word: &str) -> Option<(&'static str, usize)> {
         let slips = slips_between(word.as_bytes(), other.as_bytes());
         (*other, if other.starts_with(&word) { slips.min(2) } else { slips })
     });
-    let nearest = with_slips.min_by_key(|&(_, slips)| slips)?;
+    // Half a word is more likely meant than another one of the same length.
+    let nearest = with_slips.min_by_key(|&(other, slips)| (!other.starts_with(&word), slips))?;
     let is_beginning = nearest.0.starts_with(&word);
     (nearest.1 <= slips_max || is_beginning).then_some(nearest)
 }

@@ -1,10 +1,11 @@
 //! Errors: what the server refuses, and why it ends a connection.
 
 use super::code;
-use super::wording::wordings;
 use crate::limits::{NAME_BYTES_MAX, PASSWORD_BYTES_MAX, PASSWORD_BYTES_MIN};
 use crate::protocol::name::Name;
 use crate::protocol::record::Timestamp;
+use crate::protocol::room::RoomName;
+use crate::protocol::wording::wordings;
 
 wordings! {
     /// An error.
@@ -60,6 +61,48 @@ wordings! {
         NotAName ["that is not a name"]
         /// No account has this name.
         NoSuchUser { name: Name } ["nobody is called " name]
+        /// What a room's name is: a sign, a letter and at most so many other characters.
+        NotARoom { others: u64 }
+            ["a room is # and a letter, followed by up to " others " letters, digits, - or _"]
+        /// There is no such room, or nobody tells.
+        NoSuchRoom { room: RoomName } ["there is no " room " that you can enter; /rooms lists the others"]
+        /// There is a room of this name already.
+        RoomTaken { room: RoomName } [room " is taken; only its owners can invite you"]
+        /// There is an open room of this name already.
+        RoomIsOpen { room: RoomName } [room " exists and is open; /join " room]
+        /// What is done needs a member.
+        NotMember { room: RoomName } ["you are not in " room "; /join " room]
+        /// What is done needs an owner.
+        NotOwner { room: RoomName } ["only owners of " room " may do that"]
+        /// They are in the room.
+        AlreadyMember { name: Name, room: RoomName } [name " is in " room " already"]
+        /// They were invited and have not joined yet.
+        AlreadyInvited { name: Name, room: RoomName } [name " is invited to " room " already"]
+        /// They are not in the room.
+        NoSuchMember { name: Name, room: RoomName } [name " is not in " room]
+        /// They own the room.
+        AlreadyOwner { name: Name, room: RoomName } [name " is an owner of " room " already"]
+        /// They do not own the room.
+        NoSuchOwner { name: Name, room: RoomName } [name " is not an owner of " room]
+        /// A room with members needs an owner.
+        LastOwner { room: RoomName }
+            ["you are the last owner of " room "; name another one first: /op " room " NAME"]
+        /// An owner removes themselves.
+        RemovesSelf { room: RoomName } ["you cannot remove yourself; /leave " room]
+        /// The room is set so already.
+        IsSo { room: RoomName } [room " is set that way already"]
+        /// A command that is about a room, where the session talks to none.
+        NoRoomHere ["you are not talking to a room; give its name, such as #rust"]
+        /// An event in the wrong place. No command causes it.
+        OutOfPlace ["this cannot be done there"]
+        /// A person is in as many rooms as they may be.
+        TooManyRooms { limit: u64 } ["you can be in at most " limit " rooms; /leave one first"]
+        /// The server has as many rooms as it may have.
+        RoomsFull { limit: u64 } ["this server has reached its limit of " limit " rooms"]
+        /// The room has as many members as it may have.
+        RoomFull { room: RoomName, limit: u64 } [room " has reached its limit of " limit " members"]
+        /// The text would make an event too long.
+        TextTooLong { over: u64 } ["the text is " over " bytes too long"]
         /// A client speaks TLS.
         NoTls ["this port takes plain lines of text; try: nc HOST 5000"]
         /// The command needs a login.
@@ -124,6 +167,8 @@ wordings! {
 impl Error<'static> {
     /// What a name is.
     pub const BAD_NAME: Error<'static> = Error::BadName { others: NAME_BYTES_MAX as u64 - 1 };
+    /// What a room's name is.
+    pub const NOT_A_ROOM: Error<'static> = Error::NotARoom { others: NAME_BYTES_MAX as u64 - 1 };
     /// What a password is.
     pub const BAD_PASSWORD: Error<'static> =
         Error::BadPassword { min: PASSWORD_BYTES_MIN as u64, max: PASSWORD_BYTES_MAX as u64 };
@@ -156,6 +201,20 @@ impl<'a> Error<'a> {
             LoginTimeout { .. } => code::LOGIN_TIMEOUT,
             NameTaken { .. } | NameLooksLike { .. } | NameLooksTaken { .. } => code::NAME_TAKEN,
             NoRandomness => code::NO_RANDOMNESS,
+            NotARoom { .. } => code::BAD_NAME,
+            NoSuchRoom { .. } => code::NO_SUCH_ROOM,
+            RoomTaken { .. } | RoomIsOpen { .. } => code::ROOM_TAKEN,
+            NotMember { .. } => code::NOT_MEMBER,
+            NotOwner { .. } | OutOfPlace => code::NOT_ALLOWED,
+            AlreadyMember { .. } | AlreadyInvited { .. } | AlreadyOwner { .. } | IsSo { .. } => {
+                code::ALREADY_DONE
+            }
+            NoSuchMember { .. } | NoSuchOwner { .. } => code::NO_SUCH_USER,
+            LastOwner { .. } | RemovesSelf { .. } => code::NOT_ALLOWED,
+            NoRoomHere => code::BAD_USAGE,
+            TooManyRooms { .. } | RoomsFull { .. } => code::TOO_MANY_ROOMS,
+            RoomFull { .. } => code::TOO_MANY_MEMBERS,
+            TextTooLong { .. } => code::LINE_TOO_LONG,
             NotAName | NoSuchUser { .. } => code::NO_SUCH_USER,
             NoTls => code::NO_TLS,
             NotLoggedIn => code::NOT_LOGGED_IN,

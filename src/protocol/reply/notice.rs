@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::wording::{Field, wordings};
 use crate::protocol::name::Name;
+use crate::protocol::room::RoomName;
+use crate::protocol::wording::{Field, wordings};
 
 wordings! {
     /// A notice.
@@ -26,6 +27,35 @@ wordings! {
         Users { names: Names<'a> } ["users: " names]
         /// The number of accounts that are online, which ends the answer to `/users`.
         Online { count: u64 } [count " online"]
+        /// What the session says goes to everyone from here on.
+        TalkingToEveryone ["talking to everyone"]
+        /// What the session says goes to a room from here on.
+        TalkingToRoom { room: RoomName } ["talking to " room]
+        /// What the session says goes to a person from here on.
+        TalkingTo { name: Name } ["talking to " name]
+        /// What a room is about.
+        TopicOf { room: RoomName, text: &'a str } ["topic of " room ": " text]
+        /// A room has no topic.
+        NoTopicOf { room: RoomName } [room " has no topic"]
+        /// The session's account has left a room.
+        LeftRoom { room: RoomName } ["you left " room]
+        /// A room in the answer to `/rooms` that the account is in.
+        OwnRoom { room: RoomName, about: About<'a> } ["in " room ": " about]
+        /// A room in the answer to `/rooms` that the account is invited to.
+        InvitedTo { room: RoomName } ["invited to " room ": /join " room]
+        /// A room in the answer to `/rooms` that anybody may join.
+        OpenRoom { room: RoomName, about: About<'a> } ["open " room ": " about]
+        /// The number of rooms, which ends the answer to `/rooms`.
+        Rooms { count: u64 } ["rooms: " count]
+        /// Some of the members of a room: `/users #ROOM` is answered with any number of these and
+        /// [`Notice::RoomMembers`].
+        UsersOf { room: RoomName, names: Names<'a> } ["users of " room ": " names]
+        /// Some of the members that are not online.
+        AwayOf { room: RoomName, names: Names<'a> } ["not online, of " room ": " names]
+        /// The number of members of a room, which ends the answer to `/users #ROOM`.
+        RoomMembers { room: RoomName, count: u64 } ["members of " room ": " count]
+        /// The answer to `/ping`.
+        Pong { text: &'a str } ["pong " text]
         /// The end of the answer to `/history`.
         EndOfHistory ["end of history"]
         /// A login does not show so many private messages from this sender.
@@ -46,6 +76,8 @@ wordings! {
         LoginDelayed { seconds: u64 } ["after failed logins, this attempt will be checked in " seconds " s"]
         /// A registration waits until all names in the history are known.
         RegistrationDelayed ["the server is still reading its history; your registration follows"]
+        /// A login waits until all events in the history are known.
+        LoginWaits ["the server is still reading its history; your login follows"]
         /// The client was behind, and presence notices are not in the log.
         PresenceMissed ["you may have missed who joined and left; /users lists who is online"]
         /// Version 0.1's [`Notice::LoginDelayed`].
@@ -146,6 +178,53 @@ impl<'a> Field<'a> for Names<'a> {
     #[cfg(test)]
     fn sample(number: usize) -> Names<'a> {
         Names((0..=number).map(Field::sample).collect::<Vec<_>>().into())
+    }
+}
+
+/// What is told of a room: `3 members, private: what it is about`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct About<'a> {
+    /// How many people are in it.
+    pub members: u64,
+    /// Whether people need an invitation.
+    pub is_private: bool,
+    /// Whether only owners speak.
+    pub announces: bool,
+    /// Its topic; empty if it has none.
+    pub topic: &'a str,
+}
+
+impl fmt::Display for About<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.members, if self.members == 1 { "member" } else { "members" })?;
+        f.write_str(if self.is_private { ", private" } else { "" })?;
+        f.write_str(if self.announces { ", only owners speak" } else { "" })?;
+        match self.topic {
+            "" => Ok(()),
+            topic => write!(f, ": {topic}"),
+        }
+    }
+}
+
+impl<'a> Field<'a> for About<'a> {
+    fn read(text: &'a str) -> Option<About<'a>> {
+        let strip = |text: &'a str, words: &str| match text.strip_prefix(words) {
+            Some(rest) => (true, rest),
+            None => (false, text),
+        };
+        let (members, rest) = text.split_once(" member")?;
+        let members = members.parse().ok()?;
+        let (_, rest) = strip(rest, "s");
+        let (is_private, rest) = strip(rest, ", private");
+        let (announces, rest) = strip(rest, ", only owners speak");
+        let topic = if rest.is_empty() { "" } else { rest.strip_prefix(": ")? };
+        Some(About { members, is_private, announces, topic })
+    }
+
+    #[cfg(test)]
+    fn sample(number: usize) -> About<'a> {
+        let topic = ["", "a topic: x", ""][number];
+        About { members: number as u64, is_private: number == 1, announces: number > 0, topic }
     }
 }
 

@@ -114,7 +114,7 @@ mod tests {
         let mark = LogMark { length, time: Timestamp::from_micros(NOW.micros() + 2) };
         let checkpoint = Checkpoint::new(Some(mark), users.mark(), length);
         let known = Known::of(&mut storage).unwrap();
-        CheckpointFile::<RealFile>::recover(&mut storage, known, checkpoint, state.accounts());
+        CheckpointFile::<RealFile>::recover(&mut storage, known, checkpoint, &state);
         directory
     }
 

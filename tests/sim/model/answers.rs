@@ -54,6 +54,10 @@ impl Model {
         if connection.greeted < GREETING.len() {
             return self.greeting(id, &reply);
         }
+        if std::mem::take(&mut connection.awaits_target) {
+            let is_told = reply == Notice::TalkingToEveryone.into();
+            return hold(Guarantee::KnownLines, is_told, || format!("after its welcome: {text}"));
+        }
         if !self.is_news(id, &reply) && !self.is_farewell(id, &reply) {
             self.answer(id, &reply);
         }
@@ -368,7 +372,7 @@ impl Model {
                 answer_if(fits)
             }
             Asked::Help => match reply {
-                Reply::Notice(Notice::HelpOnMessages) => answer_if(connection.part.len() == 16),
+                Reply::Notice(Notice::HelpOnMessages) => answer_if(connection.part.len() == 30),
                 Reply::Notice(Notice::Help { .. }) => Fit::Part,
                 _ => Fit::No,
             },

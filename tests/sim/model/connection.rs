@@ -57,6 +57,8 @@ pub struct Connection {
     pub may_be: Vec<String>,
     /// The turn of its welcome.
     pub welcomed: u64,
+    /// Whether it is to be told next where what it says goes.
+    pub awaits_target: bool,
     /// What it chose before its login.
     pub replay: Option<u64>,
     pub asked: VecDeque<Waiting>,
@@ -118,6 +120,7 @@ impl Connection {
             account: None,
             may_be: Vec::new(),
             welcomed: 0,
+            awaits_target: false,
             replay: None,
             asked: VecDeque::new(),
             part: Vec::new(),

@@ -14,6 +14,8 @@ use crate::sim::gate::HTTP_ANSWER;
 
 /// The accounts that an adversary makes. Nobody else uses these names, and all of them have one password.
 pub const DIRECT_NAMES: [&str; 5] = ["mallory", "Trudy", "oscar-1", "chuck_", "z"];
+/// The accounts of [roomers](crate::sim::roomers), which are looked at there.
+pub const ROOMERS: [&str; 4] = ["kim", "Lou", "max-7", "ned_"];
 /// The password of all of them.
 pub const DIRECT_PASSWORD: &str = "hostile-password";
 /// Part of the text of every command that an adversary hides, and of nothing else.
@@ -21,9 +23,14 @@ pub const HIDDEN: &str = "hidden-";
 /// The author of every message that an adversary sends, in place of a connection's number.
 pub const AUTHOR: usize = usize::MAX;
 
-/// Whether an account of this name belongs to the adversary.
+/// All names whose connections are not predicted.
+pub fn own_names() -> impl Iterator<Item = &'static str> {
+    DIRECT_NAMES.into_iter().chain(ROOMERS)
+}
+
+/// Whether what is said and done under this name is not predicted.
 pub fn is_own_name(name: &str) -> bool {
-    DIRECT_NAMES.iter().any(|own| own.eq_ignore_ascii_case(name))
+    own_names().any(|own| own.eq_ignore_ascii_case(name))
 }
 
 impl Model {
@@ -31,7 +38,7 @@ impl Model {
     pub fn intruded(&mut self, peer: usize, address: u32) -> usize {
         let id = self.connected(peer, address);
         self.connections[id].is_hostile = true;
-        for name in DIRECT_NAMES {
+        for name in own_names() {
             let account = self.account(name);
             if account.is_absent() {
                 account.possible.push(Some(DIRECT_PASSWORD.into()));
@@ -97,7 +104,9 @@ impl Model {
             broken(Guarantee::Durable, format!("an adversary was shown what is not in the log: {text}"));
         };
         let account = self.connections[id].account.as_deref();
-        let is_for = account.is_some_and(|account| self.log.record(place).is_for(account));
+        let record = self.log.record(place);
+        // The gate decides who is shown lines of rooms.
+        let is_for = account.is_some_and(|account| record.is_of_room() || record.is_for(account));
         hold(Guarantee::Private, is_for, || {
             format!("an adversary, logged in as {account:?}, was shown: {text}")
         });

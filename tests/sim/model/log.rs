@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::hostile::{AUTHOR, is_own_name};
 use super::{Guarantee, hold};
+use crate::sim::rooms::parts;
 
 /// Bytes of a timestamp.
 const STAMP: usize = "2026-11-22T12:03:11.042317Z".len();
@@ -31,8 +32,13 @@ impl Record {
         &self.line[..STAMP]
     }
 
+    /// Whether it was said or done in a room. Who may see that is decided by the gate.
+    pub fn is_of_room(&self) -> bool {
+        self.to.as_ref().is_some_and(|to| to.starts_with('#'))
+    }
+
     pub fn is_for(&self, account: &str) -> bool {
-        self.to.as_ref().is_none_or(|to| to == account || self.from == account)
+        !self.is_of_room() && self.to.as_ref().is_none_or(|to| to == account || self.from == account)
     }
 
     pub fn is_to(&self, account: &str) -> bool {
@@ -41,6 +47,10 @@ impl Record {
 
     /// Whether a line has the form of a message, whoever said it.
     pub fn has_form(line: &str) -> bool {
+        if let Some((from, room, what)) = parts(line) {
+            let is_sound = is_name(from) && is_name(room) && !what.chars().any(|it| it.is_control());
+            return line.get(..STAMP).is_some_and(is_stamp) && is_sound;
+        }
         let ends = || line.get(STAMP..)?.strip_prefix(' ')?.split_once(": ");
         let is_text = |text: &str| !text.chars().any(|it| it.is_control() && it != '\t');
         line.get(..STAMP).is_some_and(is_stamp)
@@ -49,6 +59,10 @@ impl Record {
 
     fn parse(line: &str) -> Option<Record> {
         line.get(..STAMP).filter(|stamp| is_stamp(stamp))?;
+        if let Some((from, room, what)) = parts(line) {
+            let is_sound = is_own_name(from) && is_name(room) && !what.chars().any(must_not_stand_in_a_text);
+            return is_sound.then(|| Record::new(line, from, Some(&format!("#{room}")), what, (AUTHOR, 0)));
+        }
         let (ends, text) = line[STAMP..].strip_prefix(' ')?.split_once(": ")?;
         let (from, to) = match ends.split_once(" -> ") {
             Some((from, to)) => (from, Some(to)),

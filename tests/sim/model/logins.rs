@@ -127,6 +127,12 @@ impl Model {
         self.connections[id].part.is_empty() && *seconds <= DELAY_MAX
     }
 
+    /// Whether a login waits until the server has read its history. Nobody is told so who may not log in.
+    pub(super) fn is_reading(&self, id: usize, reply: &Reply<'_>) -> bool {
+        let waits: Reply<'_> = Notice::LoginWaits.into();
+        *reply == waits && !self.connections[id].part.contains(&waits.to_string())
+    }
+
     pub(super) fn fit_login(
         &mut self,
         id: usize,
@@ -139,7 +145,7 @@ impl Model {
         let (is_in, address) = (self.connections[id].account.is_some(), self.connections[id].address);
         let (is_busy, is_refused) = (self.may_be_busy(name, since), self.may_be_refused(address));
         let is_late = self.connections[id].may_lag || self.connections[id].may_be_welcome_late;
-        if self.is_delay(id, reply) {
+        if self.is_delay(id, reply) || self.is_reading(id, reply) {
             return Fit::Part;
         }
         let account = self.account(name);

@@ -39,7 +39,7 @@ use bounds::{Bounds, Work};
 use commits::Commits;
 use connection::{Client, Connection, Waiting};
 use guesses::Guesses;
-use hostile::{AUTHOR, DIRECT_NAMES, is_own_name};
+use hostile::{AUTHOR, is_own_name, own_names};
 use ledger::Ledger;
 use log::{Log, Tag};
 use logins::Logins;
@@ -621,7 +621,7 @@ impl Model {
     fn note_online_and_handed(&mut self, log_has_grown: bool) {
         for &id in &self.open {
             let connection = &self.connections[id];
-            let own_names = DIRECT_NAMES.iter().filter(|_| connection.is_hostile).map(|name| key(name));
+            let own_names = own_names().filter(|_| connection.is_hostile).map(key);
             for name in connection.names().into_iter().chain(own_names) {
                 self.accounts.entry(name).or_default().maybe_online = self.turn;
             }
@@ -667,6 +667,7 @@ impl Model {
         connection.may_lag |= missed > 64 << 10;
         connection.account = Some(name);
         connection.welcomed = self.turn;
+        connection.awaits_target = true;
         connection.stream = Some(stream);
     }
 }

@@ -87,6 +87,9 @@ impl Model {
     ) -> Fit {
         let (since, is_clock_wild) = (waiting.turn, self.rules.is_clock_wild);
         let (is_in, address) = (self.connections[id].account.is_some(), self.connections[id].address);
+        if self.is_reading(id, reply) {
+            return Fit::Part;
+        }
         let account = self.account(name);
         let given = account.tokens.given.iter().find(|it| it.text == token).cloned();
         if let Reply::Notice(Notice::Welcome { name: welcomed }) = reply {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chinwag::client::link::Update;
 use chinwag::client::{Event as ChatEvent, Message, Origin, Refusal};
 use chinwag::protocol::name::Name;
-use chinwag::protocol::record::Timestamp;
+use chinwag::protocol::record::{Target, Timestamp};
 use chinwag::protocol::reply::Reply;
 use chinwag_gui::app::{App, Told};
 use chinwag_gui::request::Request;
@@ -105,7 +105,8 @@ pub fn message(second: u64, from: &str, to: Option<&str>, text: &str) -> Message
     Message {
         at: at(second),
         from: name(from),
-        to: to.map(name),
+        to: to.map_or(Target::Everyone, |to| Target::Person(name(to))),
+        is_deed: false,
         text: text.into(),
         origin: Origin::Live,
         receipt: None,

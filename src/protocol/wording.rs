@@ -3,7 +3,8 @@
 use std::fmt::{self, Display, Write};
 
 use crate::protocol::name::Name;
-use crate::protocol::record::Timestamp;
+use crate::protocol::room::RoomName;
+use crate::protocol::time::Timestamp;
 
 /// Defines an enum whose variants are texts. A row is a variant and the pieces of its text in brackets: words, and
 /// fields in between. If several rows fit a text, the first one is meant. The last row, behind the semicolon, is not
@@ -28,7 +29,7 @@ macro_rules! wordings {
             fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
                 match self {
                     $(Self::$variant $({ $($field),+ })? => {
-                        $($crate::protocol::reply::wording::write_piece!(f, $piece);)+
+                        $($crate::protocol::wording::write_piece!(f, $piece);)+
                     })*
                     Self::$other { $words, .. } => f.write_str($words)?,
                 }
@@ -41,12 +42,12 @@ macro_rules! wordings {
             #[allow(unused_assignments, reason = "a field that occurs twice is read twice")]
             #[allow(unused_variables, reason = "what follows the last words is not looked at here")]
             fn read(text: &'a str, is_meant: impl Fn(&Self) -> bool) -> Option<Self> {
-                let is_read = |it: &Self| is_meant(it) && $crate::protocol::reply::wording::displays_as(it, text);
+                let is_read = |it: &Self| is_meant(it) && $crate::protocol::wording::displays_as(it, text);
                 $(
                     let read = || {
                         let rest = text;
                         $($(let mut $field: Option<$type> = None;)+)?
-                        $crate::protocol::reply::wording::read_pieces!(rest; $($piece)+);
+                        $crate::protocol::wording::read_pieces!(rest; $($piece)+);
                         Some(Self::$variant $({ $($field: $field?),+ })?)
                     };
                     if let Some(read) = read().filter(is_read) {
@@ -58,8 +59,8 @@ macro_rules! wordings {
 
             /// Returns some values of each variant.
             #[cfg(test)]
-            pub(super) fn samples() -> Vec<Self> {
-                use $crate::protocol::reply::wording::Field;
+            pub(crate) fn samples() -> Vec<Self> {
+                use $crate::protocol::wording::Field;
                 let rows = (0..3).flat_map(|_number| [
                     $(Self::$variant $({ $($field: <$type>::sample(_number)),+ })?,)*
                 ]);
@@ -84,25 +85,25 @@ macro_rules! read_pieces {
     ($rest:ident;) => {};
     ($rest:ident; $text:literal $($more:tt)*) => {
         let $rest = $rest.strip_prefix($text)?;
-        $crate::protocol::reply::wording::read_pieces!($rest; $($more)*);
+        $crate::protocol::wording::read_pieces!($rest; $($more)*);
     };
     ($rest:ident; $field:ident) => {
-        $field = Some($crate::protocol::reply::wording::Field::read($rest)?);
+        $field = Some($crate::protocol::wording::Field::read($rest)?);
     };
     ($rest:ident; $field:ident $text:literal) => {
-        $field = Some($crate::protocol::reply::wording::Field::read($rest.strip_suffix($text)?)?);
+        $field = Some($crate::protocol::wording::Field::read($rest.strip_suffix($text)?)?);
     };
     ($rest:ident; $field:ident $text:literal $($more:tt)+) => {
         let (field, $rest) = $rest.split_once($text)?;
-        $field = Some($crate::protocol::reply::wording::Field::read(field)?);
-        $crate::protocol::reply::wording::read_pieces!($rest; $($more)+);
+        $field = Some($crate::protocol::wording::Field::read(field)?);
+        $crate::protocol::wording::read_pieces!($rest; $($more)+);
     };
 }
 
-pub(super) use {read_pieces, wordings, write_piece};
+pub(crate) use {read_pieces, wordings, write_piece};
 
 /// What stands between the words.
-pub(super) trait Field<'a>: Display + Sized {
+pub(crate) trait Field<'a>: Display + Sized {
     /// Returns the value that `text` stands for, or `None` if there is none.
     fn read(text: &'a str) -> Option<Self>;
 
@@ -144,6 +145,17 @@ impl Field<'_> for Name {
     }
 }
 
+impl Field<'_> for RoomName {
+    fn read(text: &str) -> Option<RoomName> {
+        RoomName::parse(text.as_bytes())
+    }
+
+    #[cfg(test)]
+    fn sample(number: usize) -> RoomName {
+        RoomName::parse(["#rust".as_bytes(), b"#joined", b"#B_2-"][number]).expect("it is a room's name")
+    }
+}
+
 impl Field<'_> for Timestamp {
     fn read(text: &str) -> Option<Timestamp> {
         Timestamp::parse(text.as_bytes())
@@ -156,7 +168,7 @@ impl Field<'_> for Timestamp {
 }
 
 /// Whether `value` displays as `text`, without a copy of it.
-pub(super) fn displays_as(value: &impl Display, text: &str) -> bool {
+pub(crate) fn displays_as(value: &impl Display, text: &str) -> bool {
     struct Rest<'a>(&'a str);
 
     impl Write for Rest<'_> {
