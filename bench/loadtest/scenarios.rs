@@ -53,9 +53,10 @@ const fn local(
 }
 
 /// All of them, in their order.
-pub const SCENARIOS: [Scenario; 13] = [
+pub const SCENARIOS: [Scenario; 14] = [
     remote("fan-out", "256 messages under way to 200, 1,000 and 5,000 receivers", 180, fan_out::flat_out),
     remote("paced", "50 messages a second to 1,000 receivers", 60, fan_out::paced),
+    remote("room", "256 messages under way in a room of 10 of 10,000, and of 5,000", 180, fan_out::in_rooms),
     remote("ping-pong", "500 pairs who answer each other", 90, ping_pong::run),
     local("idle", "memory and CPU of up to 15,000 who say nothing", 120, idle::run),
     local("logins", "5,000 logins that cost nothing", 60, start::logins),
