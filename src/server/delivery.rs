@@ -118,14 +118,13 @@ impl<N: Net, S: Storage> Server<N, S> {
         }
     }
 
-    /// Sends a line of a room to all sessions of its members that follow the feed.
+    /// Sends a line of a room to all sessions of its members that follow the feed. It is stored once for all of them.
     fn say_in_room(&mut self, room: &RoomName, line: &[u8]) {
         let Some(room) = self.chat.state().rooms().get(room) else { return };
         let accounts = room.members().iter().filter_map(|member| self.chat.accounts().find(&member.name));
+        let aside = self.feed.store_aside(line);
         for id in accounts.flat_map(|account| self.chat.sessions_of(account)).map(SessionId::connection) {
-            if self.reactor.connection(id).is_some_and(|connection| connection.outbox.is_live()) {
-                self.reactor.push_direct(id, line, &self.feed);
-            }
+            self.reactor.push_aside(id, aside, &self.feed);
         }
     }
 
@@ -194,6 +193,9 @@ impl<N: Net, S: Storage> Server<N, S> {
                 Attention::Broken => self.broken(id),
             }
         }
+        // Before the feed forgets what they wait for.
+        self.reactor.find_far_behind(&self.feed, &mut attention);
+        attention.drain(..).for_each(|(id, _)| self.fall_behind(id));
         self.scratch.attention = attention;
         self.feed.trim(self.reactor.all_have_the_feed());
     }

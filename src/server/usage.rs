@@ -20,6 +20,8 @@ pub struct Usage {
     pub stranger_bytes: usize,
     /// Bytes of the feed, which all share.
     pub feed_bytes: usize,
+    /// Bytes of its other buffer, which some share.
+    pub aside_bytes: usize,
     /// Logins, registrations and changes of passwords that wait to be hashed.
     pub logins_waiting: usize,
 }
@@ -40,6 +42,7 @@ impl<N: Net, S: Storage> Server<N, S> {
         let mut usage = Usage {
             connections: self.reactor.len(),
             feed_bytes: self.feed.held_bytes(),
+            aside_bytes: self.feed.held_aside_bytes(),
             logins_waiting: self.chat.logins_waiting(),
             ..Usage::default()
         };

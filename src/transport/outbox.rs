@@ -1,13 +1,14 @@
-//! What a connection has still to send: a position in the [`Feed`], and bytes of its own that stand between.
+//! What a connection has still to send: a position in the [`Feed`], and *runs* that stand between its bytes. A run is
+//! bytes of its own, or an [`Aside`], which is held by the feed for all that get it.
 //!
 //! ```text
-//!  feed:     ....|--a--|-----b-----|       cuts: at a, 5 own bytes; at b, 7 own bytes
+//!  feed:     ....|--a--|-----b-----|       runs: at a, 5 own bytes and 9 aside; at b, 7 own bytes
 //!  own:          [5 own][7 own bytes]
-//!  is sent:  ..a, 5 own, a..b, 7 own, b..end of the feed
+//!  is sent:  ..a, 5 own, 9 aside, a..b, 7 own, b..end of the feed
 //! ```
 //!
 //! An outbox with nothing to send holds no memory, and one that follows the feed needs no visit when something is
-//! published: what it has to send is all behind its position.
+//! published: what it has to send is all behind its position. Nor does an aside need memory where nothing else waits.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -18,22 +19,34 @@ use crate::limits::{
 };
 use crate::protocol::line::skip_line;
 use crate::protocol::record::Timestamp;
-use crate::transport::feed::{Feed, Position};
+use crate::transport::feed::{Aside, AsidePosition, Feed, Position};
 
-/// Own bytes and where in the feed they stand. Pooled between two uses.
+/// Runs, and where in the feed they stand. Pooled between two uses.
 #[derive(Default)]
 pub struct Own {
+    /// Those of all runs that are its own.
     bytes: Vec<u8>,
     /// How many of the first of `bytes` are sent.
     sent: usize,
-    cuts: VecDeque<Cut>,
+    /// The sum of the asides among `runs`.
+    aside_bytes: usize,
+    runs: VecDeque<Run>,
 }
 
-/// A run of own bytes.
-struct Cut {
-    /// The position in the feed that it stands at; never falls from one cut to the next.
+/// Bytes that stand between two bytes of the feed.
+#[derive(Clone, Copy)]
+struct Run {
+    /// The position in the feed that it stands at; never falls from one run to the next.
     at: Position,
-    length: usize,
+    what: What,
+}
+
+#[derive(Clone, Copy)]
+enum What {
+    /// So many of the own bytes, behind those of the runs before.
+    Own(usize),
+    /// Lines in the feed's other buffer.
+    Aside(Aside),
 }
 
 /// Own parts that no connection uses at the moment.
@@ -48,6 +61,8 @@ pub struct Outbox {
     live: bool,
     /// The last byte sent was not the end of a line.
     mid_line: bool,
+    /// An aside and the position in the feed that it stands at, before the runs of `own`. Only while live.
+    first: Option<(Position, Aside)>,
     own: Option<Box<Own>>,
 }
 
@@ -63,7 +78,7 @@ impl Outbox {
         self.live = true;
         self.position = feed.end();
         if let Some(own) = &mut self.own {
-            own.cuts.iter_mut().for_each(|cut| cut.at = feed.end());
+            own.runs.iter_mut().for_each(|run| run.at = feed.end());
         }
     }
 
@@ -81,15 +96,38 @@ impl Outbox {
         let at = if self.live { feed.end() } else { self.position };
         let own = self.own.get_or_insert_with(|| pool.pop().unwrap_or_default());
         own.bytes.extend_from_slice(bytes);
-        match own.cuts.back_mut() {
-            Some(cut) if cut.at == at => cut.length += bytes.len(),
-            _ => own.cuts.push_back(Cut { at, length: bytes.len() }),
+        match own.runs.back_mut() {
+            Some(Run { at: last_at, what: What::Own(length) }) if *last_at == at => *length += bytes.len(),
+            _ => own.runs.push_back(Run { at, what: What::Own(bytes.len()) }),
+        }
+    }
+
+    /// Adds lines that the feed holds for some connections, behind all that was published so far. They are in the log.
+    pub fn push_aside(&mut self, aside: Aside, feed: &Feed, pool: &mut OwnPool) {
+        assert!(self.live, "who does not follow the feed reads the log");
+        let at = feed.end();
+        let last = match (&mut self.first, &mut self.own) {
+            (None, None) => return self.first = Some((at, aside)),
+            (Some((last_at, last)), None) if *last_at == at => Some(last),
+            (_, Some(own)) => match own.runs.back_mut() {
+                Some(Run { at: last_at, what: What::Aside(last) }) if *last_at == at => Some(last),
+                _ => None,
+            },
+            _ => None,
+        };
+        let joined = last.and_then(|last| last.joined(aside).map(|joined| *last = joined)).is_some();
+        if !joined {
+            let own = self.own.get_or_insert_with(|| pool.pop().unwrap_or_default());
+            own.runs.push_back(Run { at, what: What::Aside(aside) });
+        }
+        if let Some(own) = &mut self.own {
+            own.aside_bytes += aside.bytes();
         }
     }
 
     /// Adds the rest of a line whose beginning was sent past this outbox. It has nothing else of its own then.
     pub fn push_rest(&mut self, rest: &[u8], feed: &Feed, pool: &mut OwnPool) {
-        assert!(self.own.is_none() && !self.live, "what was pushed before is sent before");
+        assert!(!self.has_runs() && !self.live, "what was pushed before is sent before");
         self.push_direct(rest, feed, pool);
         self.mid_line = !rest.is_empty();
     }
@@ -97,7 +135,9 @@ impl Outbox {
     /// Bytes that are not sent yet.
     pub fn pending(&self, feed: &Feed) -> usize {
         let shared = if self.live { self.position.bytes_to(feed.end()) } else { 0 };
-        shared + self.pending_direct()
+        let first = self.first.map_or(0, |(_, aside)| aside.bytes());
+        let asides = self.own.as_ref().map_or(0, |own| own.aside_bytes);
+        shared + first + asides + self.pending_direct()
     }
 
     /// Those of them that are its own.
@@ -105,9 +145,14 @@ impl Outbox {
         self.own.as_ref().map_or(0, |own| own.bytes.len() - own.sent)
     }
 
+    /// Whether it has something to send that not everyone gets.
+    pub fn has_runs(&self) -> bool {
+        self.first.is_some() || self.own.is_some()
+    }
+
     /// Whether all is sent.
     pub fn is_drained(&self, feed: &Feed) -> bool {
-        self.own.is_none() && (!self.live || self.position == feed.end())
+        !self.has_runs() && (!self.live || self.position == feed.end())
     }
 
     /// Whether so much waits that the connection's input is not read.
@@ -117,17 +162,65 @@ impl Outbox {
 
     /// Whether so much waits that a connection which takes none of it must become a reader of the file.
     pub fn is_overflowing(&self, feed: &Feed) -> bool {
-        self.live && (self.pending(feed) > OUTBOX_BYTES_MAX || self.pending_direct() > DIRECT_BYTES_MAX)
+        let runs_bytes = self.own.as_ref().map_or(0, |own| own.runs.len() * size_of::<Run>());
+        self.live
+            && (self.pending(feed) > OUTBOX_BYTES_MAX
+                || self.pending_direct() > DIRECT_BYTES_MAX
+                || runs_bytes > DIRECT_BYTES_MAX
+                || self.waits_for_old_aside(feed))
     }
 
-    /// All that is to be written, where it lies in one piece: of the feed alone, or of its own bytes alone.
+    /// Whether it waits for an aside that the feed is about to forget.
+    pub fn waits_for_old_aside(&self, feed: &Feed) -> bool {
+        self.oldest_aside().is_some_and(|place| feed.is_far_behind(place))
+    }
+
+    fn oldest_aside(&self) -> Option<AsidePosition> {
+        let of_run = |run: &Run| match run.what {
+            What::Aside(aside) => Some(aside.start()),
+            What::Own(_) => None,
+        };
+        let own = self.own.as_ref().filter(|own| own.aside_bytes > 0);
+        let first = self.first.map(|(_, aside)| aside.start());
+        first.or_else(|| own.and_then(|own| own.runs.iter().find_map(of_run)))
+    }
+
+    /// All that is to be written, where it lies in one piece: of the feed alone, or of its own bytes or asides alone.
     pub fn only_slice<'a>(&'a self, feed: &'a Feed) -> Option<&'a [u8]> {
         let has_all_of_feed = !self.live || self.position == feed.end();
-        match &self.own {
-            Some(own) if has_all_of_feed => Some(&own.bytes[own.sent..]),
-            None if self.live => Some(feed.range(self.position, feed.end())),
+        match (self.first, &self.own) {
+            (None, Some(own)) if has_all_of_feed && own.aside_bytes == 0 => Some(&own.bytes[own.sent..]),
+            (Some((_, aside)), None) if has_all_of_feed => Some(feed.aside(aside)),
+            (None, None) if self.live => Some(feed.range(self.position, feed.end())),
             _ => None,
         }
+    }
+
+    /// All that is to be written, in order, and of each piece whether everyone gets it.
+    fn pieces<'a>(&'a self, feed: &'a Feed) -> impl Iterator<Item = (&'a [u8], bool)> {
+        let first = self.first.map(|(at, aside)| Run { at, what: What::Aside(aside) });
+        let runs = self.own.iter().flat_map(|own| &own.runs);
+        let mut rest = self.own.as_ref().map_or(&[][..], |own| &own.bytes[own.sent..]);
+        let mut position = self.position;
+        let mut shared = move |to: Position| {
+            let from = std::mem::replace(&mut position, to);
+            (if self.live { feed.range(from, to) } else { &[] }, true)
+        };
+        // One more step than there are runs, for what follows the last one.
+        let runs = first.into_iter().chain(runs.copied()).map(Some).chain([None]);
+        let pieces = runs.flat_map(move |run| {
+            let Some(Run { at, what }) = run else { return [shared(feed.end()), (&[][..], false)] };
+            let bytes = match what {
+                What::Aside(aside) => feed.aside(aside),
+                What::Own(length) => {
+                    let (bytes, behind) = rest.split_at(length);
+                    rest = behind;
+                    bytes
+                }
+            };
+            [shared(at), (bytes, false)]
+        });
+        pieces.filter(|(piece, _)| !piece.is_empty())
     }
 
     /// What to write next, in order, as far as `slices` has room; returns how many slices and bytes that is.
@@ -137,29 +230,10 @@ impl Outbox {
         slices: &mut [IoSlice<'a>; SLICES_PER_WRITE_MAX],
     ) -> (usize, usize) {
         let (mut count, mut bytes) = (0, 0);
-        let mut push = |slice: &'a [u8]| {
-            if !slice.is_empty() && count < SLICES_PER_WRITE_MAX {
-                slices[count] = IoSlice::new(slice);
-                count += 1;
-                bytes += slice.len();
-            }
-        };
-        let mut position = self.position;
-        if let Some(own) = &self.own {
-            let mut rest = &own.bytes[own.sent..];
-            // Each has at least a byte, so further ones could not be pushed.
-            for cut in own.cuts.iter().take(SLICES_PER_WRITE_MAX) {
-                let (run, behind) = rest.split_at(cut.length);
-                if self.live {
-                    push(feed.range(position, cut.at));
-                }
-                push(run);
-                position = cut.at;
-                rest = behind;
-            }
-        }
-        if self.live {
-            push(feed.range(position, feed.end()));
+        for (slice, (piece, _)) in slices.iter_mut().zip(self.pieces(feed)) {
+            *slice = IoSlice::new(piece);
+            count += 1;
+            bytes += piece.len();
         }
         (count, bytes)
     }
@@ -170,28 +244,21 @@ impl Outbox {
             return;
         }
         let mut last_sent = b'\n';
-        if let Some(own) = &mut self.own {
-            while count > 0
-                && let Some(cut) = own.cuts.front_mut()
-            {
-                let shared = self.position.bytes_to(cut.at);
-                let shared_now = shared.min(count);
-                if shared_now > 0 {
-                    self.position = self.position.after(shared_now);
-                    last_sent = feed.range(self.position.previous(), self.position)[0];
-                    count -= shared_now;
-                }
-                let own_now = cut.length.min(count);
-                if own_now > 0 {
-                    own.sent += own_now;
-                    last_sent = own.bytes[own.sent - 1];
-                    count -= own_now;
-                    cut.length -= own_now;
-                }
-                if cut.length == 0 {
-                    own.cuts.pop_front();
-                }
+        while count > 0 {
+            let first_at = self.first.map(|(at, _)| at);
+            let own_at = || self.own.as_ref().and_then(|own| own.runs.front()).map(|run| run.at);
+            let at = first_at.or_else(own_at);
+            let shared = at.map_or(count, |at| self.position.bytes_to(at).min(count));
+            if shared > 0 {
+                assert!(self.live);
+                self.position = self.position.after(shared);
+                last_sent = feed.range(self.position.previous(), self.position)[0];
+            } else {
+                let sent;
+                (sent, last_sent) = self.advance_run(count, feed);
+                count -= sent;
             }
+            count -= shared;
         }
         if let Some(own) = &mut self.own
             && own.sent > own.bytes.len() / 2
@@ -200,22 +267,48 @@ impl Outbox {
             own.bytes.drain(..own.sent);
             own.sent = 0;
         }
-        if count > 0 {
-            assert!(self.live);
-            self.position = self.position.after(count);
-            last_sent = feed.range(self.position.previous(), self.position)[0];
-        }
         self.mid_line = last_sent != b'\n';
         self.recycle(pool);
+    }
+
+    /// At most `count` bytes of the first run, of which there is one, are sent: returns how many, and the last of them.
+    fn advance_run(&mut self, count: usize, feed: &Feed) -> (usize, u8) {
+        if let Some((_, aside)) = &mut self.first {
+            let (sent, last) = (aside.bytes().min(count), feed.aside(*aside));
+            match aside.after(sent) {
+                Some(rest) => *aside = rest,
+                None => self.first = None,
+            }
+            return (sent, last[sent - 1]);
+        }
+        let own = self.own.as_mut().expect("there is a run");
+        let run = own.runs.front_mut().expect("an own part without a run is recycled");
+        let (sent, last, rest) = match run.what {
+            What::Aside(aside) => {
+                let sent = aside.bytes().min(count);
+                own.aside_bytes -= sent;
+                (sent, feed.aside(aside)[sent - 1], aside.after(sent).map(What::Aside))
+            }
+            What::Own(length) => {
+                let sent = length.min(count);
+                own.sent += sent;
+                (sent, own.bytes[own.sent - 1], (length > sent).then_some(What::Own(length - sent)))
+            }
+        };
+        match rest {
+            Some(rest) => run.what = rest,
+            None => _ = own.runs.pop_front(),
+        }
+        (sent, last)
     }
 
     /// Drops all that is unsent: the peer is gone.
     pub fn clear(&mut self, pool: &mut OwnPool) {
         self.live = false;
         self.mid_line = false;
+        self.first = None;
         if let Some(own) = &mut self.own {
-            own.sent = own.bytes.len();
-            own.cuts.clear();
+            own.runs.clear();
         }
         self.recycle(pool);
     }
@@ -226,18 +319,7 @@ impl Outbox {
     pub fn drop_messages(&mut self, feed: &Feed, pool: &mut OwnPool) -> Option<Timestamp> {
         assert!(self.live, "only the feed is dropped");
         let mut sorter = Sorter { mid_line: self.mid_line, kept: Vec::new(), dropped: None };
-        let mut position = self.position;
-        if let Some(own) = &self.own {
-            let mut rest = &own.bytes[own.sent..];
-            for cut in &own.cuts {
-                sorter.sort(feed.range(position, cut.at), false);
-                let (run, behind) = rest.split_at(cut.length);
-                sorter.sort(run, true);
-                position = cut.at;
-                rest = behind;
-            }
-        }
-        sorter.sort(feed.range(position, feed.end()), false);
+        self.pieces(feed).for_each(|(lines, is_for_everyone)| sorter.sort(lines, !is_for_everyone));
         let mid_line = self.mid_line;
         self.clear(pool);
         self.mid_line = mid_line;
@@ -246,13 +328,12 @@ impl Outbox {
     }
 
     fn recycle(&mut self, pool: &mut OwnPool) {
-        if let Some(own) = self.own.take_if(|own| own.cuts.is_empty())
+        if let Some(mut own) = self.own.take_if(|own| own.runs.is_empty())
             && pool.len() < POOLED_OUTBOXES_MAX
-            && own.bytes.capacity() <= POOLED_OUTBOX_BYTES_MAX
+            && own.bytes.capacity() + own.runs.capacity() * size_of::<Run>() <= POOLED_OUTBOX_BYTES_MAX
         {
-            let mut own = own;
             own.bytes.clear();
-            own.sent = 0;
+            (own.sent, own.aside_bytes) = (0, 0);
             pool.push(own);
         }
     }
@@ -355,6 +436,218 @@ mod tests {
             let sent_lines: String = all.split_inclusive('\n').take(whole_lines).collect();
             assert_eq!(String::from_utf8(got).unwrap(), sent_lines + answer);
         }
+    }
+
+    /// An outbox, and what it should send.
+    #[derive(Default)]
+    struct Modelled {
+        feed: Feed,
+        pool: OwnPool,
+        outbox: Outbox,
+        /// All that was pushed and not sent: whole lines, the first perhaps without what was sent of it.
+        expected: VecDeque<(String, Kind)>,
+        /// Of the last line.
+        number: usize,
+    }
+
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum Kind {
+        Notice,
+        Public,
+        Own,
+        Aside,
+    }
+
+    impl Modelled {
+        fn push(&mut self, kind: Kind) {
+            self.number += 1;
+            let message = text(self.number);
+            let (feed, pool) = (&mut self.feed, &mut self.pool);
+            let line = match kind {
+                Kind::Public => {
+                    feed.publish_message(message.as_bytes());
+                    message
+                }
+                Kind::Notice => {
+                    feed.publish_notice(b"* bob joined\n");
+                    "* bob joined\n".into()
+                }
+                Kind::Own => {
+                    let line = if self.number % 2 == 0 { message } else { format!("* {}\n", self.number) };
+                    self.outbox.push_direct(line.as_bytes(), feed, pool);
+                    line
+                }
+                Kind::Aside => {
+                    let aside = feed.store_aside(message.as_bytes());
+                    self.outbox.push_aside(aside, feed, pool);
+                    message
+                }
+            };
+            self.expected.push_back((line, kind));
+        }
+
+        /// Lets the socket take bytes, and checks them.
+        fn take(&mut self, at_most: usize) {
+            let taken = take(&mut self.outbox, &self.feed, &mut self.pool, at_most);
+            let mut taken = String::from_utf8(taken).unwrap();
+            while let Some((line, kind)) = self.expected.pop_front_if(|_| !taken.is_empty()) {
+                let count = line.len().min(taken.len());
+                assert_eq!(line[..count], taken[..count]);
+                if count < line.len() {
+                    self.expected.push_front((line[count..].to_owned(), kind));
+                }
+                taken.drain(..count);
+            }
+            assert_eq!(taken, "", "more than was pushed");
+        }
+
+        fn check(&self) {
+            let bytes = |kinds: &[Kind]| -> usize {
+                self.expected
+                    .iter()
+                    .filter(|(_, kind)| kinds.contains(kind))
+                    .map(|(line, _)| line.len())
+                    .sum()
+            };
+            let Modelled { outbox, feed, .. } = self;
+            assert_eq!(outbox.pending_direct(), bytes(&[Kind::Own]));
+            let all = bytes(&[Kind::Own, Kind::Aside, Kind::Public, Kind::Notice]);
+            assert_eq!(outbox.pending(feed), all);
+            assert_eq!(outbox.is_drained(feed), all == 0);
+            assert_eq!(outbox.has_runs(), bytes(&[Kind::Own, Kind::Aside]) > 0);
+            assert!(outbox.oldest_aside().is_some() == (bytes(&[Kind::Aside]) > 0));
+            if let Some(slice) = outbox.only_slice(feed) {
+                let pieces: Vec<&[u8]> = outbox.pieces(feed).map(|(piece, _)| piece).collect();
+                assert_eq!(pieces.concat(), slice);
+            }
+        }
+    }
+
+    /// Numbers below `bound`, the same in each run (xorshift).
+    fn random(state: &mut u64, bound: u64) -> u64 {
+        *state ^= *state << 13;
+        *state ^= *state >> 7;
+        *state ^= *state << 17;
+        *state % bound
+    }
+
+    #[test]
+    fn own_bytes_asides_and_the_feed_are_sent_as_they_were_pushed_however_little_the_socket_takes() {
+        for (seed, at_most) in [1, 2, 3, 5, 64, usize::MAX].into_iter().cycle().take(60).enumerate() {
+            let mut state = 1 + seed as u64;
+            let mut it = Modelled::default();
+            it.feed.publish_message(b"not for us\n");
+            it.feed.store_aside(b"not for us\n");
+            it.outbox.push_direct(b"* welcome\n", &it.feed, &mut it.pool);
+            it.expected.push_back(("* welcome\n".into(), Kind::Own));
+            it.outbox.go_live(&it.feed);
+            for _ in 0..200 {
+                match random(&mut state, 10) {
+                    0..2 => it.push(Kind::Public),
+                    2..3 => it.push(Kind::Own),
+                    3..6 => it.push(Kind::Aside),
+                    6..7 => _ = it.feed.store_aside(b"not for us\n"),
+                    _ => it.take(at_most),
+                }
+                it.check();
+                it.feed.trim(it.outbox.is_drained(&it.feed));
+            }
+            while !it.outbox.is_drained(&it.feed) {
+                it.take(at_most);
+                it.check();
+            }
+            assert!(it.outbox.own.is_none() && it.expected.is_empty());
+            it.outbox.leave_feed(&it.feed);
+        }
+    }
+
+    #[test]
+    fn dropped_asides_are_found_again_and_the_rest_of_a_line_is_kept() {
+        for seed in 1..600 {
+            let mut state = seed;
+            let mut it = Modelled::default();
+            it.outbox.go_live(&it.feed);
+            for _ in 0..random(&mut state, 12) {
+                let kinds = [Kind::Notice, Kind::Public, Kind::Own, Kind::Aside, Kind::Aside];
+                it.push(kinds[random(&mut state, 5) as usize]);
+            }
+            it.take(random(&mut state, 200) as usize);
+            let is_half_sent = it.outbox.mid_line;
+            let is_whole = |index| index > 0 || !is_half_sent;
+            let timestamp = |line: &String| Timestamp::parse(line.as_bytes());
+            let unsent = it.expected.iter().enumerate();
+            let first = unsent
+                .clone()
+                .filter(|(index, _)| is_whole(*index))
+                .find_map(|(_, (line, _))| timestamp(line));
+            let is_kept =
+                |index, line, kind| !is_whole(index) || (timestamp(line).is_none() && kind != Kind::Notice);
+            let kept: String = unsent
+                .filter(|(index, (line, kind))| is_kept(*index, line, *kind))
+                .map(|(_, (line, _))| line.as_str())
+                .collect();
+            assert_eq!(it.outbox.drop_messages(&it.feed, &mut it.pool), first, "seed {seed}");
+            // The feed may forget all of it now.
+            it.feed.trim(true);
+            assert_eq!((it.outbox.pending(&it.feed), it.outbox.first), (kept.len(), None));
+            let got = take(&mut it.outbox, &it.feed, &mut it.pool, usize::MAX);
+            assert_eq!(String::from_utf8(got).unwrap(), kept, "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn asides_need_no_memory_where_nothing_else_waits_and_one_write() {
+        let mut it = Modelled::default();
+        it.outbox.go_live(&it.feed);
+        it.push(Kind::Aside);
+        it.push(Kind::Aside);
+        assert!(it.outbox.own.is_none());
+        assert_eq!(it.outbox.only_slice(&it.feed).map(<[u8]>::len), Some(it.outbox.pending(&it.feed)));
+        // Behind what everyone gets, too; but not around it, nor around what others got.
+        for between in [Kind::Public, Kind::Aside] {
+            it.take(usize::MAX);
+            it.push(Kind::Public);
+            it.push(Kind::Aside);
+            assert!(it.outbox.own.is_none());
+            match between {
+                Kind::Aside => _ = it.feed.store_aside(b"not for us\n"),
+                between => it.push(between),
+            }
+            it.push(Kind::Aside);
+            it.push(Kind::Aside);
+            assert_eq!(it.outbox.own.as_ref().map(|own| own.runs.len()), Some(1));
+            it.check();
+        }
+        it.outbox.clear(&mut it.pool);
+        assert!(!it.outbox.has_runs());
+        assert_eq!(size_of::<Outbox>(), 24 + size_of::<(Position, Aside)>());
+    }
+
+    #[test]
+    fn an_outbox_overflows_where_its_runs_are_many_or_its_oldest_aside_is_old() {
+        let mut it = Modelled::default();
+        it.outbox.go_live(&it.feed);
+        it.push(Kind::Aside);
+        while !it.feed.must_forget_asides() {
+            assert!(it.feed.held_aside_bytes() > OUTBOX_BYTES_MAX || !it.outbox.is_overflowing(&it.feed));
+            it.feed.store_aside(&[b'x'; 1000]);
+        }
+        assert!(it.outbox.waits_for_old_aside(&it.feed) && it.outbox.is_overflowing(&it.feed));
+        it.outbox.clear(&mut it.pool);
+        it.outbox.go_live(&it.feed);
+        // Both an own run and the oldest aside behind it.
+        it.push(Kind::Own);
+        it.push(Kind::Aside);
+        assert!(!it.outbox.is_overflowing(&it.feed));
+        while it.outbox.own.as_ref().is_some_and(|own| own.runs.len() * size_of::<Run>() <= DIRECT_BYTES_MAX)
+        {
+            assert!(!it.outbox.is_overflowing(&it.feed));
+            it.feed.store_aside(b"\n");
+            it.push(Kind::Aside);
+        }
+        assert!(it.outbox.is_overflowing(&it.feed) && it.outbox.pending(&it.feed) < OUTBOX_BYTES_MAX);
+        it.outbox.clear(&mut it.pool);
+        assert!(it.pool.is_empty(), "what grew large is not kept");
     }
 
     #[test]

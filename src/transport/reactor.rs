@@ -43,7 +43,7 @@ pub struct Reactor<N: Net> {
     doomed: Vec<ConnectionId>,
     /// The next moment that each connection has something due.
     deadlines: BTreeSet<(Micros, ConnectionId)>,
-    /// Live connections that have not taken all of the feed.
+    /// Live connections that have not taken all of the feed, or of what else waits for them.
     lagging: usize,
     pending_accepts: bool,
     /// After an error of `accept`.

@@ -126,3 +126,33 @@ fn a_private_message_costs_one_read_one_append_one_sync_and_two_writes() {
         [("epoll_wait", 1), ("recvfrom", 1), ("write", 1), ("statx", 1), ("fdatasync", 1), ("sendto", 2)];
     check(calls, MESSAGES, &each);
 }
+
+#[test]
+fn a_line_in_a_room_costs_one_read_one_append_one_sync_and_one_write_for_each_member_who_is_online() {
+    const MEMBERS: usize = CLIENTS / 2;
+    let Some(mut traced) = Traced::start() else { return };
+    for client in 0..MEMBERS {
+        traced.say(client, "/join #room");
+        traced.clients[client].until("* talking to #room");
+    }
+    traced.say(0, "begin");
+    (0..MEMBERS).for_each(|client| _ = traced.clients[client].until("guest00 -> #room: begin"));
+    for number in 0..MESSAGES {
+        traced.say(0, &format!("hello {number}"));
+        for client in 0..MEMBERS {
+            traced.hear(client, &format!("guest00 -> #room: hello {number}"));
+        }
+    }
+    traced.say(0, "the end");
+    traced.hear(0, "guest00 -> #room: the end");
+    let calls = traced.calls_between("hello 0", "the end");
+    let each = [
+        ("epoll_wait", 1),
+        ("recvfrom", 1),
+        ("write", 1),
+        ("statx", 1),
+        ("fdatasync", 1),
+        ("sendto", MEMBERS),
+    ];
+    check(calls, MESSAGES, &each);
+}

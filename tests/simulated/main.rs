@@ -4,6 +4,7 @@
 #[path = "../sim/mod.rs"]
 mod sim;
 
+mod asides;
 mod blocks;
 mod chain;
 mod checkpoint;

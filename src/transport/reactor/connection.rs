@@ -196,7 +196,7 @@ impl<S> Connection<S> {
 
     /// Whether it follows the feed and had all of it at the last flush.
     pub fn is_up_to_date(&self) -> bool {
-        self.outbox.is_live() && !self.lags && !self.socket.broken && self.outbox.pending_direct() == 0
+        self.outbox.is_live() && !self.lags && !self.socket.broken && !self.outbox.has_runs()
     }
 
     /// The last message that the socket took whole. `mark` is the last message of the feed at the last flush.

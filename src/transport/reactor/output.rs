@@ -7,7 +7,7 @@ use super::connection::{Activity, Life};
 use crate::ids::ConnectionId;
 use crate::limits::{LINGER_US, Micros, SLICES_PER_WRITE_MAX};
 use crate::protocol::record::Timestamp;
-use crate::transport::feed::Feed;
+use crate::transport::feed::{Aside, Feed};
 use crate::transport::net::{Net, Stream};
 
 /// What needs to be looked at after a connection was flushed.
@@ -30,6 +30,18 @@ impl<N: Net> Reactor<N> {
             && !connection.socket.broken
         {
             connection.outbox.push_direct(bytes, feed, &mut self.direct_pool);
+            self.make_dirty(id);
+        }
+    }
+
+    /// Adds lines that the feed holds for some connections, if this one follows it.
+    pub fn push_aside(&mut self, id: ConnectionId, aside: Aside, feed: &Feed) {
+        if let Some(connection) = self.connections.get_mut(id.index())
+            && connection.outbox.is_live()
+            && connection.life != Life::Doomed
+            && !connection.socket.broken
+        {
+            connection.outbox.push_aside(aside, feed, &mut self.direct_pool);
             self.make_dirty(id);
         }
     }
@@ -72,7 +84,20 @@ impl<N: Net> Reactor<N> {
         self.dirty = dirty;
     }
 
-    /// Whether nobody waits for bytes of the feed.
+    /// Finds the connections that wait for asides which the feed is about to forget. Most were not looked at by the
+    /// last flush: nothing was added for them, and their sockets have no room.
+    pub fn find_far_behind(&self, feed: &Feed, attention: &mut Vec<(ConnectionId, Attention)>) {
+        if !feed.must_forget_asides() {
+            return;
+        }
+        for (index, connection) in &self.connections {
+            if connection.life != Life::Doomed && connection.outbox.waits_for_old_aside(feed) {
+                attention.push((ConnectionId::at(index), Attention::Overflowing));
+            }
+        }
+    }
+
+    /// Whether nobody waits for bytes of the feed, or for asides.
     pub fn all_have_the_feed(&self) -> bool {
         self.lagging == 0
     }
