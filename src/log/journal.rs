@@ -36,6 +36,13 @@ pub struct Staged {
     end: u32,
 }
 
+impl Staged {
+    /// Both lines, if the other one was staged directly after this one.
+    pub fn followed_by(self, other: Staged) -> Option<Staged> {
+        (self.end == other.start).then_some(Staged { start: self.start, end: other.end })
+    }
+}
+
 /// The messages of a turn, as lines, in order.
 #[derive(Default)]
 pub struct Batch {
@@ -91,7 +98,7 @@ pub struct Committed {
 }
 
 impl Committed {
-    /// A line, with its ending.
+    /// A line, with its ending; or several.
     pub fn line(&self, staged: Staged) -> &[u8] {
         &self.batch.lines[staged.start as usize..staged.end as usize]
     }

@@ -9,9 +9,10 @@ use super::commit::Gate;
 use crate::ids::{AccountId, ConnectionId, SessionId};
 use crate::limits::{LOGIN_GRACE_US, REPLAY_BYTES_BEFORE_LINES, REPLAY_STEPS_BEFORE_LINES, STALL_US};
 use crate::log::cursor::Cursor;
+use crate::log::journal::{Committed, Staged};
 use crate::log::storage::Storage;
 use crate::protocol::record::{Body, Record, Target, Timestamp};
-use crate::protocol::reply::{Notice, Reply};
+use crate::protocol::reply::{Error, Notice, Reply};
 use crate::protocol::room::RoomName;
 use crate::session::effects::{Effect, Effects};
 use crate::transport::feed::Position;
@@ -53,7 +54,18 @@ impl<N: Net, S: Storage> Server<N, S> {
     /// Carries out effects. Those that follow from an event are added to `others`.
     fn release_effects(&mut self, effects: &Effects, gate: &Gate, others: &mut Effects) {
         let messages = gate.messages();
+        // Lines that follow each other in one room go to the same people, who are looked up once.
+        let mut lines_of_room: Option<(RoomName, Staged)> = None;
         for &effect in effects.list() {
+            if let Effect::SayInRoom(_, room, staged) = effect
+                && let Some((of, lines)) = &mut lines_of_room
+                && *of == room
+                && let Some(joined) = lines.followed_by(staged)
+            {
+                *lines = joined;
+                continue;
+            }
+            self.say_lines_of_room(lines_of_room.take(), messages);
             match effect {
                 Effect::Direct(id, text) => {
                     self.reactor.push_direct(id.connection(), effects.text(text), &self.feed);
@@ -73,7 +85,7 @@ impl<N: Net, S: Storage> Server<N, S> {
                     Err(error) => self.reply(from.connection(), error),
                 },
                 Effect::SayInRoom(from, room, staged) => match messages {
-                    Ok(committed) => self.say_in_room(&room, committed.line(staged)),
+                    Ok(_) => lines_of_room = Some((room, staged)),
                     Err(error) => self.reply(from.connection(), error),
                 },
                 Effect::Deed(from, staged) => match messages {
@@ -91,6 +103,17 @@ impl<N: Net, S: Storage> Server<N, S> {
                 Effect::Resume(id) => self.resume(id.connection()),
                 Effect::Close(id, reason) => self.hang_up(id.connection(), End::Forced, reason),
             }
+        }
+        self.say_lines_of_room(lines_of_room, messages);
+    }
+
+    fn say_lines_of_room(
+        &mut self,
+        lines: Option<(RoomName, Staged)>,
+        messages: Result<&Committed, Error<'static>>,
+    ) {
+        if let (Some((room, lines)), Ok(committed)) = (lines, messages) {
+            self.say_in_room(&room, committed.line(lines));
         }
     }
 
@@ -118,11 +141,11 @@ impl<N: Net, S: Storage> Server<N, S> {
         }
     }
 
-    /// Sends a line of a room to all sessions of its members that follow the feed. It is stored once for all of them.
-    fn say_in_room(&mut self, room: &RoomName, line: &[u8]) {
+    /// Sends lines of a room to all sessions of its members that follow the feed. They are stored once for all of them.
+    fn say_in_room(&mut self, room: &RoomName, lines: &[u8]) {
         let Some(room) = self.chat.state().rooms().get(room) else { return };
         let accounts = room.members().iter().filter_map(|member| self.chat.accounts().find(&member.name));
-        let aside = self.feed.store_aside(line);
+        let aside = self.feed.store_aside(lines);
         for id in accounts.flat_map(|account| self.chat.sessions_of(account)).map(SessionId::connection) {
             self.reactor.push_aside(id, aside, &self.feed);
         }

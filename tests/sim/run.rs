@@ -485,6 +485,7 @@ fn assert_within_limits(usage: &Usage) {
         ("for a connection alone", usage.own_bytes, OUTBOX_HIGH_WATER_BYTES + DIRECT_BYTES_MAX),
         ("of a connection without a login", usage.stranger_bytes, BYTES_BEFORE_LOGIN_MAX),
         ("for all", usage.feed_bytes, 2 * OUTBOX_BYTES_MAX),
+        ("for some", usage.aside_bytes, 2 * OUTBOX_BYTES_MAX),
         ("logins waiting", usage.logins_waiting, HASHING_QUEUE_MAX),
     ];
     for (what, held, most) in bounds {
