@@ -41,21 +41,31 @@
 //!
 //! # Events and the state
 //!
-//! Everything durable is an [event](state::event): a message, or an account record of `users.txt`. The
-//! [state](state::durable) is the sum of all events: the accounts, their tokens and codes, and the reserved names.
-//! [`admit`](state::durable::State::admit) says whether an event may follow those before it, and
-//! [`apply`](state::durable::State::apply) alone changes the state. An account record is admitted when it is staged
-//! and applied when it is committed. A turn takes any number of them, but each name once: whatever else depends on
-//! that name is postponed to the next turn and judged by the new state. So a record that the state refuses is never in
-//! a file. A start, `--check` and `--repair` read the files with the same two functions; a record that is refused there
-//! shows that the file was altered. Messages change nothing, because their authors and recipients have accounts. Only
-//! the log of a server that has lost accounts holds other names, which the scan after a start reserves.
+//! Everything durable is an [event](state::event): a message, something done in a room, or an account record of
+//! `users.txt`. The [state](state::durable) is the sum of all events: the accounts, their tokens and codes, the
+//! reserved names, and the [rooms](state::rooms) with their members. [`admit`](state::durable::State::admit) says
+//! whether an event may follow those before it, and [`apply`](state::durable::State::apply) alone changes the state.
+//! An account record is admitted when it is staged and applied when it is committed. A turn takes any number of them,
+//! but each name once: whatever else depends on that name is postponed to the next turn and judged by the new state.
+//! So a record that the state refuses is never in a file. A start, `--check` and `--repair` read the files with the
+//! same two functions; a record that is refused there shows that the file was altered. Messages change nothing,
+//! because their authors and recipients have accounts. Only the log of a server that has lost accounts holds other
+//! names, which the scan after a start reserves.
+//!
+//! What is done in a room, a [`Deed`](protocol::event::Deed), is a line of the log. It can depend on several names, so
+//! a turn takes one of them at most, as the last thing it stages. A command that changes a room waits for that in a
+//! queue, in which accounts take turns; so each is judged by a state that has everything before it.
+//!
+//! `state.txt` holds the events that make up the rooms as they were at some place of the log, followed by those since.
+//! A start applies them and then what the log holds behind that place. Without such a copy it applies the whole log,
+//! and logins wait until then. A log with an event of an unknown kind is refused, because nobody can tell what it
+//! changes.
 //!
 //! # The path of a line
 //!
 //! 1. *handle* reads `hello\n` into the connection's [`protocol::line::LineBuffer`], which exists only while it holds
 //!    something.
-//! 2. If the connection waits for nothing, which `server/waiting.rs` decides, it cleans the line.
+//! 2. If the connection waits for nothing, which `server/waiting.rs` decides, *handle* cleans the line.
 //!    [`protocol::command::parse`] turns it into a command, and [`session::Chat::line`] stages the message, if the
 //!    state admits it, in the turn's [`log::journal::Batch`], which gives it its timestamp and its final bytes. An
 //!    [`session::effects::Effect::Say`] refers to it.
@@ -68,11 +78,24 @@
 //! 5. *flush* writes to each live connection from its position to the feed's end, in one vectored write. A connection
 //!    whose socket does not take all of it stays behind; one that is too far behind becomes a reader of the file.
 //!
+//! A line in a room is an [`Effect::SayInRoom`](session::effects::Effect::SayInRoom). Only the room's members may see
+//! it, so release stores it once in a second buffer of the feed, and each live session of a member gets a range of
+//! that in its outbox; lines that follow each other in one room are one range. A session that is catching up reads the
+//! line in the log, where the state says which rooms' lines it is shown.
+//!
+//! A command that changes a room goes another way from 2 on: the session waits in `session/moves.rs`. In a later part
+//! of its turn, or in a later turn, `Chat::stage_move` takes it, the state admits it, and its line is staged behind
+//! all others of the turn. An [`Effect::Deed`](session::effects::Effect::Deed) refers to it. *release* reads the
+//! committed line back and applies it to the state with `Chat::apply_line`, adds it to `state.txt`, sends it to the
+//! room and to whom it concerns, and lets the session go on.
+//!
 //! # Invariants
 //!
 //! - No byte of a message is in a feed, an outbox or a chunk before the sync that covers it has succeeded.
 //! - An account record is saved only after all messages of its turn.
 //! - The state is what the committed events add up to; a restart finds the same one.
+//! - A line of a room is shown to an account only if the state says that it may see it: it is a member, and of a
+//!   private room since before the line; or the line is an invitation or a removal of that account.
 //! - `blocks.txt` has no line of bytes that are not on disk. After a start, no line of the log is used before its block
 //!   was verified.
 //! - When a connection changes between the feed and the log, its position is at the start of a line in both.
@@ -83,7 +106,7 @@
 //!
 //! # What is deliberately absent
 //!
-//! Threads, an async runtime, a database, a configuration file, rooms, operators, TLS, metrics, plug-ins. The log
+//! Threads, an async runtime, a database, a configuration file, operators, TLS, metrics, plug-ins. The log
 //! has no index but [`blocks.txt`](log::blocks), which can be rebuilt from it. It is searched by bisection, since its
 //! timestamps increase, and read backwards for the last N, both in bounded steps. Lines that are not messages are
 //! [judged](log::judge) to be damage, and so is whatever was changed since it was written; all of that is skipped and
