@@ -28,7 +28,7 @@ use log::{Level, error, info, warn};
 
 fn main() -> ExitCode {
     let flags = match parse_flags(std::env::args_os().skip(1)) {
-        Ok(Parsed::Run(flags)) => flags,
+        Ok(Parsed::Run(flags)) => *flags,
         Ok(Parsed::Print(text)) => {
             let printed = io::stdout().write_all(text.as_bytes());
             return if printed.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };

@@ -372,7 +372,7 @@ impl Chat {
         range: HistoryRange,
         effects: &mut Effects,
     ) {
-        let with = match with.map(|with| parse_target(with)).transpose() {
+        let with = match with.map(parse_target).transpose() {
             Ok(with) => with,
             Err(error) => return effects.direct(id, error),
         };

@@ -76,7 +76,7 @@ pub struct Flags {
 /// What to do.
 pub enum Parsed {
     /// Run with these flags.
-    Run(Flags),
+    Run(Box<Flags>),
     /// Print this and exit.
     Print(String),
 }
@@ -155,7 +155,7 @@ pub fn parse_flags(arguments: impl Iterator<Item = OsString>) -> Result<Parsed, 
         set_flag(&mut flags, &flag, value)?;
     }
     check_together(&flags)?;
-    Ok(Parsed::Run(flags))
+    Ok(Parsed::Run(Box::new(flags)))
 }
 
 /// Checks that there is at most one command that starts no server, and that nothing else belongs to another command.
@@ -281,7 +281,7 @@ mod tests {
 
     fn parse(arguments: &[&str]) -> Result<Flags, String> {
         match parse_flags(arguments.iter().map(OsString::from))? {
-            Parsed::Run(flags) => Ok(flags),
+            Parsed::Run(flags) => Ok(*flags),
             Parsed::Print(text) => Err(text),
         }
     }

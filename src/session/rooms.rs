@@ -40,19 +40,25 @@ impl Chat {
         }
         let outcome = match command {
             Command::To(target) => self.set_target(id, account, target, context.effects),
-            Command::Rooms => Ok(self.ask(id, Ask::Rooms, context.effects)),
+            Command::Rooms => {
+                self.ask(id, Ask::Rooms, context.effects);
+                Ok(())
+            }
             Command::Users(room) => self.room_of(id, room).and_then(|room| {
                 self.check_member(account, &room)?;
-                Ok(self.ask(id, Ask::UsersOf(room), context.effects))
+                self.ask(id, Ask::UsersOf(room), context.effects);
+                Ok(())
             }),
             Command::Topic { room, text: None } => self.room_of(id, room).and_then(|room| {
                 self.check_member(account, &room)?;
-                Ok(context.effects.direct(id, self.topic_of(&room)))
+                context.effects.direct(id, self.topic_of(&room));
+                Ok(())
             }),
-            Command::Join { room, is_private } => match RoomName::parse(room.as_bytes()) {
-                Some(room) => Ok(self.queue(id, account, room, What::Join { is_private }, context)),
-                None => Err(Error::NOT_A_ROOM),
-            },
+            Command::Join { room, is_private } => {
+                RoomName::parse(room.as_bytes()).ok_or(Error::NOT_A_ROOM).map(|room| {
+                    self.queue(id, account, room, What::Join { is_private }, context);
+                })
+            }
             Command::Leave(room) => self.queue_deed(id, account, room, Ok(Deed::Left), context),
             Command::Topic { room, text: Some(text) } => {
                 self.queue_deed(id, account, room, Ok(Deed::Topic { text: text.trim_end() }), context)

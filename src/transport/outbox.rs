@@ -473,7 +473,8 @@ mod tests {
                     "* bob joined\n".into()
                 }
                 Kind::Own => {
-                    let line = if self.number % 2 == 0 { message } else { format!("* {}\n", self.number) };
+                    let line =
+                        if self.number.is_multiple_of(2) { message } else { format!("* {}\n", self.number) };
                     self.outbox.push_direct(line.as_bytes(), feed, pool);
                     line
                 }
