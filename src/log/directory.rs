@@ -245,6 +245,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_file_that_cannot_be_looked_at_is_an_error_and_not_a_missing_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        assert!(!is_regular(&path).unwrap());
+        fs::write(&path, "").unwrap();
+        assert!(is_regular(&path).unwrap());
+        let error = is_regular(&path.join("within")).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotADirectory);
+    }
+
+    #[test]
     fn a_directory_is_held_by_one_and_private_to_its_owner() {
         use std::os::unix::fs::PermissionsExt;
         let parent = tempfile::tempdir().unwrap();

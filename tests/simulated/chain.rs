@@ -12,9 +12,10 @@ use chinwag::protocol::command::HistoryRange;
 use chinwag::protocol::name::Name;
 use chinwag::protocol::record::{Target, TimePrefix, Timestamp};
 use chinwag::protocol::room::RoomName;
+use chinwag::server::LoopState;
 
 use crate::sim::disk::{BLOCKS, LOG, SimDisk, SimFile};
-use crate::sim::harness::{Sim, options};
+use crate::sim::harness::{Sim, options, text_of};
 use crate::sim::world::XorShift;
 
 /// Begins to read for alice.
@@ -159,6 +160,59 @@ fn chains_give_exactly_the_lines_that_reading_everything_gives() {
         }
         assert!(read_by_chain < read, "seed {seed}: {read_by_chain} of {read}");
     }
+}
+
+#[test]
+fn chains_go_on_through_lines_that_are_not_in_the_file_yet() {
+    let disk = SimDisk::default();
+    let log = random_log(&mut XorShift::new(5), 30);
+    disk.put(LOG, log.as_bytes());
+    let mut storage = disk.clone();
+    let mut journal = Journal::recover(&mut storage, SyncPolicy::Always, None).unwrap();
+    journal.open_blocks(&mut storage, &|_| None).unwrap();
+    let mut buffer = vec![0; BLOCK_BYTES];
+    while journal.is_index_behind() {
+        journal.add_to_index(&|_| None, &mut buffer).unwrap();
+        if disk.length(BLOCKS) == 0 && journal.blocks().unwrap().end().bytes() > 12 * BLOCK_BYTES as u64 {
+            journal.save_index().unwrap();
+        }
+    }
+    assert_eq!(disk.read(BLOCKS).lines().count(), 13);
+    for party in ["bob", "carol", "dave", "#rust"] {
+        let whole = Cursor::history(HistoryRange::All, Some(with(party)), &journal);
+        let (expected, read) = read_all(&mut journal, whole, &disk);
+        let mut cursor = Cursor::history(HistoryRange::All, Some(with(party)), &journal);
+        cursor.follow(&journal, name("alice"), None, &[]);
+        let (given, read_by_chain) = read_all(&mut journal, cursor, &disk);
+        assert_eq!(given, expected, "{party}");
+        assert!(read_by_chain < read, "{party}: {read_by_chain} of {read}");
+    }
+}
+
+#[test]
+fn chains_hold_what_was_said_in_a_block_on_both_sides_of_a_restart() {
+    let mut sim = Sim::new();
+    ["alice", "bob"].iter().for_each(|name| sim.join(name));
+    sim.say("alice", "/msg bob before");
+    sim.net.state().shutdown = true;
+    while sim.turn() == LoopState::Running {}
+    assert!(sim.disk.read(BLOCKS).starts_with("0 "), "the sum of the block so far is there");
+    let disk = sim.disk.crash(|_, unsynced| unsynced.to_vec());
+    let mut options = options();
+    options.rate = None;
+    let mut sim = Sim::try_on(disk, options).unwrap();
+    ["alice", "bob"].iter().for_each(|name| sim.join(name));
+    sim.say("alice", "/msg bob behind");
+    for _ in 0..2 * BLOCK_BYTES / 3_000 {
+        sim.say("bob", &"x".repeat(3_000));
+    }
+    let mut sim = sim.restart();
+    sim.run_seconds(5);
+    sim.join("bob");
+    sim.clear();
+    sim.say("bob", "/history alice");
+    let texts: Vec<String> = sim.output("bob").iter().map(|line| text_of(line).to_owned()).collect();
+    assert_eq!(texts, ["before", "behind", "* end of history"]);
 }
 
 #[test]

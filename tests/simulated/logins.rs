@@ -396,6 +396,30 @@ fn an_address_has_so_many_connections_and_no_more() {
 }
 
 #[test]
+fn the_session_that_is_silent_for_longest_yields_however_long_ago_it_spoke() {
+    let mut sim = Sim::new();
+    sim.join("alice");
+    for number in 1..16 {
+        sim.connect(&number.to_string());
+        sim.enter(&number.to_string(), "alice");
+    }
+    // Another order than that in which they came.
+    for number in (0..16).map(|number| number * 7 % 16) {
+        let name = if number == 0 { "alice".to_owned() } else { number.to_string() };
+        sim.say(&name, "/users");
+        sim.run_seconds(1 + number * 1_000);
+    }
+    for number in (0..16).map(|number| number * 7 % 16) {
+        sim.clear();
+        sim.connect(&format!("new {number}"));
+        sim.enter(&format!("new {number}"), "alice");
+        let name = if number == 0 { "alice".to_owned() } else { number.to_string() };
+        assert!(sim.output(&name).concat().starts_with("! replaced"), "{name}");
+        sim.run_seconds(1);
+    }
+}
+
+#[test]
 fn the_session_that_is_silent_for_longest_yields_to_a_seventeenth() {
     let mut sim = Sim::new();
     sim.join("alice");

@@ -125,3 +125,44 @@ pub fn number_at(offset: Offset) -> u32 {
 pub fn start_of(number: u32) -> Offset {
     Offset::after(u64::from(number) * BLOCK_BYTES as u64)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::directory::RealFile;
+
+    /// The parties of a log, read in pieces of so many bytes.
+    fn parties(log: &str, piece: usize) -> Vec<String> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        std::fs::write(&path, log).unwrap();
+        let file = RealFile::open_read_only(&path).unwrap().unwrap();
+        let mut growing = Growing::new(0, &file).unwrap();
+        let mut buffer = vec![0; piece];
+        while growing.read(&file, Offset::after(log.len() as u64), Offset::MAX, &mut buffer).unwrap() {}
+        assert_eq!(growing.position().bytes() as usize, log.len());
+        let (_, parties) = growing.finish();
+        parties.map(|party| party.to_string()).collect()
+    }
+
+    #[test]
+    fn parties_are_found_wherever_a_line_is_cut() {
+        let (a, b) = ("a".repeat(NAME_BYTES_MAX), "b".repeat(NAME_BYTES_MAX));
+        let (room, stamp) = (format!("#{}", "r".repeat(NAME_BYTES_MAX)), "2026-11-22T12:03:11.042317Z");
+        let text = "x".repeat(400);
+        for (line, expected) in [
+            (format!("{a} -> {b}: {text}"), vec![a.clone(), b.clone()]),
+            (format!("{a} -> {room}: {text}"), vec![room.clone()]),
+            (format!("{a} -> {room} joined"), vec![room.clone()]),
+            (format!("{a} -> {room} dismissed {b} as an owner"), vec![room.clone()]),
+            (format!("{a} -> {room} invited {b}"), vec![room.clone(), b.clone()]),
+            (format!("{a} -> {room} removed {b}: {text}é"), vec![room.clone(), b.clone()]),
+            (format!("{a} -> {room} topic: {}", "é".repeat(200)), vec![room.clone()]),
+        ] {
+            for before in (0..400).step_by(3) {
+                let log = format!("{stamp} c: {}\n{stamp} {line}\n{stamp} c: {text}\n", "y".repeat(before));
+                assert_eq!(parties(&log, HEAD_BYTES + 60), expected, "{before}: {line}");
+            }
+        }
+    }
+}
