@@ -612,6 +612,9 @@ mod tests {
                 check = write_line(&mut lines, &record, check);
             }
             fs::write(&path, [text.as_bytes(), torn, b"\n", lines.as_bytes()].concat()).unwrap();
+            let users = read_users(&crate::log::directory::RealFile::open_read_only(&path).unwrap().unwrap())
+                .unwrap();
+            assert_eq!(users.passed_over, torn.len() as u64 + 1, "the operator is told");
             assert_eq!(recover(directory.path()).unwrap().1.accounts().len(), 2);
         }
     }
