@@ -1,5 +1,7 @@
 //! The answers to `/users #ROOM` and `/rooms`, a page at a time.
 
+use std::collections::BTreeSet;
+
 use super::Chat;
 use crate::ids::AccountId;
 use crate::limits::USERS_PAGE_BYTES;
@@ -34,7 +36,8 @@ impl Chat {
         let room = self.state().rooms().get(name)?;
         let members = room.members();
         let from = after.map_or(0, |after| members.partition_point(|member| member.name <= *after));
-        let (mut online, mut others, mut bytes, mut last) = (Vec::new(), Vec::new(), 0, None);
+        let (mut online, mut others, mut owners) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut bytes, mut last) = (0, None);
         for member in &members[from..] {
             if bytes > USERS_PAGE_BYTES {
                 break;
@@ -43,6 +46,9 @@ impl Chat {
             let account = self.accounts().find(&member.name);
             let is_online = account.is_some_and(|account| self.newest_session(account).is_some());
             if is_online { &mut online } else { &mut others }.push(member.name);
+            if member.is_owner() {
+                owners.push(member.name);
+            }
             last = Some(member.name);
         }
         if !online.is_empty() {
@@ -50,6 +56,9 @@ impl Chat {
         }
         if !others.is_empty() {
             reply(Notice::AwayOf { room: room.name(), names: Names(others.into()) });
+        }
+        if !owners.is_empty() {
+            reply(Notice::OwnersOf { room: room.name(), names: Names(owners.into()) });
         }
         last = last.filter(|last| members.last().is_some_and(|member| member.name != *last));
         if last.is_none() {
@@ -93,10 +102,10 @@ impl Chat {
         let mut others = rooms.open_after(after).filter(|room| room.member(name).is_none());
         let last = others.find(|room| list(room, false)).map(Room::name);
         if after.is_none() {
-            let mut invitations: Vec<RoomName> = rooms.invitations_of(name).map(Room::name).collect();
-            invitations.sort_unstable();
-            invitations.truncate(INVITATIONS_SHOWN_MAX);
-            invitations.into_iter().for_each(|room| reply(Notice::InvitedTo { room }));
+            let mut invitations = BTreeSet::new();
+            invitations.extend(rooms.invitations_of(name).map(Room::name));
+            let shown = invitations.into_iter().take(INVITATIONS_SHOWN_MAX);
+            shown.for_each(|room| reply(Notice::InvitedTo { room }));
         }
         if last.is_none() {
             let own = rooms.of(name).iter().filter_map(|room| rooms.get(room));

@@ -188,9 +188,10 @@ impl Rooms {
     /// Calls `each` with events that make up the rooms, in an order in which they can be applied: the contents of a
     /// copy. Each has the time at which it happened.
     pub(super) fn for_each_event(&self, mut each: impl FnMut(Timestamp, Name, RoomName, Deed<'_>)) {
-        let mut rooms: Vec<&Room> = self.iter().collect();
-        rooms.sort_unstable_by_key(|room| room.name);
-        for room in rooms {
+        // In order, so that the same rooms make the same file.
+        let mut names = BTreeSet::new();
+        names.extend(self.iter().map(Room::name));
+        for room in names.iter().filter_map(|name| self.get(name)) {
             let ((created, creator), name) = (room.created, room.name);
             let access = if room.closed.is_some() { Access::Open } else { room.access };
             each(created, creator, name, Deed::Created { access });

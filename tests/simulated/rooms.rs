@@ -237,6 +237,7 @@ fn rooms_are_listed_with_those_who_are_in_them() {
          alice> /users #rust
          alice< * users of #rust: alice
          alice< * not online, of #rust: bob
+         alice< * owners of #rust: alice
          alice< * members of #rust: 2
          alice> /topic
          alice< * topic of #board: plans

@@ -255,7 +255,7 @@ fn the_clients_own_commands_work() {
     let alice = Terminal::register(&server, "alice", config.path());
     let mut bob = server.register("bob");
     alice.enters("/help");
-    alice.shows("anything else is a message to everyone");
+    alice.shows("anything else is a message, to everyone or where /to says");
     // The list is longer than the screen.
     let list = String::from_utf8(alice.written()).unwrap();
     for command in ["/reply TEXT", "/me TEXT", "/ignore NAME", "/unignore NAME", "/history N before TIME"] {

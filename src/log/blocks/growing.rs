@@ -1,7 +1,7 @@
 //! The last block of the log, which grows: its sum so far, and the people and rooms with a line that begins in it.
 
+use std::collections::BTreeSet;
 use std::io;
-use std::vec::Drain;
 
 use sha2::{Digest, Sha256};
 
@@ -25,8 +25,7 @@ pub struct Growing {
     /// Everything before this place is in the sum.
     position: Offset,
     hasher: Sha256,
-    /// As often as they occur.
-    parties: Vec<Target>,
+    parties: BTreeSet<Target>,
     at_line_start: bool,
 }
 
@@ -42,7 +41,7 @@ impl Growing {
             read_full(log, &mut before, position - 1)?;
         }
         let at_line_start = before == *b"\n";
-        Ok(Growing { position, hasher: Sha256::new(), parties: Vec::new(), at_line_start })
+        Ok(Growing { position, hasher: Sha256::new(), parties: BTreeSet::new(), at_line_start })
     }
 
     /// Where it goes on.
@@ -55,11 +54,10 @@ impl Growing {
         Sum::after(self.hasher.clone())
     }
 
-    /// Takes the sum and the parties of a block that is full, each once, and begins with the next one.
-    pub fn finish(&mut self) -> (Sum, Drain<'_, Target>) {
-        self.parties.sort_unstable();
-        self.parties.dedup();
-        (Sum::after(std::mem::take(&mut self.hasher)), self.parties.drain(..))
+    /// Takes the sum and the parties of a block that is full, and begins with the next one.
+    pub fn finish(&mut self) -> (Sum, impl Iterator<Item = Target> + use<>) {
+        let parties = std::mem::take(&mut self.parties);
+        (Sum::after(std::mem::take(&mut self.hasher)), parties.into_iter())
     }
 
     /// Reads on in a log of `end` bytes, up to `until` or the end of the block. Returns whether anything was read: a

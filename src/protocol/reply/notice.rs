@@ -52,6 +52,8 @@ wordings! {
         UsersOf { room: RoomName, names: Names<'a> } ["users of " room ": " names]
         /// Some of the members that are not online.
         AwayOf { room: RoomName, names: Names<'a> } ["not online, of " room ": " names]
+        /// The owners among these.
+        OwnersOf { room: RoomName, names: Names<'a> } ["owners of " room ": " names]
         /// The number of members of a room, which ends the answer to `/users #ROOM`.
         RoomMembers { room: RoomName, count: u64 } ["members of " room ": " count]
         /// The answer to `/ping`.
@@ -90,7 +92,7 @@ wordings! {
         Bye ["bye"]
         /// The last line of the answer to `/help`.
         HelpOnMessages
-            ["anything else is a message to everyone; your own copy of it means that it is on disk"]
+            ["anything else is a message, to everyone or where /to says; your own copy of it means that it is on disk"]
         /// A line of the answer to `/help`.
         Help { entry: HelpEntry<'a> } [entry]
         ;
