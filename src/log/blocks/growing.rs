@@ -1,7 +1,8 @@
 //! The last block of the log, which grows: its sum so far, and the people and rooms with a line that begins in it.
 
-use std::collections::BTreeSet;
+use std::cmp::Ordering;
 use std::io;
+use std::vec::Drain;
 
 use sha2::{Digest, Sha256};
 
@@ -25,7 +26,8 @@ pub struct Growing {
     /// Everything before this place is in the sum.
     position: Offset,
     hasher: Sha256,
-    parties: BTreeSet<Target>,
+    /// As often as they occur.
+    parties: Vec<Target>,
     at_line_start: bool,
 }
 
@@ -41,7 +43,7 @@ impl Growing {
             read_full(log, &mut before, position - 1)?;
         }
         let at_line_start = before == *b"\n";
-        Ok(Growing { position, hasher: Sha256::new(), parties: BTreeSet::new(), at_line_start })
+        Ok(Growing { position, hasher: Sha256::new(), parties: Vec::new(), at_line_start })
     }
 
     /// Where it goes on.
@@ -54,10 +56,11 @@ impl Growing {
         Sum::after(self.hasher.clone())
     }
 
-    /// Takes the sum and the parties of a block that is full, and begins with the next one.
-    pub fn finish(&mut self) -> (Sum, impl Iterator<Item = Target> + use<>) {
-        let parties = std::mem::take(&mut self.parties);
-        (Sum::after(std::mem::take(&mut self.hasher)), parties.into_iter())
+    /// Takes the sum and the parties of a block that is full, each once, and begins with the next one.
+    pub fn finish(&mut self) -> (Sum, Drain<'_, Target>) {
+        self.parties.sort_unstable_by(compare);
+        self.parties.dedup();
+        (Sum::after(std::mem::take(&mut self.hasher)), self.parties.drain(..))
     }
 
     /// Reads on in a log of `end` bytes, up to `until` or the end of the block. Returns whether anything was read: a
@@ -112,6 +115,12 @@ impl Growing {
             }
         }
     }
+}
+
+/// Not inline: the sort would hold it a hundred times, which took 80 KB of the program.
+#[inline(never)]
+fn compare(one: &Target, other: &Target) -> Ordering {
+    one.cmp(other)
 }
 
 /// The number of the block that holds a byte of the log.
