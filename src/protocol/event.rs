@@ -1,4 +1,4 @@
-//! What was done, as a durable line says it behind the names of who did it and where.
+//! The part of an event that says what was done. In its line, it follows who did it and where.
 //!
 //! ```text
 //! 2026-11-22T12:03:11.042320Z alice -> #rust joined

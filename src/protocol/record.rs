@@ -137,7 +137,7 @@ pub enum Audience<'a> {
 /// The two ends of a line, looked up without reading its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ends<'a> {
-    /// The name of who said or did it.
+    /// The name of its author.
     pub from: &'a [u8],
     /// Who it is for.
     pub to: Audience<'a>,

@@ -99,6 +99,8 @@ impl Chat {
         if self.is_hashing(id) {
             self.abandon(id, now);
         }
+        // A turn may take a change from the queue before it closes the session.
+        self.moves.remove(id);
         self.session_mut(id).waiting = Waiting::ForEnd;
         effects.direct(id, error);
         effects.push(Effect::Close(id, reason));

@@ -292,7 +292,9 @@ impl<F: File> CheckpointFile<F> {
             self.lacks_events = true;
         }
         if !self.lacks_events {
-            self.events.push_back((at, String::from_utf8_lossy(line).trim_end().to_owned()));
+            // The text of an event can end with a space.
+            let line = line.strip_suffix(b"\n").unwrap_or(line);
+            self.events.push_back((at, String::from_utf8_lossy(line).into_owned()));
         }
     }
 

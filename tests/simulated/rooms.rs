@@ -502,3 +502,45 @@ fn rooms_of_a_newer_version_are_not_guessed_at() {
         assert!(!sim.output("alice").iter().any(|line| line.starts_with("* welcome")));
     }
 }
+
+#[test]
+fn rooms_are_not_changed_by_a_session_that_yielded_while_it_waited_for_its_turn() {
+    let mut sim = Sim::new();
+    sim.join("alice");
+    sim.say("alice", "/token");
+    let token = sim.output("alice").iter().find_map(|line| line.strip_prefix("* token ").map(str::to_owned));
+    let token = token.expect("it was issued");
+    for number in 1..16 {
+        sim.connect(&number.to_string());
+        sim.say(&number.to_string(), &format!("/resume alice {token}"));
+    }
+    sim.run_seconds(10);
+    // The sixth waits for a second.
+    sim.say("alice", &(0..6).map(|number| format!("/join #r{number}\n")).collect::<String>());
+    assert_eq!(sim.disk.read(LOG).matches("created").count(), 5);
+    (1..16).for_each(|number| sim.say(&number.to_string(), "/ping x"));
+    sim.run_for(999_000);
+    // It is due in the turn that ends the session.
+    sim.connect("one more");
+    sim.settle();
+    sim.send("one more", format!("/resume alice {token}\n"));
+    sim.turn();
+    sim.world.advance(1_000_000);
+    sim.settle();
+    assert!(sim.output("alice").last().is_some_and(|line| line.starts_with("! replaced")));
+    sim.run_seconds(3);
+    assert_eq!(sim.disk.read(LOG).matches("created").count(), 5);
+}
+
+#[test]
+fn rooms_without_a_topic_are_copied_like_others() {
+    let mut sim = Sim::new();
+    sim.join("alice");
+    for line in ["/join #rust", "/topic crabs", "/topic -"] {
+        sim.say("alice", line);
+    }
+    sim.run_seconds(3);
+    let copied = sim.disk.read("state.txt");
+    let known = chinwag::state::checkpoint::Known::of(&mut sim.disk.clone()).unwrap();
+    assert!(known.damage.is_none() && known.rooms.len() == 1, "{copied}");
+}

@@ -183,7 +183,7 @@ impl<'a> Field<'a> for Names<'a> {
     }
 }
 
-/// What is told of a room: `3 members, private: what it is about`.
+/// A room in the answer to `/rooms`, without its name: `3 members, private: TOPIC`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct About<'a> {
     /// How many people are in it.
