@@ -390,8 +390,8 @@ impl Client {
         }
     }
 
-    /// The next line without its ending; `None` at the end. It skips presence notices, because their time depends on the
-    /// clock, and the notice that follows every welcome.
+    /// The next line without its ending; `None` at the end. It skips presence notices, because their time depends on
+    /// the clock, and the notice that follows every welcome.
     pub fn next(&mut self) -> Option<String> {
         loop {
             let line = self.raw_line().unwrap_or_else(|error| panic!("no line came: {error}"))?;
